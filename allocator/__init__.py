@@ -1,0 +1,1 @@
+"""How many places of which public service, where, when, and who pays."""

@@ -1,0 +1,102 @@
+"""`Plan`: what solving narrows to; it stands alone, with its status, bound and gap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from allocator.rules import Floats, Ints
+
+__all__ = ["ObjectiveValue", "Plan", "Status", "relative_gap"]
+
+
+class Status(StrEnum):
+    """How a solve ended, as the solver itself says."""
+
+    PROVED = "proved"  # gap within the asked tolerance
+    LIMIT = "limit"  # stopped by a limit with a plan
+    INTERRUPTED = "interrupted"  # stopped by the user with a plan
+    INCOMPLETE = "incomplete"  # best found still breaks hard rules
+    INFEASIBLE = "infeasible"  # no plan exists
+    NO_PLAN_FOUND = "no-plan-found"  # a limit came before any plan
+
+
+def relative_gap(value: float, bound: float) -> float:
+    """Return ``|bound - value| / |value|``; 0 where both are 0."""
+    difference = abs(bound - value)
+    if difference <= 1e-9:
+        return 0.0
+    return difference / abs(value) if value else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveValue:
+    """Value and proven bound of one objective (constants left out of the gap)."""
+
+    id: str
+    unit: str
+    value: float
+    bound: float
+    constant: float = 0.0
+
+    @property
+    def gap(self) -> float:
+        """``|bound - value| / |value|``, without the constant."""
+        return relative_gap(self.value - self.constant, self.bound - self.constant)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """Options in place, places, people served and unmet, with proof.
+
+    Parameters
+    ----------
+    problem
+        Digest of the `Problem` the plan answers.
+    stints
+        (m,) chosen stints, sorted.
+    places
+        (F,) places of each offer; 0 where its stint is not chosen.
+    served_arc, served_group, served_period, served_future, served
+        Parallel arrays of people served; only positive entries, sorted.
+    unmet
+        (I, S, G, T, W) persons.
+    shortfalls
+        Shortfall of each priced rule by id, in the rule's own unit.
+    objectives
+        Values and bounds in the order of the problem.
+    road
+        ``exact`` or ``prices``; ``solver`` names solver and version.
+    prices
+        Multipliers by rule id, when the road gives them; ``verify`` recomputes the bound from them.
+    """
+
+    problem: str
+    status: Status
+    stints: Ints
+    places: Floats
+    served_arc: Ints
+    served_group: Ints
+    served_period: Ints
+    served_future: Ints
+    served: Floats
+    unmet: Floats
+    shortfalls: Mapping[str, float] = field(default_factory=dict)
+    objectives: tuple[ObjectiveValue, ...]
+    road: str
+    solver: str = ""
+    seed: int = 0
+    reproducible: bool = True
+    work: Mapping[str, float] = field(default_factory=dict)
+    prices: Mapping[str, Floats] = field(default_factory=dict)
+
+    @property
+    def gap(self) -> float:
+        """The largest gap over the objectives in order."""
+        return max((o.gap for o in self.objectives), default=0.0)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the plan keeps every hard rule as far as the solver knows."""
+        return self.status in (Status.PROVED, Status.LIMIT, Status.INTERRUPTED)

@@ -1,0 +1,189 @@
+"""`Problem`: the one value that everything narrows to before solving.
+
+Sets are tuples of sorted ids; all else is plain arrays over their positions, in one unit system
+(persons, places, yuan, minutes, years). Nothing is NaN.
+
+Indices: area ``i``, site ``j``, option ``o``, stint ``p``, offer ``f``, reach class ``c``, service
+``s``, group ``g``, period ``t``, future ``w``, pool ``k``, arc ``a``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from allocator.errors import Text
+from allocator.rules import Floats, Ints, Rule
+
+__all__ = ["Objective", "Problem"]
+
+_NO_TEXT = Text("", "")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Objective:
+    """One linear function to be minimised.
+
+    ``sum_p stint[p] y[p] + sum_f place[f] n[f] + sum period_weight[t] weight[w]
+    (person[a,g] x[a,g,t,w] + unmet[i,s,g] u[i,s,g,t,w]) + sum_rules price * shortfall``
+
+    Parameters
+    ----------
+    id, words, unit
+        Name, sentence, and unit of the value (``person``, ``yuan``, ``person-minute`` ...).
+    stint, place
+        (P,) and (F,) coefficients, discounting included.
+    person
+        (A, G) or (A, 1) coefficients of people served.
+    unmet
+        Broadcastable to (I, S, G) coefficients of people unserved.
+    period_weight
+        (T,) factor of person and unmet terms.
+    shortfalls
+        Whether the shortfalls of priced rules count, at each rule's own price.
+    epigraph
+        Id of a `WorstGroup` or `Deviation` rule whose value is added, at ``epigraph_weight``.
+    risk, risk_share
+        ``expected``, ``worst`` or ``cvar`` over futures; ``cvar`` is the mean of the worst
+        ``risk_share``.
+    tolerance
+        How far a later objective may worsen this one, relative to the best plan found.
+    constant
+        Added to the reported value, left out of the gap.
+    """
+
+    id: str
+    unit: str
+    words: Text = _NO_TEXT
+    stint: Floats | None = None
+    place: Floats | None = None
+    person: Floats | None = None
+    unmet: Floats | None = None
+    period_weight: Floats | None = None
+    shortfalls: bool = False
+    epigraph: str | None = None
+    epigraph_weight: float = 1.0
+    risk: str = "expected"
+    risk_share: float = 0.1
+    tolerance: float = 1e-4
+    constant: float = 0.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """Everything a solver, a checker or a measure needs, and nothing else.
+
+    A **stint** is one arc of a site's state graph: coming from option ``stint_from``, the site is
+    in ``stint_option`` from period ``stint_first`` to ``stint_last``. Each site starts in
+    ``site_start`` before period 0 and follows exactly one path of stints to the last period, so a
+    stint that starts at ``t`` follows one that ends at ``t - 1`` in option ``stint_from``.
+
+    An **offer** is what a stint provides: ``n[f]`` places of one reach class, between
+    ``offer_min`` and ``offer_max``, in whole ``offer_module`` units where that is positive.
+
+    A **reach class** belongs to one service and fixes limit, mode of travel and acceptance; an
+    **arc** says that people of an area may use a class at a site. Arcs are sorted by
+    (area, class, site) and unique.
+    """
+
+    areas: tuple[str, ...]
+    sites: tuple[str, ...]
+    options: tuple[str, ...]
+    services: tuple[str, ...]
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    periods: tuple[str, ...]
+    pools: tuple[str, ...] = ()
+    futures: tuple[str, ...] = ("expected",)
+
+    period_years: Floats
+    future_weight: Floats = field(default_factory=lambda: np.ones(1))
+    need: Floats  # (I, S, G, T, W) persons (or visits a month, pupils)
+
+    site_start: Ints  # (J,) option
+    stint_site: Ints  # (P,)
+    stint_from: Ints
+    stint_option: Ints
+    stint_first: Ints
+    stint_last: Ints
+
+    offer_stint: Ints  # (F,)
+    offer_class: Ints
+    offer_min: Floats
+    offer_max: Floats
+    offer_module: Floats
+
+    class_service: Ints  # (C,)
+    occupancy_min: Floats  # (C,) share of places that must be used
+    occupancy_max: Floats  # (C,) share of places that may be used
+    places_per_person: Floats  # (C, G)
+
+    arc_area: Ints  # (A,)
+    arc_site: Ints
+    arc_class: Ints
+    arc_minutes: Floats
+    acceptance: Floats  # (A, G) in [0, 1]; 0: never. (A, 1) means all groups alike
+
+    use_stint: csr_array  # (P, K*T), column k*T + t
+    use_place: csr_array  # (F, K*T)
+    use_person: Floats  # (C, G, K, T)
+    use_minute: Floats  # (C, K) a person a minute of one-way travel
+
+    rules: tuple[Rule, ...]
+    objectives: tuple[Objective, ...]
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """Sizes of the sets, by the index letters of the module."""
+        return {
+            "i": len(self.areas), "j": len(self.sites), "o": len(self.options),
+            "p": len(self.stint_site), "f": len(self.offer_stint), "c": len(self.classes),
+            "s": len(self.services), "g": len(self.groups), "t": len(self.periods),
+            "w": len(self.futures), "k": len(self.pools), "a": len(self.arc_area),
+        }  # fmt: skip
+
+    @cached_property
+    def stint_periods(self) -> npt.NDArray[np.bool_]:
+        """(P, T) whether the stint is in place in the period."""
+        t = np.arange(len(self.periods))
+        return (self.stint_first[:, None] <= t) & (t <= self.stint_last[:, None])
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of every array and set: equal problems have equal digests."""
+        h = hashlib.sha256()
+        for f in fields(self):
+            _feed(h, f.name)
+            _feed(h, getattr(self, f.name))
+        return h.hexdigest()
+
+    def rules_of(self, kind: type[Rule]) -> tuple[Rule, ...]:
+        """Return the rules of one family, in order."""
+        return tuple(r for r in self.rules if isinstance(r, kind))
+
+
+def _feed(h: hashlib._Hash, value: object) -> None:
+    """Add a value to a digest, arrays by dtype, shape and bytes."""
+    if isinstance(value, np.ndarray):
+        h.update(f"{value.dtype}{value.shape}".encode())
+        h.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, csr_array):
+        for part in (np.array(value.shape), value.indptr, value.indices, value.data):
+            _feed(h, part)
+    elif isinstance(value, tuple):
+        h.update(b"(")
+        for item in value:
+            _feed(h, item)
+        h.update(b")")
+    elif hasattr(value, "__dataclass_fields__"):
+        h.update(type(value).__name__.encode())
+        for f in fields(value):  # type: ignore[arg-type]
+            _feed(h, getattr(value, f.name))
+    else:
+        h.update(repr(value).encode())
+    h.update(b";")

@@ -1,0 +1,259 @@
+"""Every rule family of the problem as one frozen value.
+
+A family is three things with one name: a `Rule` here (what is asked, in words and numbers), its
+rows in ``model/`` (how a solver is told) and its check in ``verify`` (how a plan is judged). Rules hold
+indices into the sets of a `Problem`; arrays run over periods unless said otherwise.
+
+A rule is *hard* when ``price`` is None. Otherwise its shortfall is allowed at ``price`` an
+unit, and the objective named ``shortfall`` counts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from allocator.errors import Text
+
+__all__ = [
+    "Acceptance",
+    "Balance",
+    "Capacity",
+    "Coverage",
+    "Deviation",
+    "Floor",
+    "Forced",
+    "Hub",
+    "Link",
+    "Payer",
+    "PlacesRatio",
+    "PlacesShare",
+    "Reserved",
+    "Resettlement",
+    "Resource",
+    "Rule",
+    "Scale",
+    "Served",
+    "SiteCount",
+    "SiteStates",
+    "WorstGroup",
+]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rule:
+    """One rule: a stable id, a sentence in both languages, its source, and hard or priced."""
+
+    id: str
+    words: Text
+    source: str = "design"
+    price: float | None = None
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether a plan that breaks the rule is no plan."""
+        return self.price is None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Balance(Rule):
+    """Everyone in need is served or counted as unmet: ``sum_a x[a,g,t,w] + u = D``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Acceptance(Rule):
+    """At most a share alpha of a need is served over arcs accepted by at most alpha.
+
+    For every level alpha: ``sum of x over arcs with phi <= alpha is at most alpha D``, per area,
+    service, group, period and future. Exact when phi is a step function and people rank classes
+    alike (nested sets).
+    """
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Capacity(Rule):
+    """Use of places stays between the occupancy bounds of the places in being.
+
+    ``occ_min n <= sum (places a person) x <= occ_max n`` at each site, class, period, future.
+    """
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scale(Rule):
+    """Moderate scale (规模适度): ``q_min y <= n <= q_max y``, whole modules if an offer has them."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Link(Rule):
+    """Nobody is served where nothing is open: ``x <= phi D * sum of y offering the class``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SiteStates(Rule):
+    """Each site follows one path of stints from today's state to the horizon (unit flow)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """One payer of a pool: the share it pays of every unit, and its cap a period (inf = none)."""
+
+    id: str
+    share: float
+    cap: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Resource(Rule):
+    """Use of a pool stays within supply each period: ``use[k,t,w] <= supply[t]``.
+
+    ``payers`` divide the use by shares; a payer with a cap adds ``share * use <= cap``.
+    ``in_expectation`` asks it of the weighted mean over futures only. Unlimited is inf.
+    """
+
+    pool: int
+    supply: Floats
+    payers: tuple[Payer, ...] = ()
+    in_expectation: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Coverage(Rule):
+    """A share of the people has an open site of the classes within the minutes (potential).
+
+    ``v[i,t] <= sum of y within reach``, ``v <= 1``, ``sum people v >= share * sum people``.
+    ``areas`` (n,) indices, ``people`` (n, T), ``pairs_area`` (m,) positions in ``areas``,
+    ``pairs_site`` (m,) sites, ``offers`` (F,) which offers count, ``share`` (T,).
+    """
+
+    areas: Ints
+    people: Floats
+    pair_area: Ints
+    pair_site: Ints
+    offers: npt.NDArray[np.bool_]
+    share: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Served(Rule):
+    """A share of a need is served (realised), over the stated areas and groups together.
+
+    ``areas`` (n,), ``groups`` (m,) indices, ``service`` an index, ``share`` (T,).
+    """
+
+    service: int
+    areas: Ints
+    groups: Ints
+    share: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlacesRatio(Rule):
+    """Places a thousand persons: ``sum offer_weight n >= minimum[t]`` places, each period."""
+
+    offer_weight: Floats
+    minimum: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlacesShare(Rule):
+    """A share of places is of a kind (nursing beds): ``sum part n >= share[t] * sum whole n``."""
+
+    part: Floats
+    whole: Floats
+    share: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Resettlement(Rule):
+    """A home closes only if its residents are served within the stated minutes (先安置后撤并).
+
+    ``area`` is the home's own area of residents, ``site`` the home, ``arcs`` those that count;
+    in each period: ``sum x over arcs >= need * (site is in a closed option)``.
+    """
+
+    site: int
+    area: int
+    service: int
+    arcs: Ints
+    closed_options: Ints
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Hub(Rule):
+    """A point works only with a hub in reach: ``y[point] <= sum of y[hub options] nearby``.
+
+    ``point_options``/``hub_options`` index options; ``pair_site``, ``pair_hub`` (m,) say which
+    hub sites each point site reaches.
+    """
+
+    point_options: Ints
+    hub_options: Ints
+    pair_site: Ints
+    pair_hub: Ints
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SiteCount(Rule):
+    """The number of sites in the options lies between bounds, each period (T,)."""
+
+    options: Ints
+    minimum: Floats
+    maximum: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Forced(Rule):
+    """A named site is in one of the options in a period (``wanted``) or in none of them."""
+
+    site: int
+    options: Ints
+    period: int
+    wanted: bool = True
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reserved(Rule):
+    """A share of places is kept for the stated groups (特困保底).
+
+    At each site and class of ``classes``: ``sum over other groups of x <= (1 - share) * n``.
+    """
+
+    classes: Ints
+    groups: Ints
+    share: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Floor(Rule):
+    """No part of the county is served below a share: `Served` for each part at once.
+
+    ``part`` (I,) gives each area its part (-1: none), ``share`` (T,).
+    """
+
+    service: int
+    part: Ints
+    share: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WorstGroup(Rule):
+    """The least served share over the parts, ``z``: ``z <= served share`` of each (max-min).
+
+    Its objective is ``1 - z``, worst over periods and futures.
+    """
+
+    service: int
+    part: Ints
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Deviation(Rule):
+    """Mean absolute deviation of the parts' served shares from the county's, people-weighted."""
+
+    service: int
+    part: Ints

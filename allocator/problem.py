@@ -111,6 +111,8 @@ class Problem:
     stint_option: Ints
     stint_first: Ints
     stint_last: Ints
+    modes: tuple[str, ...] = ()
+    stint_mode: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (P,) or empty
 
     offer_stint: Ints  # (F,)
     offer_class: Ints

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "allocator"
 
 FLOORS = [
-    {"errors"},
+    {"errors", "schema"},
     {"region", "catalogue"},
     {"population", "travel"},
     {"demand", "scenario"},

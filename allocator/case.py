@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from allocator.catalogue import Catalogue
-from allocator.errors import Finding, Text
+from allocator.errors import NO_TEXT, Finding, Text
 from allocator.region import Region
 
 __all__ = ["Case", "TravelSpec"]
@@ -58,8 +58,8 @@ class Case:
     travel: TravelSpec
     distances: pd.DataFrame | None = None
     placements: pd.DataFrame | None = None
-    disclaimer: Text = Text("", "")
-    map_footer: Text = Text("", "")
+    disclaimer: Text = NO_TEXT
+    map_footer: Text = NO_TEXT
     finest_published: str = "township"
     sources: tuple[Mapping[str, str], ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)

@@ -20,12 +20,15 @@ from allocator.population.small_areas import (
     share_of_growth,
     small_area_projection,
 )
+from allocator.population.tracks import Move, PhaseIn, Tier, absent_from, eligible, move
 
 __all__ = [
     "AGES_5",
     "MARKS",
     "ROGERS_CASTRO",
     "LifeTable",
+    "Move",
+    "PhaseIn",
     "Population",
     "Projection",
     "Raked",
@@ -34,12 +37,16 @@ __all__ = [
     "SmallAreaMethod",
     "SmallAreaProjection",
     "Survival",
+    "Tier",
     "VitalRates",
+    "absent_from",
     "control",
+    "eligible",
     "estimate_ages",
     "fit_to_e0",
     "hamilton_perry",
     "life_table",
+    "move",
     "project",
     "project_small_areas",
     "rake",

@@ -32,7 +32,14 @@ from allocator.errors import (
 from allocator.measures.indicators import Judged, measure
 from allocator.model import explain, solve
 from allocator.plan import Plan, Status
-from allocator.population import PhaseIn, Population, VitalRates, project_small_areas, stack_tracks
+from allocator.population import (
+    AGES_5,
+    PhaseIn,
+    Population,
+    VitalRates,
+    project_small_areas,
+    stack_tracks,
+)
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SolveSpec
@@ -140,7 +147,7 @@ def project(case: Case, scenario: Scenario) -> Population:
 def _base_population(case: Case, table: pd.DataFrame) -> Population:
     year = int(table["year"].max())
     table = table[table["year"] == year]
-    ages = Population.__dataclass_fields__["ages"].default
+    ages = AGES_5
     areas = case.region.area_ids
     persons = np.zeros((1, 1, len(areas), 1, len(ages), 2))
     at = {a: n for n, a in enumerate(areas)}

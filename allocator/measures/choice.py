@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from allocator.plan import Plan
 from allocator.problem import Problem
@@ -106,7 +105,7 @@ def _options(problem: Problem, left: Floats, groups: list[int]) -> tuple[Ints, .
     service = problem.class_service[problem.arc_class]
     wanted = np.zeros(len(problem.groups), bool)
     wanted[groups] = True
-    there: npt.NDArray[np.bool_] = left[problem.arc_site, problem.arc_class].any(-1)  # (A, T)
+    there = np.asarray(left[problem.arc_site, problem.arc_class].any(-1))  # (A, T)
     need = problem.need[problem.arc_area, service] > 0
     willing = np.broadcast_to(problem.acceptance > 0, (len(service), len(wanted)))
     return np.nonzero(need & (willing & wanted)[:, :, None, None] & there[:, None, :, None])

@@ -552,9 +552,9 @@ def _money(case: Case, judged: Judged) -> pd.DataFrame:
             )
     public = _site_use(problem, plan, "running").sum(0)
     paid = np.zeros((len(judged.years), 2))
-    c = problem.arc_class[plan.served_arc]
+    kind = problem.arc_class[plan.served_arc]
     people = plan.served * _mean(problem, plan.served_future)
-    np.add.at(paid, plan.served_period, fees[c, plan.served_group] * people[:, None])
+    np.add.at(paid, plan.served_period, fees[kind, plan.served_group] * people[:, None])
     rows = []
     for t, year in enumerate(judged.years):
         fee, insurance = paid[t]

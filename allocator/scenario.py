@@ -297,7 +297,11 @@ class Scenario(_Strict):
         Literal["capital", "running", "care_workers", "land", "vehicle_hours"], PoolSpec
     ]
     rules: tuple[RuleSpec, ...] = ()
-    objective: tuple[ObjectiveName, ...] = ("cost-to-targets", "unmet", "travel")
+    objective: tuple[ObjectiveName | dict[ObjectiveName, float], ...] = (
+        "cost-to-targets",
+        "unmet",
+        "travel",
+    )
     solve: SolveSpec = SolveSpec()
     abstract: bool = False
 

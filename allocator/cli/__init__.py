@@ -1,0 +1,1 @@
+"""The command line: thin faces on the same functions a notebook calls."""

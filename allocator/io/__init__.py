@@ -1,0 +1,1 @@
+"""The one door for files: everything read or written passes here."""

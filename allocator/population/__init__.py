@@ -6,6 +6,13 @@ cohort components, raking, tracks, futures) stand alone.
 """
 
 from allocator.population.cohort import AGES_5, Projection, project
+from allocator.population.futures import (
+    BandFit,
+    Uncertainty,
+    fit_uncertainty,
+    sample_futures,
+    variant_futures,
+)
 from allocator.population.lifetable import LifeTable, Survival, fit_to_e0, life_table, survival
 from allocator.population.people import MARKS, Population, stack_tracks, weakest_mark
 from allocator.population.raking import Raked, control, rake
@@ -16,6 +23,7 @@ from allocator.population.small_areas import (
     SmallAreaProjection,
     estimate_ages,
     hamilton_perry,
+    project_county,
     project_small_areas,
     share_of_growth,
     small_area_projection,
@@ -26,6 +34,7 @@ __all__ = [
     "AGES_5",
     "MARKS",
     "ROGERS_CASTRO",
+    "BandFit",
     "LifeTable",
     "Move",
     "PhaseIn",
@@ -38,21 +47,26 @@ __all__ = [
     "SmallAreaProjection",
     "Survival",
     "Tier",
+    "Uncertainty",
     "VitalRates",
     "absent_from",
     "control",
     "eligible",
     "estimate_ages",
     "fit_to_e0",
+    "fit_uncertainty",
     "hamilton_perry",
     "life_table",
     "move",
     "project",
+    "project_county",
     "project_small_areas",
     "rake",
+    "sample_futures",
     "share_of_growth",
     "small_area_projection",
     "stack_tracks",
     "survival",
+    "variant_futures",
     "weakest_mark",
 ]

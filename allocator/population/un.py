@@ -24,9 +24,9 @@ from allocator.errors import Finding, InputRefused, Rank, Text, Where, refuse_if
 from allocator.population.cohort import AGES_5, Projection, project
 from allocator.population.lifetable import ABRIDGED_AGES, Survival, fit_to_e0, life_table, survival
 from allocator.population.people import unknown
-from allocator.population.rates import FERTILE_AGES, ROGERS_CASTRO, check_columns
+from allocator.population.rates import FERTILE_AGES, ROGERS_CASTRO, VitalRates, check_columns
 
-__all__ = ["UN_TABLES", "VARIANTS", "UnProjection", "project_un", "residual_profile"]
+__all__ = ["UN_TABLES", "VARIANTS", "UnProjection", "project_un", "residual_profile", "un_rates"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def project_un(
     alive = survival(life_table(mx))
     tfr = summary.tfr(variant, periods)
     shares = _fertility_shares(tables, tfr, periods, notes)
-    srb = summary.column("srb", periods, _USUAL_SRB, "中国以外按 1.05", "taken as 1.05")
+    srb = summary.column("srb", periods, _USUAL_SRB)
     net = _migration(tables, summary, periods, profile, notes)
     ratios = Survival(5, alive.birth[: len(periods)], alive.ages[: len(periods)])
     found = project(base, ratios, tfr[:, None] * shares / 5.0, srb, net)
@@ -142,6 +142,35 @@ def project_un(
         flows[name] = values.sum(axis=-1)
     _note_clipped(found, net, periods, notes)
     return UnProjection(table, flows, found, tuple(notes))
+
+
+def un_rates(
+    tables: Mapping[str, pd.DataFrame], *, start: int, to: int, variant: str = "medium"
+) -> tuple[Floats, VitalRates]:
+    """Return the (21, sex) base population in thousands and the rates of a country.
+
+    Net migration becomes a rate of the base year's population, ages by the model profile.
+    Arguments and refusals as `project_un`.
+    """
+    refuse_if_any([*_check_years(start, to), *_check_tables(tables)])
+    notes = _Notes()
+    periods = list(range(start, to, 5))
+    summary = _Summary(tables["summary_5y"], notes)
+    base = _base(tables["population_5x5"], start, variant, notes)
+    mx = _mortality(tables, summary, periods, notes)
+    if np.isnan(base).any():
+        base = _open_up(base, mx[0], start, notes)
+    tfr = summary.tfr(variant, periods)
+    shares = _fertility_shares(tables, tfr, periods, notes)
+    net = _migration(tables, summary, periods, "model", notes).sum(axis=(-2, -1))
+    rates = VitalRates(
+        start_years=tuple(periods),
+        mx=mx[:, None],
+        fertility=(tfr[:, None] * shares / 5.0)[:, None],
+        srb=summary.column("srb", periods, _USUAL_SRB),
+        net_rate=(net / base.sum() / 5.0)[:, None],
+    )
+    return base, rates
 
 
 def residual_profile(
@@ -309,9 +338,7 @@ class _Summary:
         """Whether a column has any figure."""
         return column in self.rows.columns and bool(self.rows[column].notna().any())
 
-    def column(
-        self, name: str, periods: Sequence[int], usual: float | None, zh: str = "", en: str = ""
-    ) -> Floats:
+    def column(self, name: str, periods: Sequence[int], usual: float | None) -> Floats:
         """Return a column at the periods; between and beyond its figures, linear and held."""
         if not self.known(name):
             if usual is None:
@@ -319,7 +346,7 @@ class _Summary:
                 remedy = Text("请补齐该列。", "Fill the column.")
                 where = Where(file="summary_5y.csv", column=name)
                 raise InputRefused((Finding(Rank.ERROR, "column-empty", where, what, remedy),))
-            what = Text(f"缺少 {name},{zh}。", f"{name} is missing; {en}.")
+            what = Text(f"缺少 {name},按 {usual:g} 计。", f"{name} is missing; taken as {usual:g}.")
             remedy = Text("请补充该列。", "Add the column.")
             self.notes.add(Rank.WARNING, "stood-in", "summary_5y", what, remedy)
             return np.full(len(periods), usual)
@@ -521,7 +548,7 @@ def _migration(
     lacking = [p for row, p in enumerate(periods) if np.isnan(given[row]).any()]
     if not lacking:
         return given
-    total = summary.column("net_mig_thousand", periods, 0.0, "按零净迁移", "taken as zero")
+    total = summary.column("net_mig_thousand", periods, 0.0)
     pattern = np.zeros((len(AGES_5), 2))
     if profile == "residual":
         pattern = _past_pattern(tables, summary, periods[0], notes)

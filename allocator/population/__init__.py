@@ -5,6 +5,12 @@ one from a base, a county's `VitalRates` and a `SmallAreaMethod`. The parts belo
 cohort components, raking, tracks, futures) stand alone.
 """
 
+from allocator.population.backcast import (
+    CountyShares,
+    backcast_shares,
+    seat_drift,
+    shares_with_seat_drift,
+)
 from allocator.population.cohort import AGES_5, Projection, project
 from allocator.population.futures import (
     BandFit,
@@ -35,6 +41,7 @@ __all__ = [
     "MARKS",
     "ROGERS_CASTRO",
     "BandFit",
+    "CountyShares",
     "LifeTable",
     "Move",
     "PhaseIn",
@@ -50,6 +57,7 @@ __all__ = [
     "Uncertainty",
     "VitalRates",
     "absent_from",
+    "backcast_shares",
     "control",
     "eligible",
     "estimate_ages",
@@ -63,7 +71,9 @@ __all__ = [
     "project_small_areas",
     "rake",
     "sample_futures",
+    "seat_drift",
     "share_of_growth",
+    "shares_with_seat_drift",
     "small_area_projection",
     "stack_tracks",
     "survival",

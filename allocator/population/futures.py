@@ -112,7 +112,7 @@ def sample_futures(
 ) -> VitalRates:
     """Draw paths around one set of rates; the same seed gives the same paths.
 
-    Draws come in mirrored pairs (antithetic), so that their mean stays at the medium path.
+    Draws are scrambled Sobol points, so that bands settle with few paths; a power of two is best.
 
     Parameters
     ----------
@@ -134,10 +134,14 @@ def sample_futures(
 
 
 def _draw(periods: int, count: int, seed: int) -> Floats:
-    """(3, period, path) standard normal shocks in mirrored pairs."""
-    half = (count + 1) // 2
-    shocks = np.random.default_rng(seed).standard_normal((3, periods, half))
-    return np.concatenate([shocks, -shocks], axis=-1)[..., :count]
+    """(3, period, path) standard normal shocks, spread evenly (scrambled Sobol points)."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    power = int(np.ceil(np.log2(count)))
+    points = qmc.Sobol(d=3 * periods, seed=seed).random_base2(power)[:count]
+    shocks = ndtri(np.clip(points, 1e-9, 1 - 1e-9))
+    return np.asarray(shocks.T.reshape(3, periods, count))
 
 
 def _memory(shocks: Floats, memory: float) -> Floats:

@@ -186,13 +186,18 @@ def _check_dates(standards: pd.DataFrame, folder: str) -> Iterable[Finding]:
             yield error(
                 "date-not-iso",
                 Where(file=file, row=_row(row), column=column),
-                (f"“{dated.loc[row, column]}”不是日期。", f"{dated.loc[row, column]!r} is not a date."),
+                (
+                    f"“{dated.loc[row, column]}”不是日期。",
+                    f"{dated.loc[row, column]!r} is not a date.",
+                ),
                 ("请写成 2026-01-31。", "Write it as 2026-01-31."),
             )
         dated = dated[~bad]
     for _, versions in dated.groupby(["id", "group", "level"]):
         ordered = versions.sort_values("valid_from")
-        for (_, one), (row, other) in zip(ordered.iloc[:-1].iterrows(), ordered.iloc[1:].iterrows(), strict=True):
+        for (_, one), (row, other) in zip(
+            ordered.iloc[:-1].iterrows(), ordered.iloc[1:].iterrows(), strict=True
+        ):
             if not one["valid_until"] or one["valid_until"] >= other["valid_from"]:
                 until = one["valid_until"] or "…"
                 yield error(
@@ -237,11 +242,15 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
     for r in _records(tables["offers"].sort_values(["type", "id"])):
         plain = {f: r[f] for f in Offer.__dataclass_fields__ if f in r and f != "groups"}
         mapped = {name: _graded(r, name) for name in graded}
-        offers.setdefault(r["type"], []).append(Offer(**plain, **mapped, groups=_listed(r["groups"])))
+        offers.setdefault(r["type"], []).append(
+            Offer(**plain, **mapped, groups=_listed(r["groups"]))
+        )
     provisions: dict[str, list[Provision]] = {}
     for r in _records(tables["provisions"].sort_values(["type", "mode", "from_states"])):
         plain = {f: r[f] for f in Provision.__dataclass_fields__ if f != "from_states"}
-        provisions.setdefault(r["type"], []).append(Provision(**plain, from_states=_listed(r["from_states"])))
+        provisions.setdefault(r["type"], []).append(
+            Provision(**plain, from_states=_listed(r["from_states"]))
+        )
     types = {}
     for r in _records(tables["facility_types"].sort_values("id")):
         types[r["id"]] = FacilityType(
@@ -261,5 +270,7 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
     if "standards" in tables:
         names = [f for f in Standard.__dataclass_fields__ if f != "title"]
         for r in _records(tables["standards"].sort_values(["id", "valid_from", "version"])):
-            standards.append(Standard(title=Text(r["title_zh"], r["title_en"]), **{n: r[n] for n in names}))
+            standards.append(
+                Standard(title=Text(r["title_zh"], r["title_en"]), **{n: r[n] for n in names})
+            )
     return Catalogue(version=version, services=services, types=types, standards=tuple(standards))

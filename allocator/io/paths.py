@@ -25,7 +25,9 @@ _DEVICES = {"con", "prn", "aux", "nul", "clock$", "conin$", "conout$"} | {
 }
 
 
-def _refused(code: str, where: Where, what: tuple[str, str], remedy: tuple[str, str]) -> InputRefused:
+def _refused(
+    code: str, where: Where, what: tuple[str, str], remedy: tuple[str, str]
+) -> InputRefused:
     return InputRefused((Finding(Rank.ERROR, code, where, Text(*what), Text(*remedy)),))
 
 
@@ -79,7 +81,10 @@ def inside(folder: Path, name: str, where: Where | None = None) -> Path:
     raise _refused(
         "path-outside-folder",
         where or Where(id=shown),
-        (f"路径“{shown}”不在案例文件夹内或不可用。", f"The path {shown!r} does not stay in the folder."),
+        (
+            f"路径“{shown}”不在案例文件夹内或不可用。",
+            f"The path {shown!r} does not stay in the folder.",
+        ),
         (
             "请把文件放进案例文件夹,并写相对路径(用 /,不用 ..、盘符或链接)。",
             "Put the file into the folder and write a relative path with /, no .., drive or link.",
@@ -111,7 +116,10 @@ def read_bytes(path: Path, limit: int = 200 * MEBIBYTE, name: str = "") -> bytes
             raise _refused(
                 "file-too-large",
                 where,
-                (f"文件有{size:,}字节,上限{limit:,}字节。", f"The file has {size:,} bytes; the limit is {limit:,}."),
+                (
+                    f"文件有{size:,}字节,上限{limit:,}字节。",
+                    f"The file has {size:,} bytes; the limit is {limit:,}.",
+                ),
                 ("请拆分或精简文件。", "Split the file or leave out what is not needed."),
             )
         with path.open("rb") as f:
@@ -122,7 +130,10 @@ def read_bytes(path: Path, limit: int = 200 * MEBIBYTE, name: str = "") -> bytes
             "file-not-readable",
             where,
             (f"无法读取文件:{reason}。", f"The file cannot be read: {reason}."),
-            ("请检查权限,或关闭占用它的程序。", "Check permissions, or close the program that holds it."),
+            (
+                "请检查权限,或关闭占用它的程序。",
+                "Check permissions, or close the program that holds it.",
+            ),
         ) from problem
 
 

@@ -33,8 +33,14 @@ def scenario_names(folder: Path) -> tuple[str, ...]:
         raise refusal(
             "scenarios-missing",
             Where(file=folder.name),
-            (f"文件夹中有{len(names)}个情景文件(*.yaml)。", f"The folder holds {len(names)} scenario files (*.yaml)."),
-            (f"请给出含1至{MAX_FILES}个情景文件的文件夹。", f"Name a folder with 1 to {MAX_FILES} scenario files."),
+            (
+                f"文件夹中有{len(names)}个情景文件(*.yaml)。",
+                f"The folder holds {len(names)} scenario files (*.yaml).",
+            ),
+            (
+                f"请给出含1至{MAX_FILES}个情景文件的文件夹。",
+                f"Name a folder with 1 to {MAX_FILES} scenario files.",
+            ),
         )
     return tuple(names)
 
@@ -90,14 +96,19 @@ class _Reader:
             scenario = validated(Scenario, document)
         except InputRefused as refused:
             # What an abstract file leaves open is for those that extend it.
-            self.findings += [f for f in refused.findings if not (abstract and f.code == "key-missing")]
+            self.findings += [
+                f for f in refused.findings if not (abstract and f.code == "key-missing")
+            ]
             scenario = None
         if scenario is not None and scenario.name != name:
             self.findings.append(
                 error(
                     "scenario-name",
                     document.where(("name",)),
-                    (f"name 写的是“{scenario.name}”,文件名是“{name}”。", f"The name is {scenario.name!r}, the file's {name!r}."),
+                    (
+                        f"name 写的是“{scenario.name}”,文件名是“{name}”。",
+                        f"The name is {scenario.name!r}, the file's {name!r}.",
+                    ),
                     ("两者须一致。", "They must be the same."),
                 )
             )
@@ -106,7 +117,10 @@ class _Reader:
                 error(
                     "scenario-abstract",
                     document.where(("abstract",)),
-                    (f"情景“{name}”只供继承,不能运行。", f"The scenario {name!r} is abstract: it is there to be extended."),
+                    (
+                        f"情景“{name}”只供继承,不能运行。",
+                        f"The scenario {name!r} is abstract: it is there to be extended.",
+                    ),
                     ("请选择继承它的情景。", "Choose one that extends it."),
                 )
             )

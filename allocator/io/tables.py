@@ -112,7 +112,12 @@ def read_grid(
         data = read_bytes(path, MAX_BYTES, name)
     except InputRefused as refused:
         if refused.findings[0].code == "file-missing" and schema is not None:
-            raise _refuse("file-missing", where, ("找不到文件。", "The file is not there, or is no ordinary file."), expected) from None
+            raise _refuse(
+                "file-missing",
+                where,
+                ("找不到文件。", "The file is not there, or is no ordinary file."),
+                expected,
+            ) from None
         raise
     text, found = decoded(data, encoding, name)
     if not text.strip():
@@ -153,7 +158,11 @@ def _lines(text: str, where: Where) -> tuple[list[tuple[int, list[str]]], list[F
     except csv.Error as problem:
         place = Where(file=where.file, row=row + 1)
         what = (f"CSV格式错误({problem})。", f"This is not CSV: {problem}.")
-        return lines, [error("csv-syntax", place, what, ("请检查引号是否成对。", "Check that quotes are paired."))]
+        return lines, [
+            error(
+                "csv-syntax", place, what, ("请检查引号是否成对。", "Check that quotes are paired.")
+            )
+        ]
     return lines, []
 
 
@@ -177,7 +186,10 @@ def _grid(
         raise _refuse(
             "too-many-columns",
             where,
-            (f"有{width}列,上限{MAX_COLUMNS}列。", f"There are {width} columns; the limit is {MAX_COLUMNS}."),
+            (
+                f"有{width}列,上限{MAX_COLUMNS}列。",
+                f"There are {width} columns; the limit is {MAX_COLUMNS}.",
+            ),
             ("请删去不用的列。", "Leave out the columns that are not needed."),
         )
     body: list[tuple[int, Sequence[str]]] = []
@@ -190,17 +202,24 @@ def _grid(
                 "row-too-long",
                 row,
                 "",
-                (f"该行有{len(cells)}格,表头有{width}列。", f"The row has {len(cells)} cells, the header {width}."),
+                (
+                    f"该行有{len(cells)}格,表头有{width}列。",
+                    f"The row has {len(cells)} cells, the header {width}.",
+                ),
                 ("含逗号的文字请加双引号。", "Put text that contains a comma in double quotes."),
             )
         body.append((row, [*cells[:width], *[""] * (width - len(cells))]))
     if not body:
-        faults.add("no-rows", None, "", ("只有表头,没有数据。", "There is a header and no row."), expected)
+        faults.add(
+            "no-rows", None, "", ("只有表头,没有数据。", "There is a header and no row."), expected
+        )
     columns = tuple(_objects(c) for c in zip(*(cells for _, cells in body), strict=True))
     if not body:
         columns = tuple(_objects(()) for _ in head)
     rows = np.fromiter((row for row, _ in body), dtype=np.int64, count=len(body))
-    return Grid(where=where, headers=tuple(head), columns=columns, rows=rows, findings=tuple(faults.all()))
+    return Grid(
+        where=where, headers=tuple(head), columns=columns, rows=rows, findings=tuple(faults.all())
+    )
 
 
 def table_of(
@@ -216,7 +235,9 @@ def table_of(
         if column.name in at:
             cells = _trimmed(grid.columns[at[column.name]])
             header = grid.headers[at[column.name]]
-            data[column.name] = _COLUMN_READERS[column.kind](cells, column, header, grid.rows, faults, thousands)
+            data[column.name] = _COLUMN_READERS[column.kind](
+                cells, column, header, grid.rows, faults, thousands
+            )
         else:
             data[column.name] = _defaults(column, len(grid.rows))
     table = pd.DataFrame(data)
@@ -249,7 +270,10 @@ def decoded(data: bytes, encoding: str, name: str) -> tuple[str, list[Finding]]:
                 notice(
                     "encoding-differs",
                     where,
-                    (f"声明为{encoding},实为UTF-8,已按UTF-8读取。", f"Declared {encoding}; it is UTF-8 and was read so."),
+                    (
+                        f"声明为{encoding},实为UTF-8,已按UTF-8读取。",
+                        f"Declared {encoding}; it is UTF-8 and was read so.",
+                    ),
                     ("请核对文字。", "Check the text."),
                 )
             )
@@ -260,7 +284,10 @@ def decoded(data: bytes, encoding: str, name: str) -> tuple[str, list[Finding]]:
         raise _refuse(
             "encoding-not-utf8",
             where,
-            (f"文件编码是{actual},不是{encoding.upper()}。", f"The file is in {actual}, not in {encoding.upper()}."),
+            (
+                f"文件编码是{actual},不是{encoding.upper()}。",
+                f"The file is in {actual}, not in {encoding.upper()}.",
+            ),
             (
                 "请另存为“CSV UTF-8(逗号分隔)”;GBK/GB18030文件也可在 case.yaml 中声明 encoding: gb18030。",
                 "Save it as CSV UTF-8; for GBK or GB18030 you may declare encoding: gb18030 in case.yaml.",
@@ -271,7 +298,10 @@ def decoded(data: bytes, encoding: str, name: str) -> tuple[str, list[Finding]]:
         raise _refuse(
             "control-character",
             Where(file=name, row=text.count("\n", 0, control.start()) + 1),
-            (f"含控制字符U+{ord(control.group()):04X}。", f"There is a control character U+{ord(control.group()):04X}."),
+            (
+                f"含控制字符U+{ord(control.group()):04X}。",
+                f"There is a control character U+{ord(control.group()):04X}.",
+            ),
             ("请删去。", "Remove it."),
         )
     return text, found
@@ -342,7 +372,10 @@ def _matched(grid: Grid, schema: Schema, faults: _Faults) -> dict[str, int]:
                 "column-twice",
                 1,
                 header[:60],
-                (f"与列“{grid.headers[at[name]]}”重复。", f"It repeats the column {grid.headers[at[name]]!r}."),
+                (
+                    f"与列“{grid.headers[at[name]]}”重复。",
+                    f"It repeats the column {grid.headers[at[name]]!r}.",
+                ),
                 ("请只保留一列。", "Keep one of the two."),
             )
         else:
@@ -359,7 +392,9 @@ def _missing(
         if column.name in at:
             continue
         words = (column.name, column.zh, *column.synonyms)
-        near = next((n for w in words if (n := nearest(w, (u for u in unknown if u not in taken)))), None)
+        near = next(
+            (n for w in words if (n := nearest(w, (u for u in unknown if u not in taken)))), None
+        )
         if near is not None:
             taken.add(near)
         if not column.required and near is None:
@@ -369,10 +404,17 @@ def _missing(
             "column-missing",
             1,
             column.name,
-            (f"缺少列“{column.zh}”({column.name})。", f"The column {column.name!r} ({column.zh}) is missing."),
             (
-                f"列“{near}”是否就是它?请改名。" if near else f"请加上该列,例如:{column.example or column.name}。",
-                f"Did you mean it by {near!r}? Rename that." if near else f"Add it, for example: {column.example or column.name}.",
+                f"缺少列“{column.zh}”({column.name})。",
+                f"The column {column.name!r} ({column.zh}) is missing.",
+            ),
+            (
+                f"列“{near}”是否就是它?请改名。"
+                if near
+                else f"请加上该列,例如:{column.example or column.name}。",
+                f"Did you mean it by {near!r}? Rename that."
+                if near
+                else f"Add it, for example: {column.example or column.name}.",
             ),
         )
     for header in unknown:
@@ -382,52 +424,77 @@ def _missing(
                 1,
                 header[:60] or "?",
                 ("未知的列,未使用。", "The column is unknown and was not used."),
-                ("无需处理,或改成格式说明中的列名。", "Leave it, or rename it as the page on formats says."),
+                (
+                    "无需处理,或改成格式说明中的列名。",
+                    "Leave it, or rename it as the page on formats says.",
+                ),
             )
 
 
 def _check_unit(column: Column, unit: str, header: str, faults: _Faults) -> None:
     word = unicodedata.normalize("NFKC", unit).strip().lower()
-    words = {unicodedata.normalize("NFKC", w).lower() for w in (column.unit, *UNIT_WORDS.get(column.unit, ()))}
+    words = {
+        unicodedata.normalize("NFKC", w).lower()
+        for w in (column.unit, *UNIT_WORDS.get(column.unit, ()))
+    }
     if word and column.unit and word not in words:
         faults.add(
             "unit-differs",
             1,
             header[:60],
-            (f"单位写的是“{unit}”,应为{column.unit}。", f"The unit given is {unit!r}; it must be {column.unit}."),
+            (
+                f"单位写的是“{unit}”,应为{column.unit}。",
+                f"The unit given is {unit!r}; it must be {column.unit}.",
+            ),
             ("请换算后改写表头。", "Convert the values and write the unit asked for."),
         )
 
 
-def _text(cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, _: bool) -> pd.Series:
+def _text(
+    cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, _: bool
+) -> pd.Series:
     longest = MAX_ID if column.kind == "id" else MAX_TEXT
     blank = cells == ""
     if column.required:
         faults.each("cell-blank", rows[blank], header, _BLANK, _FILL)
     elif column.default:
         cells = np.where(blank, str(column.default), cells)
-    bad = np.fromiter((len(c) > longest or _CONTROL_IN_CELL.search(c) is not None for c in cells), bool, len(cells))
+    bad = np.fromiter(
+        (len(c) > longest or _CONTROL_IN_CELL.search(c) is not None for c in cells),
+        bool,
+        len(cells),
+    )
     faults.each(
         "cell-text",
         rows[bad],
         header,
-        (f"文字超过{longest}个字符或含换行、控制字符。", f"The text is longer than {longest} characters or holds a line break or control character."),
+        (
+            f"文字超过{longest}个字符或含换行、控制字符。",
+            f"The text is longer than {longest} characters or holds a line break or control character.",
+        ),
         ("请缩短或删去换行。", "Shorten it or remove the line break."),
     )
     if column.kind == "id":
-        ruined = np.fromiter((_SCIENTIFIC_ID.fullmatch(c) is not None for c in cells), bool, len(cells))
+        ruined = np.fromiter(
+            (_SCIENTIFIC_ID.fullmatch(c) is not None for c in cells), bool, len(cells)
+        )
         faults.each(
             "id-looks-rounded",
             rows[ruined],
             header,
-            ("代码像是被电子表格改成了科学计数。", "The code looks as if a spreadsheet had rounded it."),
+            (
+                "代码像是被电子表格改成了科学计数。",
+                "The code looks as if a spreadsheet had rounded it.",
+            ),
             ("请把该列设为文本格式后重新导出。", "Format the column as text and export again."),
             rank=Rank.WARNING,
         )
     return pd.Series(np.where(bad, "", cells), dtype="str")
 
 
-def _choice(cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, _: bool) -> pd.Series:
+def _choice(
+    cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, _: bool
+) -> pd.Series:
     words = {c.casefold(): c for c in column.choices} | {w.casefold(): c for w, c in column.aliases}
     words[""] = "" if column.required or column.default is None else str(column.default)
     chosen = _objects([words.get(c.casefold()) for c in cells])
@@ -457,7 +524,11 @@ def _number(
         cells = _objects([c.replace(",", "") if _THOUSANDS.fullmatch(c) else c for c in cells])
     whole = column.kind in ("integer", "year")
     blank = cells == ""
-    good = pd.Series(cells, dtype="str").str.fullmatch(_INTEGER if whole else _NUMBER).to_numpy(dtype=bool, copy=True)
+    good = (
+        pd.Series(cells, dtype="str")
+        .str.fullmatch(_INTEGER if whole else _NUMBER)
+        .to_numpy(dtype=bool, copy=True)
+    )
     values = np.full(len(cells), np.nan)
     values[good] = cells[good].astype(np.float64)
     endless = np.isinf(values)
@@ -474,7 +545,9 @@ def _number(
     return pd.Series(values)
 
 
-def _check_bounds(values: np.ndarray, column: Column, header: str, rows: np.ndarray, faults: _Faults) -> None:
+def _check_bounds(
+    values: np.ndarray, column: Column, header: str, rows: np.ndarray, faults: _Faults
+) -> None:
     low, high = column.minimum, column.maximum
     if column.kind == "share":
         low, high = 0.0, 1.0
@@ -495,8 +568,14 @@ def _check_bounds(values: np.ndarray, column: Column, header: str, rows: np.ndar
             "cell-negative" if negative else "cell-out-of-range",
             int(row),
             header,
-            (f"{value:g}{'是负数' if negative else '超出范围'}。", f"{value:g} is {'negative' if negative else 'out of range'}."),
-            (f"{hint[0]}应在{_bounds(low, high)}之间。", f"{hint[1]}It must lie in {_bounds(low, high)}."),
+            (
+                f"{value:g}{'是负数' if negative else '超出范围'}。",
+                f"{value:g} is {'negative' if negative else 'out of range'}.",
+            ),
+            (
+                f"{hint[0]}应在{_bounds(low, high)}之间。",
+                f"{hint[1]}It must lie in {_bounds(low, high)}.",
+            ),
         )
     values[bad] = np.nan
 
@@ -508,9 +587,26 @@ def _bounds(low: float | None, high: float | None) -> str:
 def _number_words(cell: str, whole: bool) -> tuple[Words, Words]:
     """Say why a cell is no number and what to write instead."""
     shown = cell[:40]
-    what = (f"“{shown}”不是{'整数' if whole else '数字'}。", f"{shown!r} is not a {'whole ' if whole else ''}number.")
+    what = (
+        f"“{shown}”不是{'整数' if whole else '数字'}。",
+        f"{shown!r} is not a {'whole ' if whole else ''}number.",
+    )
     narrow = unicodedata.normalize("NFKC", cell).replace(",", "")
-    if cell.casefold().strip("+-") in ("nan", "inf", "infinity", "-", "—", "–", "n/a", "na", "null", "none", "无", "/", ""):
+    if cell.casefold().strip("+-") in (
+        "nan",
+        "inf",
+        "infinity",
+        "-",
+        "—",
+        "–",
+        "n/a",
+        "na",
+        "null",
+        "none",
+        "无",
+        "/",
+        "",
+    ):
         return what, ("没有数据请留空。", "Leave the cell blank where there is no figure.")
     if _THOUSANDS.fullmatch(cell):
         return what, (
@@ -518,10 +614,16 @@ def _number_words(cell: str, whole: bool) -> tuple[Words, Words]:
             f"Write {narrow} without separators, or declare thousands: true in case.yaml.",
         )
     if re.fullmatch(_NUMBER, narrow) and not cell.isascii():
-        return what, (f"请用半角数字,写{narrow}。", f"Write {narrow} with ordinary (half-width) digits.")
+        return what, (
+            f"请用半角数字,写{narrow}。",
+            f"Write {narrow} with ordinary (half-width) digits.",
+        )
     match = re.fullmatch(f"({_NUMBER})\\s*(\\D{{1,6}})", narrow)
     if match:
-        return what, (f"单位写在表头,这里只写{match[1]}。", f"Write {match[1]} only; the unit belongs in the header.")
+        return what, (
+            f"单位写在表头,这里只写{match[1]}。",
+            f"Write {match[1]} only; the unit belongs in the header.",
+        )
     if whole and re.fullmatch(_NUMBER, cell):
         return what, ("请写整数。", "Write a whole number.")
     return what, ("请只写数字,如 12 或 12.5。", "Write digits only, such as 12 or 12.5.")
@@ -541,7 +643,9 @@ def _defaults(column: Column, count: int) -> pd.Series:
     whole = column.kind in ("integer", "year")
     if whole and (column.required or column.default is not None):
         return pd.Series(np.full(count, int(str(column.default or 0)), dtype=np.int64))
-    return pd.Series(np.full(count, np.nan if column.default is None else float(str(column.default))))
+    return pd.Series(
+        np.full(count, np.nan if column.default is None else float(str(column.default)))
+    )
 
 
 def _check_unique(table: pd.DataFrame, schema: Schema, faults: _Faults) -> None:
@@ -569,7 +673,10 @@ def _check_unique(table: pd.DataFrame, schema: Schema, faults: _Faults) -> None:
             int(rows[i]),
             schema.key[-1] if len(schema.key) > 1 else schema.key[0],
             (f"“{shown}”与第{earlier}行重复。", f"{shown!r} repeats row {earlier}."),
-            ("请删去或改正其中一行(大小写、空格不作区分)。", "Correct or remove one of them (case and blanks do not tell ids apart)."),
+            (
+                "请删去或改正其中一行(大小写、空格不作区分)。",
+                "Correct or remove one of them (case and blanks do not tell ids apart).",
+            ),
         )
 
 
@@ -591,7 +698,13 @@ class _Faults:
         self._keep(notice(code, self._at(row, column), what, remedy))
 
     def each(
-        self, code: str, rows: Iterable[int], column: str, what: Words, remedy: Words, rank: Rank = Rank.ERROR
+        self,
+        code: str,
+        rows: Iterable[int],
+        column: str,
+        what: Words,
+        remedy: Words,
+        rank: Rank = Rank.ERROR,
     ) -> None:
         tell = self.add if rank is Rank.ERROR else self.warn
         for row in rows:
@@ -600,8 +713,19 @@ class _Faults:
     def all(self) -> list[Finding]:
         if not self.more:
             return self.found
-        what = (f"该文件另有{self.more:,}处问题未列出。", f"{self.more:,} more faults of this file are not listed.")
-        return [*self.found, error("too-many-faults", self.where, what, ("请先改正已列出的问题。", "Mend those listed first."))]
+        what = (
+            f"该文件另有{self.more:,}处问题未列出。",
+            f"{self.more:,} more faults of this file are not listed.",
+        )
+        return [
+            *self.found,
+            error(
+                "too-many-faults",
+                self.where,
+                what,
+                ("请先改正已列出的问题。", "Mend those listed first."),
+            ),
+        ]
 
     def _at(self, row: int | None, column: str) -> Where:
         return Where(file=self.where.file, sheet=self.where.sheet, row=row, column=column)
@@ -617,7 +741,9 @@ def _expected(schema: Schema | None) -> Words:
     if schema is None:
         return ("请提供文件。", "Provide the file.")
     head = ",".join(c.name for c in schema.columns if c.required)
-    example = ",".join(c.example or (c.choices[0] if c.choices else "…") for c in schema.columns if c.required)
+    example = ",".join(
+        c.example or (c.choices[0] if c.choices else "…") for c in schema.columns if c.required
+    )
     return (
         f"应为{schema.zh}表,至少有列 {head};例如 {example}。",
         f"Expected the table '{schema.en}' with at least the columns {head}; for example {example}.",

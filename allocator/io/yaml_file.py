@@ -128,7 +128,10 @@ def _too_much(file: str, line: int) -> InputRefused:
     return refusal(
         "yaml-too-large",
         Where(file=file, row=line),
-        ("文件过大、层次过深或条目过多。", "The file is too large, too deep or has too many entries."),
+        (
+            "文件过大、层次过深或条目过多。",
+            "The file is too large, too deep or has too many entries.",
+        ),
         (
             f"最多{MAX_DEPTH}层、{MAX_NODES}个条目、{MAX_BYTES}字节。",
             f"At most {MAX_DEPTH} levels, {MAX_NODES} entries and {MAX_BYTES} bytes.",
@@ -155,17 +158,27 @@ class _Builder:
         if isinstance(event, DocumentStartEvent):
             self.documents += 1
             if self.documents == 2:
-                self._fault("yaml-many-documents", line, ("文件含多个文档。", "The file holds several documents."))
+                self._fault(
+                    "yaml-many-documents",
+                    line,
+                    ("文件含多个文档。", "The file holds several documents."),
+                )
         if isinstance(event, AliasEvent):
             self._fault("yaml-alias", line, ("不允许使用别名(*)。", "Aliases (*) are not allowed."))
             self._value(None, line, "")
             return
         if isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent):
             if event.anchor is not None:
-                self._fault("yaml-alias", line, ("不允许使用锚点(&)。", "Anchors (&) are not allowed."))
+                self._fault(
+                    "yaml-alias", line, ("不允许使用锚点(&)。", "Anchors (&) are not allowed.")
+                )
             tag = event.tag if isinstance(event.tag, str) or event.tag is None else str(event.tag)
             if tag is not None:
-                self._fault("yaml-tag", line, (f"不允许使用标签({tag[:60]})。", f"Tags are not allowed ({tag[:60]})."))
+                self._fault(
+                    "yaml-tag",
+                    line,
+                    (f"不允许使用标签({tag[:60]})。", f"Tags are not allowed ({tag[:60]})."),
+                )
         if isinstance(event, ScalarEvent):
             self._value(_scalar(event), line, event.value)
         elif isinstance(event, MappingStartEvent | SequenceStartEvent):
@@ -214,7 +227,10 @@ class _Builder:
             self._fault(
                 "yaml-duplicate-key",
                 line,
-                (f"键“{key}”重复(首次在第{first}行)。", f"The key {key!r} is written twice (first in line {first})."),
+                (
+                    f"键“{key}”重复(首次在第{first}行)。",
+                    f"The key {key!r} is written twice (first in line {first}).",
+                ),
                 ".".join(path),
             )
             key = f"?{self.nodes}"
@@ -225,7 +241,9 @@ class _Builder:
     def _fault(self, code: str, line: int, what: Words, column: str = "") -> None:
         if len(self.faults) >= 1000:
             raise InputRefused(tuple(self.faults))
-        self.faults.append(error(code, Where(file=self.file, row=line, column=column), what, _REMEDIES[code]))
+        self.faults.append(
+            error(code, Where(file=self.file, row=line, column=column), what, _REMEDIES[code])
+        )
 
 
 class _Level:
@@ -240,8 +258,14 @@ class _Level:
 _NO_KEY = object()
 _REMEDIES: Mapping[str, Words] = {
     "yaml-many-documents": ("请只保留一个文档。", "Keep one document."),
-    "yaml-alias": ("请把内容写全;以 & 或 * 开头的文字请加引号。", "Write it out; put text that begins with & or * in quotes."),
-    "yaml-tag": ("请删去标签;以 ! 开头的文字请加引号。", "Remove the tag; put text that begins with ! in quotes."),
+    "yaml-alias": (
+        "请把内容写全;以 & 或 * 开头的文字请加引号。",
+        "Write it out; put text that begins with & or * in quotes.",
+    ),
+    "yaml-tag": (
+        "请删去标签;以 ! 开头的文字请加引号。",
+        "Remove the tag; put text that begins with ! in quotes.",
+    ),
     "yaml-key": ("请用一个词作键。", "Write a single word as the key."),
     "yaml-duplicate-key": ("请删去其中一个。", "Remove one of the two."),
 }
@@ -306,7 +330,11 @@ def _as_written(problem: ValidationError, document: Document, data: Any) -> tupl
     changed = False
     for fault in problem.errors(include_url=False):
         path = _written(document, fault["loc"])
-        if fault["type"] == "string_type" and isinstance(fault["input"], int | float) and path in document.raw:
+        if (
+            fault["type"] == "string_type"
+            and isinstance(fault["input"], int | float)
+            and path in document.raw
+        ):
             data = _replaced(data, path, document.raw[path])
             changed = True
     return changed, data
@@ -316,7 +344,9 @@ def _replaced(data: Any, path: KeyPath, value: str) -> Any:
     if not path:
         return value
     if isinstance(data, list):
-        return [_replaced(v, path[1:], value) if str(k) == path[0] else v for k, v in enumerate(data)]
+        return [
+            _replaced(v, path[1:], value) if str(k) == path[0] else v for k, v in enumerate(data)
+        ]
     return {k: _replaced(v, path[1:], value) if str(k) == path[0] else v for k, v in data.items()}
 
 
@@ -408,9 +438,7 @@ def _model_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseMo
         owner = _model_in(annotation)
         if owner is None:
             return None
-        match = next(
-            (f for name, f in owner.model_fields.items() if step in (name, f.alias)), None
-        )
+        match = next((f for name, f in owner.model_fields.items() if step in (name, f.alias)), None)
         annotation = match.annotation if match is not None else annotation
     return _model_in(annotation)
 

@@ -287,7 +287,7 @@ def _cell(cell: str, kind: Kind) -> Any:
     if kind == "text":
         return cell
     if kind == "list":
-        return tuple(x.strip() for x in cell.split(";") if x.strip())
+        return tuple(x.strip() for x in cell.split("|") if x.strip())
     if kind == "yes-no":
         if cell not in ("yes", "no"):
             raise ValueError(cell)

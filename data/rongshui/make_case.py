@@ -87,7 +87,7 @@ TOWN_APART_KM = 0.55
 
 # --- the rule: what stands at the sites (synthetic) -----------------------------------------------
 
-COUNTY_HOME = (150, 90, 68, 34, 16)  # places, nursing, residents, destitute, care workers
+COUNTY_HOME = (150, 90, 72, 28, 16)  # places, nursing, residents, destitute, care workers
 SCREENS = (
     "zoning", "hazard", "flood", "land_use", "ownership", "structure", "fire_access", "consent"
 )  # fmt: skip
@@ -427,15 +427,15 @@ def plan_sites(classes: dict[str, str], totals: dict[str, int]) -> tuple[list[Ro
         if township in small:
             places, living = rng.randrange(24, 39, 2), rng.randrange(4, 10)
         else:
-            places = rng.randrange(50, 81, 2)
-            living = round(places * rng.uniform(0.40, 0.66))
+            places = rng.randrange(46, 77, 2)
+            living = round(places * rng.uniform(0.38, 0.62))
         area = places * rng.randrange(24, 31)
         site = add(
             township, "township-seat", seat, (0.2, 0.9),
             today="township-home", floor_area_m2=area, land_m2=round(area * 1.6, -1),
         )  # fmt: skip
         nursing = round(places * rng.uniform(0.05, 0.25))
-        enrol(site, places, nursing, living, round(living * rng.uniform(0.62, 0.85)), max(2, round(living / 6.5)))
+        enrol(site, places, nursing, living, round(living * rng.uniform(0.42, 0.60)), max(2, round(living / 6.5)))
 
     # Candidates in townships: idle school buildings and bare plots by the seat.
     bare = set(rng.sample(sorted(seat_of), 5))

@@ -1,0 +1,1 @@
+"""How a plan is found: the exact road and the price road."""

@@ -148,7 +148,7 @@ def scales(dual: Dual) -> Floats:
     high = np.where(np.isfinite(sh.high), np.abs(sh.high), 0.0)
     use = np.maximum(low, high)
     use = np.where(use > 0, use, np.maximum(per, 1e-9) * np.median(rx.need))
-    scale[dual.b :] = 1.0 / np.maximum(per * use, 1e-12)
+    scale[dual.b :] = 3.0 / np.maximum(per * use, 1e-12)
     return scale
 
 
@@ -171,6 +171,7 @@ def search(
     seconds: float = np.inf,
     gap: float = 0.0,
     scale: Floats | None = None,
+    stall: float = 2e-5,
     trace: bool = False,
 ) -> DualState:
     """Raise the bound from a start; stop at a gap to the target, when it stalls or at a limit."""
@@ -184,7 +185,7 @@ def search(
     trial = np.empty_like(centre)
     factor, alpha_max = 0.1, 0.1
     goal = best + 0.05 * abs(best) if best else 1.0
-    bad = green_run = 0
+    bad = 0
     history = [(0.0, best)]
     last_check = best
     done = 1
@@ -205,16 +206,14 @@ def search(
             gain = bound - best
             best = bound
             bad = 0
-            green_run += 1
             if dot > 0 and gain > 0:
                 factor = min(factor * 1.1, 2.0)
-            if goal - best < 0.02 * abs(best) and target is None:
+            if goal - best < 0.025 * abs(best) and target is None:
                 goal = best + 0.05 * abs(best)
         else:
-            green_run = 0
             bad += 1
-            if bad >= 20:
-                factor = max(factor * 0.66, 1e-5)
+            if bad >= 5:
+                factor = max(factor * 0.66, 1e-6)
                 bad = 0
         if k % 50 == 0:
             if best - last_check < 1e-3 * abs(best) and alpha_max > 1e-4:
@@ -222,7 +221,7 @@ def search(
             if trace:
                 print(k, round(time.monotonic() - t0, 2), best, factor, alpha_max, length)
             history.append((time.monotonic() - t0, best))
-            if best - last_check < 1e-6 * abs(best):
+            if alpha_max < 0.05 and best - last_check < stall * abs(best):
                 break
             last_check = best
         if time.monotonic() - t0 > seconds:

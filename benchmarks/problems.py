@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from allocator.errors import Text
 from allocator.model.kernels import group_by
 from allocator.problem import Objective, Problem
-from allocator.rules import Balance, Capacity, Link, Resource, Scale, SiteStates
+from allocator.rules import Balance, Capacity, Link, Resource, Scale, SiteCount, SiteStates
 
 _STRUCTURE = (
     Balance(id="balance", words=Text("供需平衡", "Needs are served or counted")),
@@ -83,4 +83,44 @@ def county_problem(d: dict) -> Problem:
         demand=d["demand"], n_sites=n_sites, area=d["area"], site=d["site"], kind=d["kind"], n_kinds=n_kinds,
         person=-d["value"], unmet=0.0, stint=None, places=None, offer_min=tile(d["smallest"]), offer_max=tile(d["largest"]),
         use_stint=tile(d["fixed"]), use_place=tile(d["per_place"]), budget=d["budget"], unit="valued person",
+    )  # fmt: skip
+
+
+def capacitated_problem(d: dict) -> Problem:
+    """Capacitated location with split demand; leaving a person unserved costs more than any plan."""
+    n_sites = len(d["capacity"])
+    per_person = d["cost"] / d["demand"][d["area"]]
+    forbid = 2.0 * (float(np.max(per_person)) + float(np.sum(d["opening"])) / float(d["demand"].min()))
+    return single_period(
+        demand=d["demand"], n_sites=n_sites, area=d["area"], site=d["site"], kind=np.zeros(len(d["area"]), np.int64), n_kinds=1,
+        person=per_person, unmet=forbid, stint=d["opening"], places=None, offer_min=0.0, offer_max=d["capacity"], unit="cost",
+    )  # fmt: skip
+
+
+def covering_problem(d: dict) -> Problem:
+    """Maximal covering: people served count, each site serves all in reach, p sites."""
+    n_sites = d["n_sites"]
+    total = float(d["demand"].sum())
+    count = SiteCount(
+        id="sites", words=Text("选址数", "Number of sites"), options=np.array([1]),
+        minimum=np.zeros(1), maximum=np.array([float(d["p"])]),
+    )  # fmt: skip
+    return single_period(
+        demand=d["demand"], n_sites=n_sites, area=d["area"], site=d["site"], kind=np.zeros(len(d["area"]), np.int64), n_kinds=1,
+        person=np.full(len(d["area"]), -1.0), unmet=0.0, stint=None, places=None, offer_min=0.0, offer_max=total, rules=(count,),
+    )  # fmt: skip
+
+
+def median_problem(distance: np.ndarray, p: int) -> Problem:
+    """P-median on a full distance table: every node a client of one person and a site."""
+    n = len(distance)
+    area, site = np.divmod(np.arange(n * n), n)
+    count = SiteCount(
+        id="sites", words=Text("选址数", "Number of sites"), options=np.array([1]),
+        minimum=np.zeros(1), maximum=np.array([float(p)]),
+    )  # fmt: skip
+    far = float(distance[np.isfinite(distance)].max())
+    return single_period(
+        demand=np.ones(n), n_sites=n, area=area, site=site, kind=np.zeros(n * n, np.int64), n_kinds=1,
+        person=distance.ravel(), unmet=(n + 1) * far, stint=None, places=None, offer_min=0.0, offer_max=float(n), rules=(count,), unit="distance",
     )  # fmt: skip

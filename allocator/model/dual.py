@@ -172,6 +172,7 @@ def search(
     gap: float = 0.0,
     scale: Floats | None = None,
     stall: float = 2e-5,
+    warm: bool = False,
     trace: bool = False,
 ) -> DualState:
     """Raise the bound from a start; stop at a gap to the target, when it stalls or at a limit."""

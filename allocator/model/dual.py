@@ -8,7 +8,6 @@ average of the slopes met so far, and the same average of the answers is nearly 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,7 +165,7 @@ def search(
     dual: Dual,
     start: Floats,
     *,
-    target: Callable[[], float] | None = None,
+    target: float = np.inf,
     rounds: int = 500,
     seconds: float = np.inf,
     gap: float = 0.0,
@@ -193,8 +192,7 @@ def search(
     length, _, alpha = kernels.direction(slope, mean, centre, dual.low, dual.high, scale, alpha_max)
     for k in range(1, rounds + 1):
         done = k
-        if target is not None:
-            goal = min(goal, target())
+        goal = min(goal, target)
         size = factor * max(goal - best, 1e-9 * abs(best)) / max(length, 1e-30)
         kernels.step(centre, mean, dual.low, dual.high, scale, size, trial)
         bound, slope = dual(trial)
@@ -209,7 +207,7 @@ def search(
             bad = 0
             if dot > 0 and gain > 0:
                 factor = min(factor * 1.1, 2.0)
-            if goal - best < 0.025 * abs(best) and target is None:
+            if goal - best < 0.025 * abs(best) and goal < target:
                 goal = best + 0.05 * abs(best)
         else:
             bad += 1
@@ -225,6 +223,8 @@ def search(
             if alpha_max < 0.05 and best - last_check < stall * abs(best):
                 break
             last_check = best
+        if target - best <= gap * abs(target):
+            break
         if time.monotonic() - t0 > seconds:
             break
     return DualState(centre, best, mean, y_mean, done, history)

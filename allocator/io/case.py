@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +20,6 @@ from allocator.errors import (
     NO_TEXT,
     Finding,
     InputRefused,
-    Rank,
     Text,
     Where,
     nearest,
@@ -44,6 +42,8 @@ __all__ = ["CaseFile", "read_case"]
 
 WORKBOOK = "case.xlsx"
 GEOGRAPHIC = "EPSG:4490"
+NEEDED = ("townships", "areas", "homes")
+LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
 _ID = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 _MODES = Literal["elder-walk", "walk", "bicycle", "bus", "car", "mobile", "mobile-team"]
 
@@ -98,10 +98,17 @@ class _Reading:
     findings: list[Finding] = field(default_factory=list)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    sheets: Mapping[str, str] = field(default_factory=dict)
+    in_degrees: set[str] = field(default_factory=set)
 
-    @property
-    def at_fault(self) -> bool:
-        return any(f.rank is Rank.ERROR for f in self.findings)
+    def placed(self, finding: Finding) -> Finding:
+        """Return a finding of a table with the sheet it really came from."""
+        table, _, suffix = finding.where.file.rpartition(".")
+        if suffix != "csv" or table not in self.sheets:
+            return finding
+        return replace(
+            finding, where=replace(finding.where, file=WORKBOOK, sheet=self.sheets[table])
+        )
 
 
 def read_case(folder: Path | str) -> Case:
@@ -146,6 +153,7 @@ def read_case(folder: Path | str) -> Case:
     if file is not None:
         reading.findings += check_case(reading.tables, outline, file, catalogue)
         _gaps_of_file(reading)
+    reading.findings = [reading.placed(f) for f in reading.findings]
     refuse_if_any(reading.findings)
     assert file is not None and catalogue is not None
     return _case(reading, file, region_crs, outline, catalogue, rates)
@@ -204,12 +212,15 @@ def _read_tables(reading: _Reading) -> None:
     """Read each table from CSV, or from the workbook where there is one and no CSV."""
     folder, file = reading.folder, reading.file
     book = folder / WORKBOOK
-    sheets: Mapping[str, tuple[pd.DataFrame, tuple[Finding, ...]]] = {}
+    sheets: dict[str, tuple[pd.DataFrame, tuple[Finding, ...]]] = {}
     if book.exists():
         from allocator.io.workbook import read_workbook
 
         try:
-            sheets = read_workbook(inside(folder, WORKBOOK), thousands=file.thousands)
+            bounded = {n: _with_bounds(s, file.crs) for n, s in SCHEMAS.items()}
+            sheets, reading.sheets = read_workbook(
+                inside(folder, WORKBOOK), schemas=bounded, thousands=file.thousands
+            )
             reading.digests[WORKBOOK] = digest_of(book.read_bytes())
         except InputRefused as refused:
             reading.findings += refused.findings
@@ -217,13 +228,20 @@ def _read_tables(reading: _Reading) -> None:
     for name, schema in SCHEMAS.items():
         schema = _with_bounds(schema, file.crs)
         path = folder / f"{name}.csv"
+        layer = _layer_of(folder, name)
+        if name in sheets and name not in NEEDED and _is_unfilled(sheets[name]):
+            reading.sheets = {k: v for k, v in reading.sheets.items() if k != name}
+            del sheets[name]
+        if sum((path.exists(), layer is not None, name in sheets)) > 1:
+            reading.findings.append(_twice(name))
         if path.exists() or path.is_symlink():
-            if name in sheets:
-                reading.findings.append(_twice(name))
             read = _csv_reader(reading, path, schema)
+        elif layer is not None:
+            read = _layer_reader(reading, layer, SCHEMAS[name])
+            reading.in_degrees.add(name)
         elif name in sheets:
             read = sheets[name]
-        elif name in ("townships", "areas", "homes"):
+        elif name in NEEDED:
             read = _csv_reader(reading, path, schema)
         else:
             continue
@@ -246,15 +264,47 @@ def _csv_reader(
     return table
 
 
+def _is_unfilled(read: tuple[pd.DataFrame, tuple[Finding, ...]]) -> bool:
+    """Whether a sheet of the template was left empty."""
+    return not len(read[0]) and {f.code for f in read[1] if f.rank == "error"} == {"no-rows"}
+
+
+def _layer_of(folder: Path, name: str) -> Path | None:
+    """Return the map layer that holds a table of places, if there is one."""
+    if name not in ("areas", "sites"):
+        return None
+    layers = [p for s in LAYER_SUFFIXES if (p := folder / f"{name}{s}").exists()]
+    return layers[0] if layers else None
+
+
+def _layer_reader(
+    reading: _Reading, path: Path, schema: Schema
+) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    from allocator.io.layers import read_layer
+
+    try:
+        inside(reading.folder, path.name)
+    except InputRefused as refused:
+        return empty_table(schema), refused.findings
+    file = reading.file
+    reading.digests[path.name] = digest_of(path.read_bytes())
+    return read_layer(
+        path,
+        schema,
+        crs=file.crs if "crs" in file.model_fields_set else None,
+        encoding=None if file.encoding == "utf-8" else file.encoding,
+    )
+
+
 def _twice(name: str) -> Finding:
     return error(
         "table-twice",
-        Where(file=WORKBOOK, sheet=name),
+        Where(id=name),
         (
-            f"{name} 同时在 {WORKBOOK} 和 {name}.csv 中。",
-            f"{name} stands both in {WORKBOOK} and in {name}.csv.",
+            f"表 {name} 有多个来源(CSV、图层或工作表)。",
+            f"The table {name} stands in several files.",
         ),
-        ("请只保留一处。", "Keep one of the two."),
+        ("请只保留一处。", "Keep one of them."),
     )
 
 
@@ -285,10 +335,10 @@ def _to_degrees(reading: _Reading) -> str:
     """Bring points of any declared system to degrees; return the system of the region."""
     crs = reading.file.crs
     where = Where(file="case.yaml", column="crs")
-    result = crs
+    result = GEOGRAPHIC if reading.in_degrees else crs
     for name in ("areas", "sites", "placements"):
         table = reading.tables.get(name)
-        if table is None:
+        if table is None or name in reading.in_degrees:
             continue
         known = table["lon"].notna() & table["lat"].notna()
         try:

@@ -12,7 +12,7 @@ import pandas as pd
 from allocator.catalogue import Catalogue
 from allocator.errors import Finding, Where, nearest
 from allocator.io.findings import data_gap, error, warning
-from allocator.population.people import AGES_5
+from allocator.population import AGES_5
 
 __all__ = ["check_case"]
 

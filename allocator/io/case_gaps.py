@@ -11,8 +11,7 @@ import pandas as pd
 from allocator.errors import Finding, Where
 from allocator.io.findings import data_gap, error
 from allocator.io.tables import empty_table
-from allocator.population.people import AGES_5
-from allocator.population.small_areas import estimate_ages
+from allocator.population import AGES_5, estimate_ages
 from allocator.schema import SCHEMAS
 
 __all__ = ["default_population", "default_sites", "least_findings"]

@@ -243,7 +243,7 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
     graded = ("running_yuan_person_year", "staff", "fee_yuan_month", "insurance_yuan_month")
     for r in _records(tables["offers"].sort_values(["type", "id"])):
         plain = {f: r[f] for f in Offer.__dataclass_fields__ if f in r and f != "groups"}
-        mapped = {name: _graded(r, name) for name in graded}
+        mapped: dict[str, Any] = {name: _graded(r, name) for name in graded}
         offers.setdefault(r["type"], []).append(
             Offer(**plain, **mapped, groups=_listed(r["groups"]))
         )

@@ -35,7 +35,7 @@ _CHINA = (72.004, 137.8347, 0.8293, 55.8271)
 
 
 def _waves(
-    t: Floats, first: float, second: float, long: tuple[float, float], far: tuple[float, float]
+    t: Floats, first: Floats, second: Floats, long: tuple[float, float], far: tuple[float, float]
 ) -> Floats:
     """Sum of sines along one axis; three octaves as in the published functions."""
     near = 20.0 * np.sin(6.0 * np.pi * first) + 20.0 * np.sin(2.0 * np.pi * second)

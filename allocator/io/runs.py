@@ -49,8 +49,8 @@ _SERVED = ("served_arc", "served_group", "served_period", "served_future", "serv
 _UNMET = ("area", "service", "group", "period", "future")
 
 
-def write_run(folder: Path | str, run: Run) -> Path:
-    """Write a run to ``folder/<scenario>-<id>`` and return that path.
+def write_run(path: Path | str, run: Run) -> Path:
+    """Write a run to the folder ``path``, usually ``<scenario>-<id>``, and return it.
 
     Files go to a hidden folder beside it, each flushed to disk, the manifest last; then the folder
     is renamed. A run that was there is replaced. Equal runs give equal bytes.
@@ -61,8 +61,9 @@ def write_run(folder: Path | str, run: Run) -> Path:
         When the disk is full, the folder read-only or a file held by another program; what was
         there is unharmed.
     """
-    folder = Path(folder)
-    target = folder / checked_name(f"{run.scenario.name[:40]}-{run.id}")
+    target = Path(path)
+    folder = target.parent
+    checked_name(target.name)
     files = _files(run)
     files[MANIFEST] = _manifest(run, files)
     part: str | None = None
@@ -290,7 +291,7 @@ def _plan(header: Any, tables: Mapping[str, pd.DataFrame]) -> Plan:
     for rule, shape in header["price_shapes"].items():
         mine = tables["prices"][tables["prices"]["rule"] == rule].sort_values("position")
         prices[rule] = mine["price"].to_numpy(dtype=np.float64).reshape(shape)
-    served = {name: tables["served"][name].to_numpy() for name in _SERVED}
+    served: dict[str, Any] = {name: tables["served"][name].to_numpy() for name in _SERVED}
     scalars = {k: from_plain(v, {}) for k, v in header["plan"].items()}
     return Plan(
         stints=tables["stints"]["stint"].to_numpy(),

@@ -22,14 +22,13 @@ from allocator.errors import (
     InputRefused,
     Text,
     Where,
-    nearest,
     refuse_if_any,
 )
 from allocator.io.case_checks import check_case
 from allocator.io.case_gaps import default_population, default_sites, least_findings
 from allocator.io.catalogue_files import catalogue_and_findings
 from allocator.io.coordinates import DATUMS, to_degrees
-from allocator.io.findings import data_gap, error, notice
+from allocator.io.findings import data_gap, error
 from allocator.io.paths import digest_of, inside, read_bytes, shipped
 from allocator.io.rates_files import read_rates
 from allocator.io.tables import empty_table, read_table
@@ -62,12 +61,13 @@ class TravelFile(_Strict):
 
 
 class SourceFile(_Strict):
-    """One line of ``sources``: which file, what it holds, from where, under which licence."""
+    """One line of ``sources``: what it is, from where, under which licence, in which files."""
 
-    file: str
-    what: str
+    title: str
     source: str
     licence: str = ""
+    mark: Literal["counted", "modelled", "synthetic"] = "counted"
+    files: str = ""
 
 
 class CaseFile(_Strict):
@@ -450,20 +450,3 @@ def _gaps_of_file(reading: _Reading) -> None:
                 ("使用缺省速度。", "Default speeds stand in."),
             )
         )
-    for source in file.sources:
-        if source.file not in reading.digests and source.file not in ("case.yaml",):
-            near = nearest(source.file, reading.digests)
-            reading.findings.append(
-                notice(
-                    "source-of-no-file",
-                    replace(where, column="sources", id=source.file),
-                    (
-                        f"来源清单中的“{source.file}”未被读取。",
-                        f"The file {source.file!r} of the sources was not read.",
-                    ),
-                    (
-                        f"是否为“{near}”?" if near else "请核对。",
-                        f"Did you mean {near!r}?" if near else "Check it.",
-                    ),
-                )
-            )

@@ -270,9 +270,10 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
         )
     standards: list[Standard] = []
     if "standards" in tables:
-        names = [f for f in Standard.__dataclass_fields__ if f != "title"]
         for r in _records(tables["standards"].sort_values(["id", "valid_from", "version"])):
-            standards.append(
-                Standard(title=Text(r["title_zh"], r["title_en"]), **{n: r[n] for n in names})
-            )
+            titled = r | {
+                "title": Text(r["title_zh"], r["title_en"]),
+                "note": Text(r["note_zh"], r["note_en"]),
+            }
+            standards.append(Standard(**{n: titled[n] for n in Standard.__dataclass_fields__}))
     return Catalogue(version=version, services=services, types=types, standards=tuple(standards))

@@ -40,7 +40,7 @@ travel:
   detour: 1.4                      # 绕行系数 / straight lines are multiplied by it
 catalogue: shipped                 # 随附目录 / the catalogue that comes with the program
 finest_published: township
-sources: []                        # - {file: case.xlsx, what: ..., source: ..., licence: ...}
+sources: []                        # - {title: ..., source: ..., licence: ..., mark: counted, files: case.xlsx}
 """
 
 _SCENARIO = """\

@@ -60,6 +60,13 @@ class TravelFile(_Strict):
     access_minutes: dict[str, Annotated[float, Field(ge=0, le=600)]] = Field(default_factory=dict)
 
 
+class Sentence(_Strict):
+    """A sentence in both languages."""
+
+    zh: str = Field(max_length=500)
+    en: str = Field(max_length=500)
+
+
 class SourceFile(_Strict):
     """One line of ``sources``: what it is, from where, under which licence, in which files."""
 
@@ -81,8 +88,8 @@ class CaseFile(_Strict):
     seat: tuple[float, float] | None = None
     travel: TravelFile = TravelFile()
     catalogue: str = "shipped"
-    disclaimer: Title | None = None
-    map_footer: Title | None = None
+    disclaimer: Sentence | None = None
+    map_footer: Sentence | None = None
     finest_published: Literal["county", "township", "village"] = "township"
     encoding: Literal["utf-8", "gb18030"] = "utf-8"
     thousands: bool = False
@@ -200,8 +207,8 @@ def _case(
     )
 
 
-def _text(title: Title | None) -> Text:
-    return NO_TEXT if title is None else title.text
+def _text(sentence: Sentence | None) -> Text:
+    return NO_TEXT if sentence is None else Text(sentence.zh, sentence.en)
 
 
 def _sorted(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -91,6 +91,8 @@ def read_layer(
                 (f"超过{MAX_ROWS:,}个要素。", f"There are more than {MAX_ROWS:,} features."),
                 ("请拆分。", "Split the file."),
             )
+        if path.suffix.lower() == ".shp":
+            frame = _with_long_names(frame, schema)
         frame, points = _points(frame, crs, where)
     except InputRefused as refused:
         return empty_table(schema), refused.findings
@@ -270,6 +272,13 @@ def _pyogrio(path: Path, where: Where, encoding: str | None, layer: str | None) 
     options = {"encoding": encoding} if shapefile and encoding else {}
     frame = pyogrio.read_dataframe(path, layer=layer or layers[0], **options)
     return frame if isinstance(frame, gpd.GeoDataFrame) else gpd.GeoDataFrame(frame)
+
+
+def _with_long_names(frame: gpd.GeoDataFrame, schema: Schema) -> gpd.GeoDataFrame:
+    """Give a Shapefile's ten-letter field names their full ones, where only one fits."""
+    short = [c.name[:10] for c in schema.columns]
+    full = {c.name[:10]: c.name for c in schema.columns if short.count(c.name[:10]) == 1}
+    return frame.rename(columns={k: v for k, v in full.items() if v not in frame.columns})
 
 
 def _is_gbk(text: bytes) -> bool:

@@ -172,7 +172,7 @@ def not_writable(path: Path, problem: OSError) -> InputRefused:
         (f"无法写入:{reason}。", f"It cannot be written: {reason}."),
         (
             "请检查磁盘空间和权限,关闭打开它的程序(如 Excel),或另选文件夹。",
-            "Check disk space and permissions, close the program that holds it, or choose another folder.",
+            "Check disk space and permissions, close the program that holds it (Excel, say), or choose another folder.",
         ),
     )
 

@@ -103,5 +103,7 @@ def run(name: str = "base", measures: dict | None = None) -> Run:
         plan=plan,
         tables={"sites": pd.DataFrame({"site": ["a", "b"], "places": [1.0, 2.0]})},
         measures=measures or {"score": {"served": 0.43}},
-        findings=(Finding(Rank.WARNING, "code", Where("f.csv", row=2), Text("甲", "a"), Text("乙", "b")),),
+        findings=(
+            Finding(Rank.WARNING, "code", Where("f.csv", row=2), Text("甲", "a"), Text("乙", "b")),
+        ),
     )

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from io_cases import CASE, write
 
 from allocator.errors import InputRefused
 from allocator.io.case import read_case
 from allocator.io.coordinates import wgs84_to_gcj02
-from io_cases import CASE, write
 
 
 def refused(folder):
@@ -98,7 +98,11 @@ def test_swapped_axes_are_recognised(tmp_path):
         cells[3], cells[4] = cells[4], cells[3]
         swapped.append(",".join(cells))
     areas = "\n".join(swapped).replace("109.", "89.")
-    found = refused(write(tmp_path, {"areas.csv": areas, "case.yaml": CASE["case.yaml"].replace("109.2", "89.2")}))
+    found = refused(
+        write(
+            tmp_path, {"areas.csv": areas, "case.yaml": CASE["case.yaml"].replace("109.2", "89.2")}
+        )
+    )
     assert "points-swapped" in codes(found)
     assert "Swapped?" in next(f for f in found if f.code == "points-swapped").remedy.en
 
@@ -150,7 +154,13 @@ def test_the_least_a_county_must_bring_is_enough_and_every_default_is_listed(tmp
     assert elders["0101"] == pytest.approx(200) and elders["0202"] == pytest.approx(60)
     assert set(case.population["mark"]) == {"modelled"}
     gaps = {f.code for f in case.findings if f.code.startswith("data-gap-")}
-    assert {"data-gap-sites", "data-gap-population", "data-gap-coordinates-areas", "data-gap-care-workers", "data-gap-outline"} <= gaps
+    assert {
+        "data-gap-sites",
+        "data-gap-population",
+        "data-gap-coordinates-areas",
+        "data-gap-care-workers",
+        "data-gap-outline",
+    } <= gaps
     assert all("数据缺口" in f.what.zh for f in case.findings if f.code in gaps)
 
 
@@ -172,7 +182,9 @@ def test_age_groups_other_than_five_year_ones_are_refused(tmp_path):
     assert {"age-group", "area-without-people"} <= codes(found)
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc", "a\\b", "C:x", "CON", "..", "a/../../b", "//host/share"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc", "a\\b", "C:x", "CON", "..", "a/../../b", "//host/share"]
+)
 def test_a_catalogue_outside_the_folder_is_refused(tmp_path, name):
     text = CASE["case.yaml"].replace("catalogue: catalogue", f"catalogue: '{name}'")
     assert codes(refused(write(tmp_path, {"case.yaml": text}))) == {"path-outside-folder"}
@@ -190,7 +202,10 @@ def test_gb18030_files_are_read_where_the_case_declares_it(tmp_path):
     towns = CASE["townships.csv"].encode("gb18030")
     found = refused(write(tmp_path / "a", {"townships.csv": towns}))
     assert "encoding-not-utf8" in codes(found)
-    folder = write(tmp_path / "b", {"townships.csv": towns, "case.yaml": CASE["case.yaml"] + "encoding: gb18030\n"})
+    folder = write(
+        tmp_path / "b",
+        {"townships.csv": towns, "case.yaml": CASE["case.yaml"] + "encoding: gb18030\n"},
+    )
     assert list(read_case(folder).region.townships["name_zh"]) == ["甲镇", "乙乡"]
 
 

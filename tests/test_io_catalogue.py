@@ -1,11 +1,11 @@
 """Catalogue folders: figures by grade, lists, dated norms, and every fault of all tables."""
 
 import pytest
+from io_cases import CATALOGUE
 
 from allocator.errors import InputRefused
 from allocator.io.catalogue_files import read_catalogue
 from allocator.io.paths import shipped
-from io_cases import CATALOGUE
 
 
 def write(folder, **changes):
@@ -24,7 +24,10 @@ def test_offers_carry_grades_and_lists(tmp_path):
     kind = read_catalogue(write(tmp_path)).types["township-home"]
     (offer,) = kind.offers
     assert offer.staff == {"mild": 0.1, "moderate": 0.0, "severe": 0.3, "destitute": 0.0}
-    assert offer.groups == ("severe", "destitute") and kind.area_classes == ("village", "township-seat")
+    assert offer.groups == ("severe", "destitute") and kind.area_classes == (
+        "village",
+        "township-seat",
+    )
     assert kind.provisions[0].from_states == ("absent",)
 
 
@@ -37,7 +40,9 @@ def test_the_norm_valid_on_a_date_is_found(tmp_path):
 def test_versions_that_overlap_are_refused_with_their_dates(tmp_path):
     text = CATALOGUE["standards.csv"].replace("2024-12-31", "2025-12-31")
     (fault,) = refused(write(tmp_path, standards=text))
-    assert fault.code == "standard-overlaps" and "2020-01-01" in fault.what.en and fault.where.row == 3
+    assert (
+        fault.code == "standard-overlaps" and "2020-01-01" in fault.what.en and fault.where.row == 3
+    )
 
 
 def test_unknown_services_reversed_bounds_and_dates_are_all_told(tmp_path):

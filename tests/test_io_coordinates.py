@@ -33,7 +33,7 @@ def test_a_known_offset_is_hundreds_of_metres_and_is_undone():
     lon, lat = points()
     moved = wgs84_to_gcj02(lon, lat)
     metres = np.hypot((moved[0] - lon) * np.cos(np.deg2rad(lat)), moved[1] - lat) / METRE
-    assert 50 < metres.min() and metres.max() < 1500
+    assert metres.min() > 50 and metres.max() < 1500
     back = gcj02_to_wgs84(*moved)
     assert max(np.abs(back[0] - lon).max(), np.abs(back[1] - lat).max()) < 1e-9
 

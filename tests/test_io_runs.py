@@ -9,18 +9,20 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from io_cases import run
 
 from allocator.errors import CheckFailed, InputRefused
 from allocator.io import paths, runs
 from allocator.io.json_schemas import json_schemas
 from allocator.io.runs import find_run, has_run, read_run, stored_runs, write_run
-from io_cases import run
 
 HERE = Path(__file__).parent
 
 
 def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 def test_a_run_comes_back_equal(tmp_path):
@@ -48,9 +50,13 @@ def test_the_manifest_tells_versions_and_digests_and_nothing_of_the_machine(tmp_
     path = write_run(tmp_path / "a", run())
     manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     jsonschema.validate(manifest, json_schemas()["manifest"])
-    jsonschema.validate(json.loads((path / "findings.json").read_text(encoding="utf-8")), json_schemas()["findings"])
+    jsonschema.validate(
+        json.loads((path / "findings.json").read_text(encoding="utf-8")), json_schemas()["findings"]
+    )
     assert set(manifest["files"]) == set(contents(path)) - {"manifest.json"}
-    text = b"".join(data for name, data in contents(path).items() if name.endswith(".json")).decode()
+    text = b"".join(
+        data for name, data in contents(path).items() if name.endswith(".json")
+    ).decode()
     assert str(tmp_path) not in text and str(Path.home()) + "/" not in text
 
 
@@ -69,7 +75,11 @@ def test_every_file_changed_cut_or_removed_is_caught(tmp_path, how):
             file.unlink()
         else:
             middle = len(data) // 2
-            file.write_bytes(data[:middle] if how == "cut" else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+            file.write_bytes(
+                data[:middle]
+                if how == "cut"
+                else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+            )
         with pytest.raises(CheckFailed) as caught:
             read_run(path)
         assert caught.value.exit_code == 4 and caught.value.findings[0].where.file == f"a/{name}"

@@ -45,7 +45,9 @@ def test_names_choose_and_order(tmp_path):
 
 def test_all_errors_of_all_files_come_at_once_with_the_line_where_each_stands(tmp_path):
     bad = BASE + "discount_rate: 7\n"
-    path = folder(tmp_path, base=bad, one=child("one", "budjet: 1\n"), two=child("two", "solve:\n  gap: x\n"))
+    path = folder(
+        tmp_path, base=bad, one=child("one", "budjet: 1\n"), two=child("two", "solve:\n  gap: x\n")
+    )
     found = {(f.where.file, f.where.row, f.where.column) for f in refused(path)}
     assert ("base.yaml", 7, "discount_rate") in found
     assert ("one.yaml", 4, "budjet") in found

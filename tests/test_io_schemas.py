@@ -47,14 +47,35 @@ def codes():
     """Codes written in the readers: the first argument of the functions that make findings."""
     import ast
 
-    makers = {"error", "warning", "notice", "refusal", "_refused", "_refuse", "_failed", "_fault", "add", "warn", "note", "each", "tell"}
+    makers = {
+        "error",
+        "warning",
+        "notice",
+        "refusal",
+        "_refused",
+        "_refuse",
+        "_failed",
+        "_fault",
+        "add",
+        "warn",
+        "note",
+        "each",
+        "tell",
+    }
     for path in (Path(__file__).parents[1] / "allocator" / "io").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
-            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            name = (
+                node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            )
             first = node.args[0]
-            if name in makers and isinstance(first, ast.Constant) and isinstance(first.value, str) and "-" in first.value:
+            if (
+                name in makers
+                and isinstance(first, ast.Constant)
+                and isinstance(first.value, str)
+                and "-" in first.value
+            ):
                 yield first.value
 
 

@@ -87,7 +87,9 @@ def test_thousands_separators_are_read_where_declared(tmp_path):
 
 
 def test_a_negative_count_is_refused(tmp_path):
-    assert errors(read(tmp_path, HEAD + "01,x,-3,2020\n")[1]) == [("cell-negative", 2, "population")]
+    assert errors(read(tmp_path, HEAD + "01,x,-3,2020\n")[1]) == [
+        ("cell-negative", 2, "population")
+    ]
 
 
 def test_metres_given_as_degrees_are_refused_with_a_hint(tmp_path):
@@ -104,14 +106,18 @@ def test_utf8_with_and_without_a_mark_and_either_line_end_are_read_alike(tmp_pat
         assert table.equals(plain) and not found
 
 
-@pytest.mark.parametrize(("encoding", "shown"), [("gbk", "GB18030"), ("utf-16", "UTF-16"), ("utf-16-le", "UTF-16")])
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("gbk", "GB18030"), ("utf-16", "UTF-16"), ("utf-16-le", "UTF-16")]
+)
 def test_other_encodings_are_refused_by_name(tmp_path, encoding, shown):
     _, found = read(tmp_path, (HEAD + "01,融水镇,1,2020\n").encode(encoding))
     assert [f.code for f in found] == ["encoding-not-utf8"] and shown in found[0].what.en
 
 
 def test_gb18030_is_read_where_declared(tmp_path):
-    table, found = read(tmp_path, (HEAD + "01,融水镇,1,2020\n").encode("gb18030"), encoding="gb18030")
+    table, found = read(
+        tmp_path, (HEAD + "01,融水镇,1,2020\n").encode("gb18030"), encoding="gb18030"
+    )
     assert list(table["name_zh"]) == ["融水镇"] and not found
 
 
@@ -166,7 +172,25 @@ def test_formula_like_text_is_neutralised_and_comes_back(text):
     assert neutralised(text)[:1] not in tuple("=+-@\t\r")
 
 
-CELLS = st.sampled_from(["1", "-1", "", "x", "1,2", '"', "NaN", "１", "1e400", "\t", "\r", "=A1", "是", "\x00", "0" * 70])
+CELLS = st.sampled_from(
+    [
+        "1",
+        "-1",
+        "",
+        "x",
+        "1,2",
+        '"',
+        "NaN",
+        "１",
+        "1e400",
+        "\t",
+        "\r",
+        "=A1",
+        "是",
+        "\x00",
+        "0" * 70,
+    ]
+)
 
 
 def outcome(tmp_path_factory, text):
@@ -183,7 +207,11 @@ def outcome(tmp_path_factory, text):
 
 
 ROWS = st.lists(st.lists(CELLS | st.text(max_size=4), max_size=8).map(",".join), max_size=8)
-TEXTS = ROWS.map(lambda rows: "\n".join(["area_id,township_id,lon,lat,site_id,from_id,to_id,places", *rows]).encode("utf-8", "replace"))
+TEXTS = ROWS.map(
+    lambda rows: "\n".join(
+        ["area_id,township_id,lon,lat,site_id,from_id,to_id,places", *rows]
+    ).encode("utf-8", "replace")
+)
 
 
 @settings(max_examples=60, deadline=10_000)

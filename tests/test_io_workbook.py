@@ -8,6 +8,7 @@ import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from io_cases import CASE, write
 
 from allocator.errors import InputRefused
 from allocator.io.case import read_case
@@ -15,7 +16,6 @@ from allocator.io.scenarios import read_scenarios
 from allocator.io.template import header_of, template_workbook, write_template
 from allocator.io.workbook import read_workbook
 from allocator.schema import SCHEMAS
-from io_cases import CASE, write
 
 TOWNS = "乡镇 townships"
 
@@ -53,7 +53,10 @@ def refused(tmp_path, data):
 def repacked(data, changes):
     """Return an archive with entries changed or added."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for name in old.namelist():
             if name not in changes:
                 new.writestr(name, old.read(name))
@@ -102,16 +105,28 @@ def test_the_template_is_the_same_bytes_every_time_and_has_drop_downs():
     data = template_workbook()
     assert data == template_workbook()
     made = openpyxl.load_workbook(io.BytesIO(data))
-    lists = [v for v in made["现有与备选地点 sites"].data_validations.dataValidation if v.type == "list"]
+    lists = [
+        v for v in made["现有与备选地点 sites"].data_validations.dataValidation if v.type == "list"
+    ]
     assert len(lists) >= 9 and any("未核" in v.formula1 for v in lists)
-    assert made["字典 dictionary"].max_row == 1 + sum(len(SCHEMAS[n].columns) for n in ("townships", "areas", "homes", "distances", "sites", "population"))
+    assert made["字典 dictionary"].max_row == 1 + sum(
+        len(SCHEMAS[n].columns)
+        for n in ("townships", "areas", "homes", "distances", "sites", "population")
+    )
 
 
 def test_a_number_in_a_column_of_codes_is_refused_with_the_remedy(tmp_path):
     faults = found(tmp_path, book([(1, "甲镇", "", 1000, 2020), ("007", "乙", "", 5, 2020)]))
-    assert [(f.code, f.where.sheet, f.where.row, f.where.column) for f in faults][0] == ("number-in-id-column", TOWNS, 2, "乡镇代码")
+    assert next((f.code, f.where.sheet, f.where.row, f.where.column) for f in faults) == (
+        "number-in-id-column",
+        TOWNS,
+        2,
+        "乡镇代码",
+    )
     assert "as text" in faults[0].remedy.en
-    table = read(tmp_path, book([("007", "乙", "", 5, 2020), ("1e5", "丙", "", 5, 2020)]))["townships"][0]
+    table = read(tmp_path, book([("007", "乙", "", 5, 2020), ("1e5", "丙", "", 5, 2020)]))[
+        "townships"
+    ][0]
     assert list(table["township_id"]) == ["007", "1e5"]
 
 
@@ -125,15 +140,28 @@ def test_formulas_without_a_stored_value_errors_and_dates_are_refused_by_cell(tm
         sheet["B4"] = datetime.date(2025, 1, 2)
 
     rows = [(f"0{n}", "甲", "", 5, 2020) for n in range(1, 4)]
-    faults = {(f.code, f.where.row) for f in found(tmp_path, book(rows, change)) if f.where.column != "name_zh"}
+    faults = {
+        (f.code, f.where.row)
+        for f in found(tmp_path, book(rows, change))
+        if f.where.column != "name_zh"
+    }
     assert {("formula-without-value", 2), ("cell-error", 3), ("cell-date", 4)} <= faults
 
 
 def test_a_formula_counts_by_its_stored_value_and_is_told(tmp_path):
     data = book(change=lambda made, sheet: sheet.__setitem__("D2", "=1+1"))
-    data = repacked(data, {"xl/worksheets/sheet1.xml": lambda x: x.replace(b"<f>1+1</f><v></v>", b"<f>1+1</f><v>77</v>").replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>77</v>")})
+    data = repacked(
+        data,
+        {
+            "xl/worksheets/sheet1.xml": lambda x: x.replace(
+                b"<f>1+1</f><v></v>", b"<f>1+1</f><v>77</v>"
+            ).replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>77</v>")
+        },
+    )
     table, faults = read(tmp_path, data)["townships"]
-    assert list(table["population"]) == [77] and [f.code for f in faults if f.rank == "information"] == ["formula-values"]
+    assert list(table["population"]) == [77] and [
+        f.code for f in faults if f.rank == "information"
+    ] == ["formula-values"]
 
 
 def test_merged_cells_are_refused_and_a_hidden_sheet_is_told(tmp_path):
@@ -150,12 +178,17 @@ def test_merged_cells_are_refused_and_a_hidden_sheet_is_told(tmp_path):
 def test_bombs_claims_macros_links_and_entities_are_refused_quickly(tmp_path):
     good = book()
     huge = b"<x>" + b"0" * (40 << 20) + b"</x>"
-    laughs = b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><sst>&b;</sst>'
+    laughs = (
+        b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><sst>&b;</sst>'
+    )
     start = time.monotonic()
     assert refused(tmp_path, repacked(good, {"xl/media/x.xml": huge})) == "workbook-too-large"
     assert refused(tmp_path, repacked(good, {"xl/sharedStrings.xml": laughs})) == "workbook-doctype"
     assert refused(tmp_path, repacked(good, {"xl/vbaProject.bin": b"x"})) == "workbook-macros"
-    assert refused(tmp_path, repacked(good, {"xl/externalLinks/externalLink1.xml": b"<x/>"})) == "workbook-links"
+    assert (
+        refused(tmp_path, repacked(good, {"xl/externalLinks/externalLink1.xml": b"<x/>"}))
+        == "workbook-links"
+    )
     assert refused(tmp_path, b"not a workbook") == "workbook-not-readable"
     assert refused(tmp_path, good[: len(good) // 2]) == "workbook-not-readable"
     assert time.monotonic() - start < 10
@@ -164,7 +197,14 @@ def test_bombs_claims_macros_links_and_entities_are_refused_quickly(tmp_path):
 def test_a_sheet_that_claims_seventeen_billion_cells_is_read_for_what_it_holds(tmp_path):
     import re
 
-    data = repacked(book(), {"xl/worksheets/sheet1.xml": lambda x: re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:XFD1048576"', x)})
+    data = repacked(
+        book(),
+        {
+            "xl/worksheets/sheet1.xml": lambda x: re.sub(
+                rb'<dimension ref="[^"]*"', b'<dimension ref="A1:XFD1048576"', x
+            )
+        },
+    )
     start = time.monotonic()
     table, faults = read(tmp_path, data)["townships"]
     assert len(table) == 1 and not faults and time.monotonic() - start < 5
@@ -179,7 +219,14 @@ def test_text_that_looks_like_a_formula_stays_text(tmp_path):
 
 
 GOOD = book()
-CELLS = st.none() | st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.dates() | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=5)
+CELLS = (
+    st.none()
+    | st.integers(-(10**18), 10**18)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.booleans()
+    | st.dates()
+    | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=5)
+)
 
 
 def outcome(folder, data):
@@ -213,7 +260,9 @@ def xml_spoiled(edits):
 
 
 BOOKS = (
-    st.lists(st.lists(CELLS, max_size=5), max_size=4).map(lambda rows: book(tuple(map(tuple, rows))))
+    st.lists(st.lists(CELLS, max_size=5), max_size=4).map(
+        lambda rows: book(tuple(map(tuple, rows)))
+    )
     | EDITS.map(spoiled)
     | EDITS.map(xml_spoiled)
 )

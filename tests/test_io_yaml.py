@@ -47,14 +47,19 @@ def test_an_unknown_key_is_refused_with_the_nearest_key_and_its_line():
         validated(Scenario, parse_yaml(GOOD + "  budjet: 1\nobjectve: [travel]\n", "f.yaml"))
     found = {f.where.column: f for f in caught.value.findings}
     assert found["objectve"].code == "key-unknown" and found["objectve"].where.row == 7
-    assert "'objective'" in found["objectve"].remedy.en and "objective" in found["objectve"].remedy.zh
+    assert (
+        "'objective'" in found["objectve"].remedy.en and "objective" in found["objectve"].remedy.zh
+    )
     assert found["resources.budjet"].code == "key-unknown"
     assert found["resources.budjet"].where.row == 6
 
 
 def test_every_duplicate_key_is_refused_with_both_lines():
     found = refused("a: 1\nb: {c: 1, c: 2}\na: 2\n")
-    assert [(f.code, f.where.row) for f in found] == [("yaml-duplicate-key", 2), ("yaml-duplicate-key", 3)]
+    assert [(f.code, f.where.row) for f in found] == [
+        ("yaml-duplicate-key", 2),
+        ("yaml-duplicate-key", 3),
+    ]
     assert "line 1" in found[1].what.en
 
 
@@ -83,7 +88,9 @@ def test_a_file_in_another_encoding_is_refused_by_line(tmp_path):
     path.write_bytes("a: 1\nb: 中文\n".encode("gbk"))
     with pytest.raises(InputRefused) as caught:
         read_yaml(path)
-    assert caught.value.findings[0].code == "yaml-not-utf8" and caught.value.findings[0].where.row == 2
+    assert (
+        caught.value.findings[0].code == "yaml-not-utf8" and caught.value.findings[0].where.row == 2
+    )
 
 
 def outcome(text):

@@ -7,7 +7,9 @@ by the value last stored for it, and one without is refused.
 from __future__ import annotations
 
 import datetime
+import io
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,18 +63,14 @@ def read_workbook(
     """
     name = name or path.name
     where = Where(file=name)
-    read_bytes(path, MAX_BYTES, name)
-    merged = _inspected(path, where)
-    import openpyxl
+    data = read_bytes(path, MAX_BYTES, name)
+    merged = _inspected(data, where)
     from openpyxl.utils.exceptions import InvalidFileException
 
     tables: Tables = {}
     titles: dict[str, str] = {}
     try:
-        books = [
-            openpyxl.load_workbook(path, read_only=True, data_only=only, keep_links=False)
-            for only in (False, True)
-        ]
+        books = [_opened(data, only) for only in (False, True)]
         try:
             for sheet in books[0].worksheets:
                 schema = _schema_of(sheet.title, schemas)
@@ -107,6 +105,17 @@ def read_workbook(
     return tables, titles
 
 
+def _opened(data: bytes, values: bool) -> Any:
+    """Open a workbook for reading; what openpyxl does not support (drop-downs ...) is no matter."""
+    import openpyxl
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return openpyxl.load_workbook(
+            io.BytesIO(data), read_only=True, data_only=values, keep_links=False
+        )
+
+
 def _schema_of(title: str, schemas: Mapping[str, Schema]) -> Schema | None:
     word = title.strip().casefold()
     for schema in schemas.values():
@@ -116,14 +125,14 @@ def _schema_of(title: str, schemas: Mapping[str, Schema]) -> Schema | None:
     return None
 
 
-def _inspected(path: Path, where: Where) -> dict[str, list[str]]:
+def _inspected(data: bytes, where: Where) -> dict[str, list[str]]:
     """Check an archive before it is opened; return the merged ranges by entry.
 
     Every entry is unpacked in pieces and counted, whatever its header claims.
     """
     merged: dict[str, list[str]] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             if len(entries) > MAX_ENTRIES:
                 raise _too_large(where)

@@ -324,7 +324,9 @@ def validated(model: type[M], document: Document, data: Any = None) -> M:
         found.setdefault((finding.where, finding.code), finding)
     unknown = {where for where, code in found if code == "key-unknown"}
     raise InputRefused(
-        tuple(f for (where, code), f in found.items() if code == "key-unknown" or where not in unknown)
+        tuple(
+            f for (where, code), f in found.items() if code == "key-unknown" or where not in unknown
+        )
     )
 
 

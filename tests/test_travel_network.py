@@ -37,13 +37,13 @@ def test_arcs_within_a_limit_equal_an_unlimited_matrix_cut_to_it(few_origins, th
     a, b = network.xy[:20], network.xy[100:400]
     if not few_origins:
         a, b = b, a
-    arcs = network_arcs(network, a, b, within_minutes=12, walk_kmh=4, threads=threads)
+    arcs = network_arcs(network, a, b, within_minutes=25, walk_kmh=4, threads=threads)
     n = network.n_nodes
     links = csr_array((network.minutes, network.heads, network.indptr), shape=(n, n))
     full = dijkstra(links)
     at_a, at_b = (np.arange(20), np.arange(100, 400))[:: 1 if few_origins else -1]
     time = full[np.ix_(at_a, at_b)]
-    i, j = np.nonzero(time <= 12)
+    i, j = np.nonzero(time <= 25)
     assert 100 < len(i) < time.size
     np.testing.assert_array_equal(arcs.origin, i)
     np.testing.assert_array_equal(arcs.destination, j)

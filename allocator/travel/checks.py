@@ -133,7 +133,7 @@ def check_unreached(
                 "Its need is counted as unmet; add a site nearby or widen the limit.",
             ),
         )
-        for i in np.flatnonzero((minutes > within_minutes) & (need > 0))
+        for i in np.flatnonzero((minutes > within_minutes) & (need > 0)).tolist()
     )
 
 

@@ -95,6 +95,7 @@ def read_osm(
     source = osmium.FileProcessor(str(_check(path)), osmium.osm.NODE | osmium.osm.WAY)
     source = source.with_locations().with_filter(osmium.filter.KeyFilter("highway"))
     try:
+        way: Any
         for way in source:
             if not way.is_way():
                 continue

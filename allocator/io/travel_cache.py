@@ -57,7 +57,7 @@ def _stored(path: Path) -> Arcs | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arcs = Arcs(*(file[p] for p in _PARTS))
             return arcs if str(file["digest"]) == arcs.digest else None
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, TypeError):

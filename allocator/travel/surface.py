@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pyproj import CRS
 
 from allocator.travel.arcs import Arcs, Floats, Ints, make_arcs
 from allocator.travel.straight import as_points, distance_km
@@ -66,8 +65,9 @@ class Surface:
         rows = len(self.speed_kmh)
         north = self.north - (np.arange(rows) + 0.5) * self.cell_y
         at = np.column_stack([np.full(rows, self.west), north])
-        east = at + (self.cell_x, 0)
-        up, down = at + (0, self.cell_y / 2), at - (0, self.cell_y / 2)
+        east = at + np.array([self.cell_x, 0.0])
+        half = np.array([0.0, self.cell_y / 2])
+        up, down = at + half, at - half
         return (
             distance_km(at, east, self.crs) * 1000,
             distance_km(up, down, self.crs) * 1000,
@@ -212,7 +212,7 @@ def surface_arcs(
     for column, cell in enumerate(end.tolist()):
         time = _search(surface, [cell], limit, True, directions)[0]
         minutes = np.where(start >= 0, time[start], np.inf)
-        same = np.flatnonzero((start == cell) & (cell >= 0))
+        same = np.flatnonzero((start == cell) & (cell >= 0) & np.isfinite(pace[cell]))
         here = np.repeat(b[column : column + 1], len(same), axis=0)
         minutes[same] = distance_km(a[same], here, surface.crs) * 1000 * pace[cell]
         reach = np.flatnonzero(minutes <= limit)

@@ -1,7 +1,8 @@
 """Compiled searches: quickest ways from one node within a limit, on a graph or on a raster.
 
-A binary heap with late deletion; labels are reset node by node after each search, so the cost of
-one search depends on what it reached and not on the size of the graph.
+Labels are reset node by node after each search, so the cost of one search depends on what it
+reached and not on the size of the graph. Searches one after the other use buckets, the others a
+binary heap with late deletion.
 """
 
 from __future__ import annotations
@@ -58,45 +59,84 @@ def _wider(values, size):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def search_graph(  # type: ignore[no-untyped-def]
-    indptr, heads, minutes, km, sources, start, limit, place_ptr, place, place_minutes
+    indptr, heads, cost, width, sources, start, limit, place_ptr, place, place_minutes
 ):
     """Search from each source in turn; list the places met within the limit.
 
-    Returns (source position, place, minutes, km) of every place with
+    ``cost`` is (E, 2): minutes and km of each edge. Nodes wait in buckets of ``width`` minutes
+    (a ring just longer than the longest edge), first in last out, and are scanned again when a
+    quicker way turns up inside a bucket: times are exact whatever the width, which only sets the
+    pace. Returns (source position, place, minutes, km) of every place with
     ``start + way + place_minutes <= limit``.
     """
     n = len(indptr) - 1
-    time = np.full(n, np.inf)
-    length = np.zeros(n)
-    done = np.zeros(n, np.bool_)
+    longest = 0.0
+    for e in range(len(heads)):
+        longest = max(longest, cost[e, 0])
+    ring = int(longest / width) + 3
+    first = np.full(ring, -1, np.int32)
+    node = np.empty(1024, np.int32)
+    following = np.empty(1024, np.int32)
+    state = np.full((n, 4), np.inf)  # minutes, minutes when last scanned, km
     touched = np.empty(1024, np.int32)
-    keys = np.empty(1024, np.float64)
-    items = np.empty(1024, np.int32)
     out_s = np.empty(1024, np.int32)
     out_p = np.empty(1024, np.int32)
     out_t = np.empty(1024, np.float64)
     out_k = np.empty(1024, np.float64)
     found = 0
     for s in range(len(sources)):
-        if sources[s] < 0 or start[s] > limit:
+        if sources[s] < 0 or not start[s] <= limit:
             continue
-        n_touched = 1
+        state[sources[s], 0] = 0.0
+        state[sources[s], 2] = 0.0
         touched[0] = sources[s]
-        time[sources[s]] = start[s]
-        length[sources[s]] = 0.0
-        size = 1
-        keys[0] = start[s]
-        items[0] = sources[s]
-        while size > 0:
-            here = items[0]
-            t = keys[0]
-            size -= 1
-            _sink(keys, items, size)
-            if done[here]:
-                continue
-            done[here] = True
-            for q in range(place_ptr[here], place_ptr[here + 1]):
-                total = t + place_minutes[q]
+        n_touched = 1
+        node[0] = sources[s]
+        following[0] = -1
+        first[0] = 0
+        used = 1
+        waiting = 1
+        left = limit - start[s]
+        b = 0
+        while waiting > 0:
+            while first[b] >= 0:
+                entry = first[b]
+                first[b] = following[entry]
+                waiting -= 1
+                here = node[entry]
+                t = state[here, 0]
+                if state[here, 1] <= t:
+                    continue
+                state[here, 1] = t
+                k = state[here, 2]
+                for e in range(indptr[here], indptr[here + 1]):
+                    there = heads[e]
+                    new = t + cost[e, 0]
+                    old = state[there, 0]
+                    if new < old and new <= left:
+                        if old == np.inf:
+                            if n_touched == len(touched):
+                                touched = _wider(touched, 2 * n_touched)
+                            touched[n_touched] = there
+                            n_touched += 1
+                        state[there, 0] = new
+                        state[there, 2] = k + cost[e, 1]
+                        if used == len(node):
+                            node = _wider(node, 2 * used)
+                            following = _wider(following, 2 * used)
+                        at = int(new / width) % ring
+                        node[used] = there
+                        following[used] = first[at]
+                        first[at] = used
+                        used += 1
+                        waiting += 1
+            b += 1
+            if b == ring:
+                b = 0
+        for q in range(n_touched):
+            here = touched[q]
+            for r in range(place_ptr[here], place_ptr[here + 1]):
+                total = start[s] + state[here, 0] + place_minutes[r]
                 if total <= limit:
                     if found == len(out_s):
                         out_s = _wider(out_s, 2 * found)
@@ -104,29 +144,12 @@ def search_graph(  # type: ignore[no-untyped-def]
                         out_t = _wider(out_t, 2 * found)
                         out_k = _wider(out_k, 2 * found)
                     out_s[found] = s
-                    out_p[found] = place[q]
+                    out_p[found] = place[r]
                     out_t[found] = total
-                    out_k[found] = length[here]
+                    out_k[found] = state[here, 2]
                     found += 1
-            for e in range(indptr[here], indptr[here + 1]):
-                there = heads[e]
-                new = t + minutes[e]
-                if new < time[there] and new <= limit:
-                    if time[there] == np.inf:
-                        if n_touched == len(touched):
-                            touched = _wider(touched, 2 * n_touched)
-                        touched[n_touched] = there
-                        n_touched += 1
-                    time[there] = new
-                    length[there] = length[here] + km[e]
-                    if size == len(keys):
-                        keys = _wider(keys, 2 * size)
-                        items = _wider(items, 2 * size)
-                    _push(keys, items, size, new, there)
-                    size += 1
-        for q in range(n_touched):
-            time[touched[q]] = np.inf
-            done[touched[q]] = False
+            state[here, 0] = np.inf
+            state[here, 1] = np.inf
     return out_s[:found], out_p[:found], out_t[:found], out_k[:found]
 
 

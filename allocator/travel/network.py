@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+# Width of a bucket of the search over the mean minutes of an edge; sets its pace, not its result.
+BUCKET = 0.5
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """A directed graph with minutes and km on every edge, rows compressed by tail.
@@ -342,9 +346,13 @@ def _search(
     place_minutes = place.km[order] / walk_kmh * 60
     begin = np.nan_to_num(source.km) / walk_kmh * 60
 
+    cost = np.column_stack([graph.minutes, graph.km])
+    longest = float(graph.minutes.max(initial=0.0))
+    width = max(BUCKET * float(graph.minutes.mean() if longest else 1.0), longest / 1e5)
+
     def part(rows: Ints) -> tuple[Ints, Ints, Floats, Floats]:
         s, p, t, k = search_graph(
-            graph.indptr, graph.heads, graph.minutes, graph.km,
+            graph.indptr, graph.heads, cost, width,
             source.node[rows], begin[rows], limit, starts, order, place_minutes,
         )  # fmt: skip
         return rows[s], p.astype(np.int64), t, k

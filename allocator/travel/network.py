@@ -26,7 +26,7 @@ __all__ = [
 
 
 # Width of a bucket of the search over the mean minutes of an edge; sets its pace, not its result.
-BUCKET = 0.5
+BUCKET = 2.0
 
 
 @dataclass(frozen=True, eq=False)

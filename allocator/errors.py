@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 __all__ = [
+    "NO_TEXT",
     "AllocatorError",
     "CheckFailed",
     "ExitCode",
@@ -67,6 +68,9 @@ class Text:
     def in_language(self, language: str) -> str:
         """Return the sentence in ``zh`` or ``en``."""
         return self.zh if language == "zh" else self.en
+
+
+NO_TEXT = Text("", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from allocator.errors import Text
+from allocator.errors import NO_TEXT, Text
 from allocator.rules import Floats, Ints, Rule
 
 __all__ = ["Objective", "Problem"]
-
-_NO_TEXT = Text("", "")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,7 +57,7 @@ class Objective:
 
     id: str
     unit: str
-    words: Text = _NO_TEXT
+    words: Text = NO_TEXT
     stint: Floats | None = None
     place: Floats | None = None
     person: Floats | None = None
@@ -111,6 +109,8 @@ class Problem:
     stint_option: Ints
     stint_first: Ints
     stint_last: Ints
+    modes: tuple[str, ...] = ()
+    stint_mode: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (P,) or empty
 
     offer_stint: Ints  # (F,)
     offer_class: Ints

@@ -1,0 +1,71 @@
+"""`Case`: all that the scenarios of one county share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from allocator.catalogue import Catalogue
+from allocator.errors import NO_TEXT, Finding, Text
+from allocator.region import Region
+
+__all__ = ["Case", "TravelSpec"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TravelSpec:
+    """How journeys are timed: a road-distance table where it has the pair, else a straight line.
+
+    Speeds in km/h by mode of travel; ``detour`` multiplies straight lines; ``access_minutes`` is
+    added to every journey.
+    """
+
+    method: str = "straight-line"
+    detour: float = 1.4
+    speed_kmh: Mapping[str, float] = field(default_factory=dict)
+    access_minutes: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Case:
+    """Region, people of today, catalogue, rates, travel inputs, and how the case must speak.
+
+    Parameters
+    ----------
+    population
+        Table of schema ``population``: persons by area, year, track, sex, age.
+    rates
+        Tables of ``rates/`` by file stem.
+    distances
+        Table of schema ``distances``; None where there is none.
+    placements
+        Table of schema ``placements``; None where points are real.
+    disclaimer, map_footer
+        Sentences printed on every page, sheet, layer and legend.
+    digests
+        Digest of each input file by its path inside the case folder.
+    findings
+        What reading found and did not refuse, the data gaps among them.
+    """
+
+    region: Region
+    base_year: int
+    population: pd.DataFrame
+    catalogue: Catalogue
+    rates: Mapping[str, pd.DataFrame]
+    travel: TravelSpec
+    distances: pd.DataFrame | None = None
+    placements: pd.DataFrame | None = None
+    disclaimer: Text = NO_TEXT
+    map_footer: Text = NO_TEXT
+    finest_published: str = "township"
+    sources: tuple[Mapping[str, str], ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The region's id."""
+        return self.region.id

@@ -150,6 +150,8 @@ def test_chunks_give_the_same_answer_as_one_go(base, alive):
     chunks = list(project_chunks(parts, lead, births, 1.05, chunk_bytes=20_000))
     assert len(chunks) > 3
     assert np.concatenate([p.persons for _, p in chunks], axis=1) == pytest.approx(whole)
+    made = project_chunks(parts, lambda part: lead, births, 1.05, chunk_bytes=20_000)
+    assert np.concatenate([p.persons for _, p in made], axis=1) == pytest.approx(whole)
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,7 +12,7 @@ mean number of women. Sources: Preston, Heuveline, Guillot (2001) ch. 6; United 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -191,7 +191,7 @@ def project(
 
 def project_chunks(
     persons: Floats,
-    alive: Survival,
+    alive: Survival | Callable[[slice], Survival],
     fertility: Floats,
     srb: Floats | float,
     net: Floats | None = None,
@@ -200,10 +200,25 @@ def project_chunks(
     """Project region by region in slices whose temporary memory stays near ``chunk_bytes``.
 
     The first leading axis of ``persons`` (region or draw) is cut; inputs whose matching axis has
-    length 1 are shared by every slice. Yields the slice and its `Projection`.
+    length 1 are shared by every slice.
+
+    Parameters
+    ----------
+    persons, fertility, srb, net
+        As for `project`, with one leading axis of regions after the steps.
+    alive
+        Survival ratios, or a function that makes those of a slice of regions, so that life
+        tables too are held for one slice at a time.
+    chunk_bytes
+        Temporary memory aimed at; one region is the least.
+
+    Yields
+    ------
+    The slice of regions and its `Projection`.
     """
-    count = persons.shape[0]
-    one = persons[0].size * 8 * (alive.ages.shape[0] + 8)
+    count, steps = persons.shape[0], fertility.shape[0]
+    tables = 14 if callable(alive) else 1
+    one = persons[0].size * 8 * (tables * steps + 8)
     size = max(1, int(chunk_bytes // max(one, 1)))
 
     def cut(array: Floats, part: slice) -> Floats:
@@ -211,7 +226,10 @@ def project_chunks(
 
     for begin in range(0, count, size):
         part = slice(begin, min(begin + size, count))
-        ratios = Survival(alive.width, cut(alive.birth, part), cut(alive.ages, part))
+        if callable(alive):
+            ratios = alive(part)
+        else:
+            ratios = Survival(alive.width, cut(alive.birth, part), cut(alive.ages, part))
         ratio = srb if np.ndim(srb) < 2 else cut(np.asarray(srb), part)
         moving = None if net is None else cut(net, part)
         yield part, project(persons[part], ratios, cut(fertility, part), ratio, moving)

@@ -272,6 +272,19 @@ def test_resettlement_moves_residence_and_leaves_registration():
     assert moved.persons[1] == pytest.approx(people.persons[1])
 
 
+def test_a_registered_track_is_projected_without_drift_or_migration(pingli, rates):
+    base, history = pingli
+    registered = Population(base.places, base.years, 1.2 * base.persons)
+    both = stack_tracks(base, registered)
+    found = project_small_areas(both, rates, to=2035, method=SmallAreaMethod(history=history))
+    assert found.tracks == ("resident", "registered")
+    alone = project_small_areas(base, rates, to=2035, method=SmallAreaMethod(history=history))
+    assert found.persons[:1] == pytest.approx(alone.persons)
+    share = found.total()[:, 0] / found.total()[:, 0].sum(axis=1, keepdims=True)
+    assert share[0, 0, -1] > share[0, 0, 0] + 0.05
+    assert share[1, 0, -1] == pytest.approx(share[1, 0, 0], abs=0.005)
+
+
 def test_absent_people_leave_the_resident_track():
     registered = two_tracks().select(track="registered")
     stays = absent_from(registered, np.full((2, 21, 2), 0.25))

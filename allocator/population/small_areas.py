@@ -11,7 +11,7 @@ Schmidt (2010); Hauer (2019) *Scientific Data* 6:190005 for ratios and differenc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.population.cohort import Projection, project, step
 from allocator.population.lifetable import Survival, life_table, survival
-from allocator.population.people import MARKS, Population, weakest_mark
+from allocator.population.people import MARKS, Population, stack_tracks, weakest_mark
 from allocator.population.raking import control, rake
 from allocator.population.rates import VitalRates
 
@@ -279,6 +279,7 @@ def project_small_areas(
     to: int,
     years: Sequence[int] | None = None,
     method: SmallAreaMethod | None = None,
+    registered: tuple[VitalRates, SmallAreaMethod] | None = None,
 ) -> Population:
     """Project places to a year, controlled to their county; see `small_area_projection`.
 
@@ -295,8 +296,19 @@ def project_small_areas(
         Years of the result; by default every fifth year from the base, and ``to``.
     method
         Drift, controls and caps.
+    registered
+        Rates and method of a second, registered track; by default the same births and deaths, no
+        net migration (registration stays where people leave) and no drift.
     """
+    method = method or SmallAreaMethod()
     result = small_area_projection(base, rates, to=to, method=method).population
+    if len(base.tracks) > 1:
+        closed = replace(rates, net_rate=np.zeros_like(rates.net_rate))
+        still = replace(method, history=None, county_total={})
+        own, how = registered or (closed, still)
+        second = base.select(track=base.tracks[1])
+        other = small_area_projection(second, own, to=to, method=how).population
+        result = stack_tracks(result, other)
     launch = base.years[-1]
     wanted = years or sorted({*(y for y in result.years if y <= to), launch, to})
     return result.for_years(wanted)
@@ -309,7 +321,10 @@ def small_area_projection(
     to: int,
     method: SmallAreaMethod | None = None,
 ) -> SmallAreaProjection:
-    """Project places and keep county, factors and findings; arguments as `project_small_areas`."""
+    """Project the first track of places and keep county, factors and findings.
+
+    Arguments as `project_small_areas`, which projects a second track too.
+    """
     method = method or SmallAreaMethod()
     launch = base.years[-1]
     if to < launch:

@@ -151,14 +151,51 @@ def accuracy(folder: Path) -> list[dict[str, object]]:
     return rows
 
 
-def backcast() -> pd.DataFrame:
-    """2010-2020 township shares of the shipped counties, each predicted from the other."""
+def holdout(folder: Path) -> list[dict[str, object]]:
+    """The past from an earlier base, by age profile of migrants: nothing after the base is read."""
+    rows: list[dict[str, object]] = []
+    for country in ("CHN", "JPN"):
+        tables = read_un_folder(folder / country)
+        people = tables["population_5x5"]
+        there = people.query("variant == 'estimate' and year == 2020")[
+            ["pop_m", "pop_f"]
+        ].to_numpy()
+        for start in (2000, 2010):
+            given = {**tables, "population_5x5": people[people["year"] <= start]}
+            for profile in ("model", "residual"):
+                found = project_un(given, start=start, to=2020, profile=profile).table
+                here = found.query("year == 2020")[["pop_m", "pop_f"]].to_numpy()
+                cells = 100 * np.abs(here[:18] / there[:18] - 1).mean()
+                rows.append(
+                    {
+                        "country": country,
+                        "base": start,
+                        "profile": profile,
+                        "total_percent": 100 * (here.sum() / there.sum() - 1),
+                        "cells_under_90_percent": cells,
+                    }
+                )
+    return rows
+
+
+def haiyuan(folder: Path) -> CountyShares:
+    """The ten places of 海原 whose shares of 2010 are known; its seat became a sub-district."""
+    table = pd.read_csv(folder / "township_population_2020.csv")
+    table = table[(table["county"] == "海原县") & table["share_2010_pct"].notna()]
+    before, after = (table[f"share_{y}_pct"].to_numpy() for y in (2010, 2020))
+    return CountyShares(tuple(table["town"]), "海城街道办", before, after)
+
+
+def backcast(census: Path | None = None) -> pd.DataFrame:
+    """2010-2020 township shares of the shipped counties, each predicted from the others."""
     counties = {}
     for name in ("pingli", "tongxin"):
         table = pd.read_csv(ROOT / "data" / name / "townships.csv", dtype={"area": str})
         seat = table.loc[table["area_class"] == "county-town", "area"].iloc[0]
         before, after = (table[f"share_{y}_percent"].to_numpy() for y in (2010, 2020))
         counties[name] = CountyShares(tuple(table["area"]), seat, before, after)
+    if census is not None:
+        counties["haiyuan (10 of its places)"] = haiyuan(census)
     return backcast_shares(counties)[1]
 
 
@@ -180,6 +217,8 @@ def main() -> None:
     if not folder.exists():
         print("accuracy: left out, validation data not there (set ALLOCATOR_VALIDATION_DATA)")
         return
+    print(backcast(folder.parents[1] / "census").round(2).to_string(index=False))
+    print(pd.DataFrame(holdout(folder)).round(3).to_string(index=False))
     print(pd.DataFrame(accuracy(folder)).round(3).to_string(index=False))
 
 

@@ -21,8 +21,8 @@ FLOORS = [
     {"study", "report"},
     {"cli"},
 ]
-# compile stands on problem, standards on catalogue, plan on rules: the order inside a floor, where one floor holds two steps.
-WITHIN = {("compile", "problem"), ("standards", "catalogue")}
+# The order inside a floor, where one floor holds two steps.
+WITHIN = {("compile", "problem"), ("compare", "run"), ("standards", "catalogue")}
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 ONLY_IN = {"pulp": {"model"}, "highspy": {"model"}}
 

@@ -1,1 +1,1 @@
-"""What a plan is worth: coverage, equity, money and use, judged apart from the model."""
+"""What a plan is worth: use, coverage, equity and money, computed from plan and problem alone."""

@@ -1,0 +1,234 @@
+"""How a case, need, journeys and a scenario become one `Problem`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from allocator.case import Case
+from allocator.catalogue import Offer
+from allocator.compile.objectives import make_objectives
+from allocator.compile.rules import Sets, make_rules
+from allocator.compile.stints import POOLS, Stints, annuity, make_stints, present_value
+from allocator.demand import Need, WillingnessCurve
+from allocator.problem import Problem
+from allocator.rules import Floats, Ints
+from allocator.scenario import Scenario
+from allocator.travel import Arcs
+
+__all__ = ["annuity", "class_offers", "compile_problem", "make_stints", "origins", "present_value"]
+
+
+def class_offers(case: Case, scenario: Scenario) -> tuple[Offer, ...]:
+    """Return the offers of the scenario's services, one a reach class, sorted by id."""
+    found = {
+        o.id: o
+        for t in case.catalogue.types.values()
+        for o in t.offers
+        if o.service in scenario.services
+    }
+    return tuple(found[k] for k in sorted(found))
+
+
+def origins(case: Case) -> pd.DataFrame:
+    """Return where need arises: areas, then the residents of each home with any, in id order.
+
+    Columns ``area_id, township_id, area_class, lon, lat, home``; ``home`` is the site's position,
+    -1 for ordinary areas.
+    """
+    areas = case.region.areas[["area_id", "township_id", "area_class", "lon", "lat"]].copy()
+    areas["home"] = -1
+    sites = case.region.sites.reset_index(drop=True)
+    homes = case.region.homes[case.region.homes["residents"] > 0]
+    at = {s: n for n, s in enumerate(sites["site_id"])}
+    rows = sites.iloc[[at[s] for s in homes["site_id"]]][
+        ["township_id", "area_class", "lon", "lat"]
+    ]
+    rows = rows.assign(
+        area_id=[f"home:{s}" for s in homes["site_id"]], home=[at[s] for s in homes["site_id"]]
+    )
+    both = pd.concat([areas.sort_values("area_id"), rows.sort_values("area_id")])
+    return both.reset_index(drop=True)
+
+
+def compile_problem(
+    case: Case,
+    scenario: Scenario,
+    *,
+    need: Need,
+    arcs: Mapping[str, Arcs],
+    site_minutes: Floats,
+    curves: Mapping[str, WillingnessCurve],
+    income_yuan_month: float,
+    people: Mapping[str, Floats],
+    priorities: pd.DataFrame,
+) -> Problem:
+    """Return the one problem of a scenario.
+
+    Parameters
+    ----------
+    need
+        Need of the region's areas in the last year of each period.
+    arcs
+        Journeys by reach class, from the rows of `origins` to the region's sites.
+    site_minutes
+        (J, J) minutes between sites, inf out of reach.
+    curves
+        Willingness by service; none means everyone accepts within the limit.
+    people
+        (I, T) people of the areas by age band, ``all``, ``60+``, ``65+``, ``80+``.
+    priorities
+        Weight of an unmet unit: columns ``service, group, weight``.
+    """
+    where = origins(case)
+    offers = class_offers(case, scenario)
+    classes = tuple(o.id for o in offers)
+    services = tuple(s for s in need.services if s in scenario.services)
+    groups = need.groups
+    pools = tuple(p for p in POOLS if p in scenario.resources)
+    stints = make_stints(case, scenario, classes, pools)
+    class_service = np.array([services.index(o.service) for o in offers], np.int64)
+    amount = _need_with_homes(case, need, where, services)
+    area, site, kind, minutes = _arcs(arcs, classes)
+    acceptance = _acceptance(
+        offers, groups, kind, minutes, curves, scenario, income_yuan_month,
+        at_home=where["home"].to_numpy()[area] >= 0,
+    )  # fmt: skip
+    use_person, use_minute = _use_by_person(offers, groups, pools, len(scenario.periods))
+    padded = {
+        k: np.vstack([v, np.zeros((len(where) - len(v), v.shape[1]))]) for k, v in people.items()
+    }
+    sets = Sets(
+        where, stints, services, groups, classes, class_service, pools, amount, padded,
+        area, site, kind, minutes, site_minutes,
+    )  # fmt: skip
+    objectives = make_objectives(
+        scenario, stints, need_shape=amount.shape, services=services, groups=groups,
+        arc_minutes=minutes, class_service=class_service, use_person=use_person, arc_class=kind,
+        pools=pools, priorities=priorities,
+    )  # fmt: skip
+    return Problem(
+        areas=tuple(where["area_id"]), sites=case.region.site_ids, options=stints.options,
+        services=services, classes=classes, groups=groups,
+        periods=tuple(p.id for p in scenario.periods), pools=pools, futures=need.futures,
+        period_years=np.array([float(p.years) for p in scenario.periods]),
+        future_weight=need.future_weight, need=amount,
+        site_start=stints.start, stint_site=stints.site, stint_from=stints.from_,
+        stint_option=stints.option, stint_first=stints.first, stint_last=stints.last,
+        modes=stints.modes, stint_mode=stints.mode,
+        offer_stint=stints.offer_stint, offer_class=stints.offer_class,
+        offer_min=stints.offer_min, offer_max=stints.offer_max, offer_module=stints.offer_module,
+        class_service=class_service,
+        occupancy_min=np.array([o.occupancy_min for o in offers]),
+        occupancy_max=np.array([o.occupancy_max for o in offers]),
+        places_per_person=np.ones((len(offers), len(groups))),
+        arc_area=area, arc_site=site, arc_class=kind, arc_minutes=minutes, acceptance=acceptance,
+        use_stint=stints.use_stint, use_place=stints.use_place,
+        use_person=use_person, use_minute=use_minute,
+        rules=make_rules(case, scenario, sets), objectives=objectives,
+    )  # fmt: skip
+
+
+def _need_with_homes(
+    case: Case, need: Need, where: pd.DataFrame, services: Sequence[str]
+) -> Floats:
+    """Add the residents of today's homes as need at their home, taken out of the county's need.
+
+    They are counted in full in the first period and not apart later, when newcomers from the
+    villages have taken their places.
+    """
+    picked = [need.services.index(s) for s in services]
+    amount = need.amount[:, picked]
+    n_areas, homes = amount.shape[0], case.region.homes.set_index("site_id")
+    full = np.zeros((len(where), *amount.shape[1:]))
+    full[:n_areas] = amount
+    if "elderly.resident" not in services:
+        return full
+    s = list(services).index("elderly.resident")
+    first = amount[:, s, :, 0].sum(0)  # (G, W)
+    ordinary = np.array([g != "destitute" for g in need.groups])
+    total = np.where(ordinary[:, None], first, 0.0).sum(0)
+    share = np.where(ordinary[:, None] & (total > 0), first / np.where(total > 0, total, 1.0), 0.0)
+    for i in range(n_areas, len(where)):
+        home = homes.loc[where["area_id"].iloc[i].removeprefix("home:")]
+        destitute = float(home["destitute_residents"])
+        full[i, s, :, 0] = share * (float(home["residents"]) - destitute)
+        if "destitute" in need.groups:
+            full[i, s, need.groups.index("destitute"), 0] = destitute
+    moved = full[n_areas:, s, :, 0].sum(0)
+    keep = np.clip(1 - moved / np.where(first > 0, first, 1.0), 0.0, 1.0)
+    full[:n_areas, s, :, 0] *= keep
+    return full
+
+
+def _arcs(arcs: Mapping[str, Arcs], classes: Sequence[str]) -> tuple[Ints, Ints, Ints, Floats]:
+    """Stack the journeys of all classes, sorted by (area, class, site)."""
+    kind = np.concatenate([np.full(len(arcs[c].origin), n) for n, c in enumerate(classes)])
+    area = np.concatenate([arcs[c].origin for c in classes])
+    site = np.concatenate([arcs[c].destination for c in classes])
+    minutes = np.concatenate([arcs[c].minutes for c in classes])
+    order = np.lexsort((site, kind, area))
+    return area[order], site[order], kind[order], minutes[order]
+
+
+def _acceptance(
+    offers: Sequence[Offer],
+    groups: Sequence[str],
+    kind: Ints,
+    minutes: Floats,
+    curves: Mapping[str, WillingnessCurve],
+    scenario: Scenario,
+    income_yuan_month: float,
+    at_home: Floats,
+) -> Floats:
+    """(A, G) willingness; residents of a home that moves accept any place in reach."""
+    phi = np.zeros((len(kind), len(groups)))
+    for c, offer in enumerate(offers):
+        some = np.flatnonzero(kind == c)
+        curve = curves.get(offer.service)
+        for g, group in enumerate(groups):
+            if offer.groups and group not in offer.groups:
+                continue
+            if curve is None:
+                phi[some, g] = 1.0
+                continue
+            net_fee = offer.fee_yuan_month.get(group, 0.0) - offer.insurance_yuan_month.get(
+                group, 0.0
+            )
+            shape = curve.flattened(scenario.need.flatten) if scenario.need.flatten else curve
+            phi[some, g] = shape.acceptance(
+                minutes[some], group, max(net_fee, 0.0), income_yuan_month
+            )
+        resident = (
+            at_home[some] if offer.service == "elderly.resident" else np.zeros(len(some), bool)
+        )
+        allowed = np.array([not offer.groups or g in offer.groups for g in groups])
+        phi[some[resident]] = np.where(allowed, 1.0, 0.0)
+    return np.round(phi, 6)
+
+
+def _use_by_person(
+    offers: Sequence[Offer], groups: Sequence[str], pools: Sequence[str], periods: int
+) -> tuple[Floats, Floats]:
+    """What a person served uses: running money net of fees, never below 0, and care workers."""
+    use = np.zeros((len(offers), len(groups), len(pools), periods))
+    for c, offer in enumerate(offers):
+        for g, group in enumerate(groups):
+            if "running" in pools:
+                income = offer.fee_yuan_month.get(group, 0.0) + offer.insurance_yuan_month.get(
+                    group, 0.0
+                )
+                net = offer.running_yuan_person_year.get(group, 0.0) - 12 * income
+                use[c, g, pools.index("running")] = max(net, 0.0)
+            if "care_workers" in pools:
+                use[c, g, pools.index("care_workers")] = offer.staff.get(group, 0.0)
+    return use, np.zeros((len(offers), len(pools)))
+
+
+def stints_of(case: Case, scenario: Scenario) -> Stints:
+    """Return the stints a scenario allows, with their capital, for project lists."""
+    classes = tuple(o.id for o in class_offers(case, scenario))
+    pools = tuple(p for p in POOLS if p in scenario.resources)
+    return make_stints(case, scenario, classes, pools)

@@ -1,0 +1,318 @@
+"""Rules of a scenario, resolved to the sets of a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from allocator.case import Case
+from allocator.compile.stints import CLOSED, Stints
+from allocator.errors import Text
+from allocator.rules import (
+    Acceptance,
+    Balance,
+    Capacity,
+    Coverage,
+    Deviation,
+    Floats,
+    Floor,
+    Forced,
+    Hub,
+    Ints,
+    Link,
+    Payer,
+    PlacesRatio,
+    PlacesShare,
+    Reserved,
+    Resettlement,
+    Resource,
+    Rule,
+    Scale,
+    Served,
+    SiteCount,
+    SiteStates,
+    WorstGroup,
+)
+from allocator.scenario import (
+    CoverageRule,
+    ForceSpec,
+    HubRule,
+    NursingRule,
+    PlacesRule,
+    ReservedRule,
+    ResettleRule,
+    Scenario,
+    ServedRule,
+    SitesRule,
+)
+
+__all__ = ["Sets", "make_rules"]
+
+POOL_WORDS = {
+    "capital": Text("投资", "capital"),
+    "running": Text("年运行资金", "running money"),
+    "care_workers": Text("养老护理员", "care workers"),
+    "land": Text("用地", "land"),
+    "vehicle_hours": Text("车辆工时", "vehicle-hours"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """Everything rules are resolved against."""
+
+    areas: pd.DataFrame  # area_id, township_id, area_class, home (site index or -1)
+    stints: Stints
+    services: tuple[str, ...]
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    class_service: Ints
+    pools: tuple[str, ...]
+    need: Floats
+    people: Mapping[str, Floats]  # "60+" ... -> (I, T)
+    arc_area: Ints
+    arc_site: Ints
+    arc_class: Ints
+    arc_minutes: Floats
+    site_minutes: Floats  # (J, J)
+
+
+def make_rules(case: Case, scenario: Scenario, sets: Sets) -> tuple[Rule, ...]:
+    """Return structural rules, pools, levers and the scenario's own rules, ids unique."""
+    found = [*_structural(), *_pools(scenario, sets), *_levers(case, scenario, sets)]
+    for number, spec in enumerate(scenario.rules, 1):
+        found += _of_spec(case, scenario, sets, spec.value, f"{number:02d}")
+    part = _part(sets)
+    names = {n for e in scenario.objective for n in (e if isinstance(e, Mapping) else (e,))}
+    if "worst-area" in names:
+        found.append(
+            WorstGroup(
+                id="worst-area", words=Text("相对薄弱乡镇", "worst township"), service=0, part=part
+            )
+        )
+    if "deviation" in names:
+        found.append(
+            Deviation(
+                id="deviation",
+                words=Text("乡镇间离差", "deviation between townships"),
+                service=0,
+                part=part,
+            )
+        )
+    return tuple(found)
+
+
+def _structural() -> Iterator[Rule]:
+    yield Balance(
+        id="balance",
+        words=Text(
+            "每份需求要么得到服务,要么计为未满足", "every need is served or counted as unmet"
+        ),
+    )
+    yield Acceptance(
+        id="acceptance",
+        words=Text("远而贵的服务只有部分人愿意使用", "few accept far or dear places"),
+    )
+    yield Capacity(id="capacity", words=Text("使用不超过床位和名额", "use stays within places"))
+    yield Scale(id="scale", words=Text("规模适度", "moderate scale"))
+    yield Link(
+        id="link", words=Text("没有设施就没有服务", "nobody is served where nothing is open")
+    )
+    yield SiteStates(
+        id="site", words=Text("每个地点同一时期只有一种状态", "one state a site at a time")
+    )
+
+
+def _pools(scenario: Scenario, sets: Sets) -> Iterator[Rule]:
+    for pool, spec in scenario.resources.items():
+        supply = np.array([spec.supply[p.from_] for p in scenario.periods], float)
+        payers = tuple(
+            Payer(name, p.share, (p.cap,) * len(supply)) for name, p in sorted(spec.payers.items())
+        )
+        words = POOL_WORDS[pool]
+        yield Resource(
+            id=f"resource-{pool}",
+            words=Text(f"{words.zh}不超过可用数额", f"{words.en} within supply"),
+            pool=sets.pools.index(pool),
+            supply=np.where(supply >= 1e29, np.inf, supply),
+            payers=payers,
+        )
+
+
+def _levers(case: Case, scenario: Scenario, sets: Sets) -> Iterator[Rule]:
+    for wanted, specs in ((True, scenario.options.force), (False, scenario.options.ban)):
+        for n, spec in enumerate(specs, 1):
+            word = Text("指定", "forced") if wanted else Text("禁止", "banned")
+            site = list(case.region.sites["site_id"]).index(spec.site)
+            for t in _periods_from(scenario, spec.by):
+                yield Forced(
+                    id=f"{'force' if wanted else 'ban'}-{n:02d}-{t}",
+                    words=Text(
+                        f"{word.zh}{spec.site} {spec.type or ''}",
+                        f"{spec.site} {spec.type or ''} {word.en}",
+                    ),
+                    site=site,
+                    options=_options(
+                        sets, (spec.type,) if spec.type else _any_type(case, sets, spec)
+                    ),
+                    period=t,
+                    wanted=wanted,
+                )
+
+
+def _any_type(case: Case, sets: Sets, spec: ForceSpec) -> tuple[str, ...]:
+    return tuple(o for o in sets.stints.options if o in case.catalogue.types)
+
+
+def _periods_from(scenario: Scenario, year: int | None) -> list[int]:
+    """Periods that end in or after the year; all where none is given."""
+    return [t for t, p in enumerate(scenario.periods) if year is None or p.to >= year]
+
+
+def _share(scenario: Scenario, share: float, from_: int | None) -> Floats:
+    wanted = _periods_from(scenario, from_)
+    return np.array([share if t in wanted else 0.0 for t in range(len(scenario.periods))])
+
+
+def _options(sets: Sets, names: tuple[str, ...]) -> Ints:
+    return np.array([n for n, o in enumerate(sets.stints.options) if o in names], np.int64)
+
+
+def _part(sets: Sets) -> Ints:
+    """Township of each area as a number; residents of homes belong to none."""
+    codes, _ = pd.factorize(sets.areas["township_id"], sort=True)
+    return np.where(sets.areas["home"].to_numpy() < 0, codes, -1).astype(np.int64)
+
+
+def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -> Iterator[Rule]:
+    if isinstance(spec, CoverageRule):
+        yield _coverage(scenario, sets, spec, n)
+    elif isinstance(spec, ServedRule):
+        yield _served(scenario, sets, spec, n)
+    elif isinstance(spec, PlacesRule):
+        weight = _offers_of(sets, spec.service).astype(float)
+        minimum = sets.people[spec.people].sum(0) * spec.per_1000 / 1000
+        minimum = np.where(_share(scenario, 1.0, spec.from_) > 0, minimum, 0.0)
+        yield PlacesRatio(
+            id=f"places-{n}", price=None if spec.hard else 1.0,
+            words=Text(f"每千名老年人床位不少于{spec.per_1000:g}", f"at least {spec.per_1000:g} places per 1,000"),
+            offer_weight=weight, minimum=minimum,
+        )  # fmt: skip
+    elif isinstance(spec, NursingRule):
+        share = {o.id: o.nursing_share for t in case.catalogue.types.values() for o in t.offers}
+        whole = _offers_of(sets, "elderly.resident").astype(float)
+        part = whole * np.array([share[sets.classes[c]] for c in sets.stints.offer_class])
+        yield PlacesShare(
+            id=f"nursing-{n}", price=None if spec.hard else 1.0,
+            words=Text(f"护理型床位占比不低于{spec.share:.0%}", f"nursing places at least {spec.share:.0%}"),
+            part=part, whole=whole, share=_share(scenario, spec.share, spec.from_),
+        )  # fmt: skip
+    elif isinstance(spec, ResettleRule):
+        yield from _resettlement(case, sets, spec)
+    elif isinstance(spec, HubRule):
+        near = np.argwhere(sets.site_minutes <= spec.within_minutes)
+        yield Hub(
+            id=f"hub-{n}", words=Text("村级点须有乡镇中心支撑", "points need a hub in reach"),
+            point_options=_options(sets, spec.types), hub_options=_options(sets, spec.hubs),
+            pair_site=near[:, 0], pair_hub=near[:, 1],
+        )  # fmt: skip
+    elif isinstance(spec, SitesRule):
+        t = len(scenario.periods)
+        yield SiteCount(
+            id=f"sites-{n}",
+            words=Text(f"{'、'.join(spec.types)}数量 {spec.at_least}–{spec.at_most}", f"{', '.join(spec.types)}: {spec.at_least} to {spec.at_most} sites"),
+            options=_options(sets, spec.types),
+            minimum=np.full(t, float(spec.at_least)), maximum=np.full(t, float(spec.at_most)),
+        )  # fmt: skip
+    elif isinstance(spec, ReservedRule):
+        classes = np.flatnonzero(sets.class_service == sets.services.index(spec.service))
+        groups = np.array([sets.groups.index(g) for g in spec.groups], np.int64)
+        yield Reserved(
+            id=f"reserved-{n}", words=Text(f"为特困等对象保留{spec.share:.0%}床位", f"{spec.share:.0%} of places kept for {', '.join(spec.groups)}"),
+            classes=classes, groups=groups, share=spec.share,
+        )  # fmt: skip
+
+
+def _offers_of(sets: Sets, service: str) -> npt.NDArray[np.bool_]:
+    if service not in sets.services:
+        return np.zeros(len(sets.stints.offer_class), bool)
+    wanted = sets.class_service == sets.services.index(service)
+    return np.asarray(wanted[sets.stints.offer_class])
+
+
+def _areas(sets: Sets, area_class: str | None) -> Ints:
+    chosen = sets.areas["home"].to_numpy() < 0
+    if area_class is not None:
+        chosen &= (sets.areas["area_class"] == area_class).to_numpy()
+    return np.flatnonzero(chosen)
+
+
+def _coverage(scenario: Scenario, sets: Sets, spec: CoverageRule, n: str) -> Coverage:
+    areas = _areas(sets, spec.area_class)
+    offers = _offers_of(sets, spec.service)
+    service = sets.services.index(spec.service)
+    near = (sets.class_service[sets.arc_class] == service) & (
+        sets.arc_minutes <= spec.within_minutes
+    )
+    position = np.full(len(sets.areas), -1)
+    position[areas] = np.arange(len(areas))
+    near &= position[sets.arc_area] >= 0
+    pairs = np.unique(np.column_stack([position[sets.arc_area[near]], sets.arc_site[near]]), axis=0)
+    where = (
+        Text(f"({spec.area_class})", f" ({spec.area_class})") if spec.area_class else Text("", "")
+    )
+    return Coverage(
+        id=f"coverage-{n}", price=None if spec.hard else 1.0,
+        words=Text(
+            f"{spec.share:.0%}人口{spec.within_minutes:g}分钟内可达{spec.service}{where.zh}",
+            f"{spec.share:.0%} of people within {spec.within_minutes:g} minutes of {spec.service}{where.en}",
+        ),
+        areas=areas, people=sets.people[spec.people][areas], pair_area=pairs[:, 0],
+        pair_site=pairs[:, 1], offers=offers, share=_share(scenario, spec.share, spec.from_),
+    )  # fmt: skip
+
+
+def _served(scenario: Scenario, sets: Sets, spec: ServedRule, n: str) -> Rule:
+    service = sets.services.index(spec.service)
+    share = _share(scenario, spec.share, spec.from_)
+    who = f" {spec.group}" if spec.group else ""
+    words = Text(
+        f"{spec.service}{who}满足率不低于{spec.share:.0%}",
+        f"{spec.service}{who} served at least {spec.share:.0%}",
+    )
+    price = None if spec.hard else 1.0
+    if spec.by == "township":
+        return Floor(
+            id=f"floor-{n}",
+            price=price,
+            words=words,
+            service=service,
+            part=_part(sets),
+            share=share,
+        )
+    groups = [sets.groups.index(spec.group)] if spec.group else range(len(sets.groups))
+    areas = _areas(sets, spec.area_class)
+    if spec.area_class is None:
+        areas = np.arange(len(sets.areas))
+    return Served(
+        id=f"served-{n}", price=price, words=words, service=service, areas=areas,
+        groups=np.array(list(groups), np.int64), share=share,
+    )  # fmt: skip
+
+
+def _resettlement(case: Case, sets: Sets, spec: ResettleRule) -> Iterator[Rule]:
+    closed = _options(sets, (CLOSED,))
+    for i in np.flatnonzero(sets.areas["home"].to_numpy() >= 0):
+        site = int(sets.areas["home"].iloc[i])
+        arcs = np.flatnonzero((sets.arc_area == i) & (sets.arc_minutes <= spec.within_minutes))
+        name = case.region.sites["site_id"].iloc[site]
+        yield Resettlement(
+            id=f"resettlement-{name}",
+            words=Text(f"{name}关停前先安置在住老人", f"residents of {name} are placed before it closes"),
+            site=site, area=int(i), service=sets.services.index("elderly.resident"), arcs=arcs,
+            closed_options=closed,
+        )  # fmt: skip

@@ -1,0 +1,288 @@
+"""Which stints each site may follow, with their offers and what they use of each pool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array, csr_array
+
+from allocator.case import Case
+from allocator.catalogue import FacilityType, Provision
+from allocator.rules import Floats, Ints
+from allocator.scenario import Scenario
+from allocator.schema import SCREENING
+
+__all__ = ["POOLS", "Stints", "annuity", "make_stints", "present_value"]
+
+POOLS = ("capital", "running", "care_workers", "land", "vehicle_hours")
+CLOSED = "closed"
+BARE = {
+    "none": "absent",
+    "idle-school": "idle-school",
+    "vacant-building": "vacant-building",
+    "leased": "leased",
+}
+SCREENS = (
+    "zoning",
+    "hazard",
+    "flood",
+    "land_use",
+    "ownership",
+    "structure",
+    "fire_access",
+    "consent",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Stints:
+    """Stints and offers of all sites as arrays (see `problem.Problem`), and their money by part.
+
+    ``capital`` (P,) and ``capital_place`` (F,) are yuan at the opening period's prices, before
+    discounting; ``life`` (P,) years.
+    """
+
+    options: tuple[str, ...]
+    modes: tuple[str, ...]
+    start: Ints
+    site: Ints
+    from_: Ints
+    option: Ints
+    first: Ints
+    last: Ints
+    mode: Ints
+    offer_stint: Ints
+    offer_class: Ints
+    offer_min: Floats
+    offer_max: Floats
+    offer_module: Floats
+    capital: Floats
+    capital_place: Floats
+    life: Floats
+    use_stint: csr_array
+    use_place: csr_array
+
+
+@dataclass(frozen=True)
+class _Stint:
+    site: int
+    from_: str
+    option: str
+    first: int
+    last: int
+    mode: str
+    type: FacilityType | None
+    provision: Provision | None
+    kept: Mapping[str, float] | None  # places by service of a facility kept as it is
+    least: Mapping[str, float]  # places by service already there, for an extension
+
+
+def make_stints(
+    case: Case, scenario: Scenario, classes: Sequence[str], pools: Sequence[str]
+) -> Stints:
+    """Return every stint that the case and the scenario's levers allow.
+
+    A site keeps today's state until it changes once; what a plan opens stays to the horizon. A
+    provision that takes longer to set up than its period opens in the next one. A site with a
+    screening column of 否 takes nothing new.
+    """
+    found: list[_Stint] = []
+    start: list[str] = []
+    homes = case.region.homes.set_index("site_id")
+    for j, site in enumerate(case.region.sites.itertuples(index=False)):
+        home = homes.loc[site.site_id] if site.site_id in homes.index else None
+        state = str(site.today) or BARE[str(site.building)]
+        start.append(state)
+        found += _stints_of_site(case, scenario, j, site, state, home)
+    return _arrays(case, scenario, found, start, classes, pools)
+
+
+def _stints_of_site(
+    case: Case, scenario: Scenario, j: int, site: object, state: str, home: pd.Series | None
+) -> Iterator[_Stint]:
+    last = len(scenario.periods) - 1
+    today = case.catalogue.types.get(state)
+    existing = _places_today(today, home)
+    for until in range(last + 1):
+        yield _Stint(j, state, state, 0, until, "keep", today, None, existing, {})
+    levers = scenario.options
+    if today is not None and "close" in levers.modes and today.ownership != "bureau":
+        for t in range(last + 1):
+            yield _Stint(j, state, CLOSED, t, last, "close", None, None, None, {})
+    if any(getattr(site, c) == SCREENING[1] for c in SCREENS):
+        return
+    for type_ in case.catalogue.types.values():
+        if levers.types is not None and type_.id not in levers.types:
+            continue
+        if str(site.area_class) not in type_.area_classes:  # type: ignore[attr-defined]
+            continue
+        if _is_forbidden(scenario, type_, str(site.area_class)):  # type: ignore[attr-defined]
+            continue
+        if not any(o.service in scenario.services for o in type_.offers):
+            continue
+        for provision in type_.provisions:
+            if provision.mode not in levers.modes or state not in provision.from_states:
+                continue
+            for t in range(last + 1):
+                opens = _opening_period(scenario, t, provision.setup_years)
+                if opens is not None and (opens == t or t == 0):
+                    least = existing if provision.mode == "extend" and existing else {}
+                    yield _Stint(
+                        j,
+                        state,
+                        type_.id,
+                        opens,
+                        last,
+                        provision.mode,
+                        type_,
+                        provision,
+                        None,
+                        least,
+                    )
+
+
+def _is_forbidden(scenario: Scenario, type_: FacilityType, area_class: str) -> bool:
+    return any(
+        f.above_places is None and f.type in (None, type_.id) and f.area_class in (None, area_class)
+        for f in scenario.options.forbid
+    )
+
+
+def _opening_period(scenario: Scenario, t: int, setup_years: float) -> int | None:
+    """First period by whose end a facility begun in period ``t`` serves; None past the horizon."""
+    left = setup_years
+    for later in range(t, len(scenario.periods)):
+        if left < scenario.periods[later].years:
+            return later
+        left -= scenario.periods[later].years
+    return None
+
+
+def _places_today(type_: FacilityType | None, home: pd.Series | None) -> Mapping[str, float] | None:
+    """Places by service of a facility as the roll of homes counts them."""
+    if type_ is None:
+        return None
+    places: dict[str, float] = {}
+    for offer in type_.offers:
+        if home is not None and offer.service == "elderly.resident":
+            places[offer.service] = float(home["places"])
+        elif home is not None and offer.service == "elderly.day":
+            places[offer.service] = float(home["day_places"])
+        else:
+            places[offer.service] = offer.places_min
+    return places
+
+
+def _arrays(
+    case: Case,
+    scenario: Scenario,
+    found: list[_Stint],
+    start: Sequence[str],
+    classes: Sequence[str],
+    pools: Sequence[str],
+) -> Stints:
+    found = sorted(found, key=lambda s: (s.site, s.option, s.from_, s.first, s.last, s.mode))
+    options = tuple(sorted({s.option for s in found} | {s.from_ for s in found} | {CLOSED}))
+    modes = tuple(sorted({s.mode for s in found}))
+    at = {o: n for n, o in enumerate(options)}
+    class_at = {c: n for n, c in enumerate(classes)}
+    periods = len(scenario.periods)
+    offers: list[tuple[int, int, float, float, float, float]] = []
+    capital = np.zeros(len(found))
+    life = np.full(len(found), np.inf)
+    use_y: list[tuple[int, int, float]] = []
+    use_n: list[tuple[int, int, float]] = []
+    pool_at = {k: n for n, k in enumerate(pools)}
+
+    def put(use: list[tuple[int, int, float]], row: int, pool: str, span: range, v: float) -> None:
+        if v and pool in pool_at:
+            use.extend((row, pool_at[pool] * periods + t, v) for t in span)
+
+    for p, s in enumerate(found):
+        if s.type is None:
+            continue
+        span = range(s.first, s.last + 1)
+        if not any(o.service in scenario.services for o in s.type.offers):
+            continue
+        put(use_y, p, "running", span, s.type.running_yuan_year)
+        put(use_y, p, "care_workers", span, s.type.staff_fixed)
+        if s.provision is not None:
+            already = sum(s.least.values())
+            capital[p] = s.provision.capital_yuan_fixed - s.provision.capital_yuan_place * already
+            life[p] = s.provision.life_years
+            put(use_y, p, "capital", range(s.first, s.first + 1), capital[p])
+        for offer in s.type.offers:
+            if offer.service not in scenario.services or offer.id not in class_at:
+                continue
+            low, high, module = offer.places_min, offer.places_max, offer.module
+            if s.kept is not None:
+                low = high = s.kept[offer.service]
+                module = 0.0
+            else:
+                low = max(low, s.least.get(offer.service, 0.0))
+                high = min(high, _most_places(scenario, s.type))
+            if high <= 0 or low > high:
+                continue
+            per_place = _capital_place(s, offer.service)
+            f = len(offers)
+            offers.append((p, class_at[offer.id], low, high, module, per_place))
+            put(use_n, f, "capital", range(s.first, s.first + 1), per_place)
+            put(use_n, f, "running", span, offer.running_yuan_place_year)
+    table = np.array(offers, dtype=float).reshape(-1, 6)
+    shape = len(pools) * periods
+    return Stints(
+        options, modes, np.array([at[s] for s in start]),
+        np.array([s.site for s in found]), np.array([at[s.from_] for s in found]),
+        np.array([at[s.option] for s in found]), np.array([s.first for s in found]),
+        np.array([s.last for s in found]), np.array([modes.index(s.mode) for s in found]),
+        table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2], table[:, 3],
+        table[:, 4], capital, table[:, 5], life,
+        _sparse(use_y, len(found), shape), _sparse(use_n, len(offers), shape),
+    )  # fmt: skip
+
+
+def _capital_place(s: _Stint, service: str) -> float:
+    """Capital a place: residential places bear the provision's price, others share the building."""
+    if s.provision is None:
+        return 0.0
+    assert s.type is not None
+    services = [o.service for o in s.type.offers]
+    main = "elderly.resident" if "elderly.resident" in services else services[0]
+    return s.provision.capital_yuan_place if service == main else 0.0
+
+
+def _most_places(scenario: Scenario, type_: FacilityType) -> float:
+    return min(
+        (
+            f.above_places
+            for f in scenario.options.forbid
+            if f.above_places is not None and f.type in (None, type_.id)
+        ),
+        default=math.inf,
+    )
+
+
+def _sparse(entries: list[tuple[int, int, float]], rows: int, columns: int) -> csr_array:
+    r, c, v = zip(*entries, strict=True) if entries else ((), (), ())
+    return csr_array(
+        coo_array((np.array(v, float), (np.array(r, int), np.array(c, int))), shape=(rows, columns))
+    )
+
+
+def present_value(scenario: Scenario) -> Floats:
+    """(T,) worth today of one yuan paid in the first year of each period."""
+    years = np.array([p.from_ - scenario.base_year for p in scenario.periods], float)
+    return np.asarray((1 + scenario.discount_rate) ** -years)
+
+
+def annuity(scenario: Scenario) -> Floats:
+    """(T,) worth today of one yuan paid in every year of each period."""
+    worth = []
+    for p in scenario.periods:
+        years = np.arange(p.from_, p.to + 1) - scenario.base_year
+        worth.append(float(((1 + scenario.discount_rate) ** -years.astype(float)).sum()))
+    return np.array(worth)

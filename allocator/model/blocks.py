@@ -1,0 +1,598 @@
+"""Rows of every rule family as sparse blocks: one function a family.
+
+Each ``add_<family>`` takes the problem, its columns and the rule, and returns a `Block` of rows
+``lower <= A z <= upper``. The formulas use the letters of `problem` and are collected, with their
+sources, in ``docs/formulation.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array, vstack
+
+from allocator.model.columns import Columns
+from allocator.problem import Objective, Problem
+from allocator.rules import (
+    Acceptance,
+    Balance,
+    Capacity,
+    Coverage,
+    Deviation,
+    Floats,
+    Floor,
+    Forced,
+    Hub,
+    Ints,
+    Link,
+    PlacesRatio,
+    PlacesShare,
+    Reserved,
+    Resettlement,
+    Resource,
+    Rule,
+    Scale,
+    Served,
+    SiteCount,
+    SiteStates,
+    WorstGroup,
+)
+
+__all__ = ["FAMILIES", "Block", "blocks_of", "link_rows", "objective_coefficients"]
+
+INF = np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of one rule: ``lower <= matrix @ z <= upper``."""
+
+    rule: str
+    matrix: csr_array
+    lower: Floats
+    upper: Floats
+
+
+class _Rows:
+    """Entries of a block while it is being written."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._size = columns.size
+        self._row: list[Ints] = []
+        self._column: list[Ints] = []
+        self._value: list[Floats] = []
+
+    def put(self, row: object, column: object, value: object) -> None:
+        """Add entries; row, column and value broadcast together."""
+        r, c, v = np.broadcast_arrays(
+            np.asarray(row, np.int64), np.asarray(column, np.int64), np.asarray(value, float)
+        )
+        self._row.append(r.ravel())
+        self._column.append(c.ravel())
+        self._value.append(v.ravel())
+
+    def block(self, rule: Rule, lower: object, upper: object, count: int) -> Block:
+        """Close the block with ``count`` rows."""
+        row = np.concatenate(self._row) if self._row else np.zeros(0, np.int64)
+        column = np.concatenate(self._column) if self._row else np.zeros(0, np.int64)
+        value = np.concatenate(self._value) if self._row else np.zeros(0)
+        matrix = csr_array(coo_array((value, (row, column)), shape=(count, self._size)))
+        full = np.zeros(count)
+        return Block(rule.id, matrix, full + np.asarray(lower), full + np.asarray(upper))
+
+
+def add_balance(problem: Problem, columns: Columns, rule: Balance) -> Block:
+    """Everyone in need is served or unmet: ``sum_a x + u = D`` over (i, s, g, t, w) with D > 0."""
+    rows = _Rows(columns)
+    place = np.full(problem.need.size, -1)
+    place[columns.u_cell] = np.arange(len(columns.u_cell))
+    rows.put(place[columns.x_cell], columns.x + np.arange(len(columns.x_arc)), 1.0)
+    rows.put(np.arange(len(columns.u_cell)), columns.u + np.arange(len(columns.u_cell)), 1.0)
+    need = problem.need.ravel()[columns.u_cell]
+    return rows.block(rule, need, need, len(need))
+
+
+def add_acceptance(problem: Problem, columns: Columns, rule: Acceptance) -> Block:
+    """Few accept far or dear places: ``sum of x with phi <= alpha is at most alpha D``.
+
+    One row a (i, s, g, t, w) and level alpha < 1 held by at least two columns; a level held by one
+    column alone is its bound.
+    """
+    rows = _Rows(columns)
+    one = problem.acceptance.shape[1] == 1
+    phi = problem.acceptance[columns.x_arc, 0 if one else columns.x_group]
+    order = np.lexsort((phi, columns.x_cell))
+    cell, level = columns.x_cell[order], phi[order]
+    if not len(order):
+        return rows.block(rule, -INF, 0.0, 0)
+    new_cell = np.r_[True, cell[1:] != cell[:-1]]
+    first = np.maximum.accumulate(np.where(new_cell, np.arange(len(cell)), 0))
+    ends = np.r_[(cell[1:] != cell[:-1]) | (level[1:] > level[:-1] + 1e-12), True]
+    end = np.flatnonzero(ends)
+    length = end - first[end] + 1
+    keep = (level[end] < 1 - 1e-12) & (length > 1)
+    end, length = end[keep], length[keep]
+    row = np.repeat(np.arange(len(end)), length)
+    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    entry = np.repeat(first[end], length) + offset
+    rows.put(row, columns.x + order[entry], 1.0)
+    upper = level[end] * problem.need.ravel()[cell[end]]
+    return rows.block(rule, -INF, upper, len(end))
+
+
+def add_capacity(problem: Problem, columns: Columns, rule: Capacity) -> Block:
+    """Use stays within places: ``occ_min n <= sum (places a person) x <= occ_max n``.
+
+    Per (j, c, t, w) that some stint offers; the lower side only where occ_min > 0.
+    """
+    z = problem.shape
+    rows = _Rows(columns)
+    shape = (z["j"], z["c"], z["t"], z["w"])
+    f, t = np.nonzero(problem.stint_periods[problem.offer_stint])
+    site, kind = problem.stint_site[problem.offer_stint[f]], problem.offer_class[f]
+    arc = columns.x_arc
+    x_key = np.ravel_multi_index(
+        (problem.arc_site[arc], problem.arc_class[arc], columns.x_period, columns.x_future), shape
+    )
+    n_key = np.concatenate(
+        [np.ravel_multi_index((site, kind, t, np.full(len(f), w)), shape) for w in range(z["w"])]
+    )
+    keys, row = np.unique(np.r_[x_key, n_key], return_inverse=True)
+    x_row, n_row = row[: len(x_key)], row[len(x_key) :]
+    used = problem.places_per_person[problem.arc_class[arc], columns.x_group]
+    count = len(keys)
+    key_class = np.unravel_index(keys, shape)[1]
+    rows.put(x_row, columns.x + np.arange(len(arc)), used)
+    many = np.tile(f, z["w"])
+    rows.put(n_row, columns.n + many, -problem.occupancy_max[problem.offer_class[many]])
+    upper = rows.block(rule, -INF, 0.0, count)
+    low = problem.occupancy_min[key_class] > 0
+    if not low.any():
+        return upper
+    place = np.cumsum(low) - 1
+    more = _Rows(columns)
+    some = low[x_row]
+    more.put(place[x_row[some]], columns.x + np.flatnonzero(some), used[some])
+    some = low[n_row]
+    more.put(
+        place[n_row[some]], columns.n + many[some],
+        -problem.occupancy_min[problem.offer_class[many[some]]],
+    )  # fmt: skip
+    lower = more.block(rule, 0.0, INF, int(low.sum()))
+    return _joined(rule, [upper, lower])
+
+
+def add_scale(problem: Problem, columns: Columns, rule: Scale) -> Block:
+    """Moderate scale: ``q_min y <= n <= q_max y`` for each offer."""
+    rows = _Rows(columns)
+    f = np.arange(len(problem.offer_stint))
+    count = len(f)
+    rows.put(f, columns.n + f, 1.0)
+    rows.put(f, columns.y + problem.offer_stint, -problem.offer_max)
+    low = np.flatnonzero(problem.offer_min > 0)
+    rows.put(count + np.arange(len(low)), columns.n + low, 1.0)
+    rows.put(
+        count + np.arange(len(low)), columns.y + problem.offer_stint[low], -problem.offer_min[low]
+    )
+    total = count + len(low)
+    lower, upper = np.full(total, -INF), np.full(total, INF)
+    upper[:count] = 0.0
+    lower[count:] = 0.0
+    return rows.block(rule, lower, upper, total)
+
+
+def link_rows(problem: Problem, columns: Columns, rule: Rule, which: Ints) -> Block:
+    """Nobody is served where nothing is open: ``x <= phi D * sum of y offering (c) at j in t``.
+
+    Implied by capacity and scale for whole y, so only the rows ``which`` (positions among the x
+    columns) that a relaxation violates are written.
+    """
+    z = problem.shape
+    rows = _Rows(columns)
+    arc, t = columns.x_arc[which], columns.x_period[which]
+    key = (problem.arc_site[arc] * z["c"] + problem.arc_class[arc]) * z["t"] + t
+    f, period = np.nonzero(problem.stint_periods[problem.offer_stint])
+    stint = problem.offer_stint[f]
+    offer_key = (problem.stint_site[stint] * z["c"] + problem.offer_class[f]) * z["t"] + period
+    order = np.argsort(offer_key, kind="stable")
+    left = np.searchsorted(offer_key[order], key, "left")
+    length = np.searchsorted(offer_key[order], key, "right") - left
+    row = np.repeat(np.arange(len(which)), length)
+    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    chosen = stint[order[np.repeat(left, length) + offset]]
+    most = columns.upper[columns.x + which]
+    rows.put(np.arange(len(which)), columns.x + which, 1.0)
+    rows.put(row, columns.y + chosen, -most[row])
+    return rows.block(rule, -INF, 0.0, len(which))
+
+
+def add_link(problem: Problem, columns: Columns, rule: Link) -> Block:
+    """All links at once; the exact road adds only violated ones through `link_rows`."""
+    return link_rows(problem, columns, rule, np.arange(len(columns.x_arc)))
+
+
+def add_site(problem: Problem, columns: Columns, rule: SiteStates) -> Block:
+    """One path of stints a site: unit flow from today's state through the options and periods.
+
+    ``sum of y starting at 0 = 1``; for each (j, o, t > 0):
+    ``sum of y ending at t - 1 in o = sum of y starting at t from o``.
+    """
+    z = problem.shape
+    rows = _Rows(columns)
+    p = np.arange(z["p"])
+    first = problem.stint_first == 0
+    rows.put(problem.stint_site[first], columns.y + p[first], 1.0)
+    shape = (z["j"], z["o"], z["t"] + 1)
+    later, inner = ~first, problem.stint_last < z["t"] - 1
+    start = np.ravel_multi_index(
+        (problem.stint_site, problem.stint_from, problem.stint_first), shape
+    )
+    end = np.ravel_multi_index(
+        (problem.stint_site, problem.stint_option, problem.stint_last + 1), shape
+    )
+    keys, row = np.unique(np.r_[start[later], end[inner]], return_inverse=True)
+    rows.put(z["j"] + row[: later.sum()], columns.y + p[later], -1.0)
+    rows.put(z["j"] + row[later.sum() :], columns.y + p[inner], 1.0)
+    right = np.r_[np.ones(z["j"]), np.zeros(len(keys))]
+    return rows.block(rule, right, right, len(right))
+
+
+def add_resource(problem: Problem, columns: Columns, rule: Resource) -> Block:
+    """Use of a pool within supply: ``use[k,t,w] <= supply[t]``, and ``share use <= cap`` a payer."""
+    z = problem.shape
+    t_count, k = z["t"], rule.pool
+    rows = _Rows(columns)
+    columns_of = slice(k * t_count, (k + 1) * t_count)
+    by_person = bool(
+        len(columns.x_arc)
+        and (np.any(problem.use_person[:, :, k]) or np.any(problem.use_minute[:, k]))
+    )
+    futures = z["w"] if by_person and not rule.in_expectation else 1
+    use_y = coo_array(problem.use_stint[:, columns_of])
+    use_n = coo_array(problem.use_place[:, columns_of])
+    for w in range(futures):
+        rows.put(w * t_count + use_y.col, columns.y + use_y.row, use_y.data)
+        rows.put(w * t_count + use_n.col, columns.n + use_n.row, use_n.data)
+    if by_person:
+        arc = columns.x_arc
+        kind = problem.arc_class[arc]
+        use = problem.use_person[kind, columns.x_group, k, columns.x_period]
+        use = use + problem.use_minute[kind, k] * problem.arc_minutes[arc]
+        if rule.in_expectation:
+            use = use * problem.future_weight[columns.x_future]
+        some = np.flatnonzero(use)
+        w_of = 0 if rule.in_expectation else columns.x_future[some]
+        rows.put(w_of * t_count + columns.x_period[some], columns.x + some, use[some])
+    most = rule.supply.astype(float).copy()
+    for payer in rule.payers:
+        if payer.share > 0:
+            most = np.minimum(most, np.asarray(payer.cap) / payer.share)
+    upper = np.tile(np.where(most >= 1e29, INF, most), futures)
+    return rows.block(rule, -INF, upper, futures * t_count)
+
+
+def add_coverage(problem: Problem, columns: Columns, rule: Coverage) -> Block:
+    """Potential access: ``v <= sum of y within reach``; people-weighted share of v at least a target."""
+    z = problem.shape
+    rows = _Rows(columns)
+    covered = columns.of(rule.id, "covered")  # (n, T)
+    n = len(rule.areas)
+    qualifies = np.zeros(z["p"], bool)
+    qualifies[problem.offer_stint[rule.offers]] = True
+    stint, t = np.nonzero(problem.stint_periods & qualifies[:, None])
+    by_site = np.argsort(problem.stint_site[stint], kind="stable")
+    sites = problem.stint_site[stint][by_site]
+    left = np.searchsorted(sites, rule.pair_site, "left")
+    length = np.searchsorted(sites, rule.pair_site, "right") - left
+    pair = np.repeat(np.arange(len(rule.pair_site)), length)
+    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    entry = by_site[np.repeat(left, length) + offset]
+    rows.put(rule.pair_area[pair] * z["t"] + t[entry], columns.y + stint[entry], -1.0)
+    rows.put(np.arange(n * z["t"]), covered.ravel(), 1.0)
+    rows.put(n * z["t"] + np.broadcast_to(np.arange(z["t"]), covered.shape), covered, rule.people)
+    if not rule.is_hard:
+        rows.put(n * z["t"] + np.arange(z["t"]), columns.of(rule.id, "short")[:, 0], 1.0)
+    lower = np.r_[np.full(n * z["t"], -INF), rule.share * rule.people.sum(0)]
+    upper = np.r_[np.zeros(n * z["t"]), np.full(z["t"], INF)]
+    return rows.block(rule, lower, upper, len(lower))
+
+
+def _share_of_need(
+    problem: Problem, columns: Columns, service: int, part: Ints, groups: Ints | None
+) -> tuple[Ints, Ints, Floats]:
+    """Return (row, x column, need by row): rows are (part, t, w) of the areas' parts."""
+    z = problem.shape
+    parts = int(part.max(initial=-1)) + 1
+    wanted = np.ones(z["g"], bool)
+    if groups is not None:
+        wanted[:] = False
+        wanted[groups] = True
+    arc = columns.x_arc
+    some = np.flatnonzero(
+        (part[problem.arc_area[arc]] >= 0)
+        & (problem.class_service[problem.arc_class[arc]] == service)
+        & wanted[columns.x_group]
+    )
+    p = part[problem.arc_area[arc[some]]]
+    row = (p * z["t"] + columns.x_period[some]) * z["w"] + columns.x_future[some]
+    need = np.zeros((parts, z["t"], z["w"]))
+    inside = part >= 0
+    np.add.at(need, part[inside], problem.need[inside, service][:, wanted].sum(1))
+    return row, columns.x + some, need.ravel()
+
+
+def add_served(problem: Problem, columns: Columns, rule: Served) -> Block:
+    """Realised access: ``sum of x >= share * sum of D`` over the areas and groups, per (t, w)."""
+    z = problem.shape
+    part = np.full(z["i"], -1)
+    part[rule.areas] = 0
+    return _at_least_share(problem, columns, rule, rule.service, part, rule.groups, rule.share)
+
+
+def add_floor(problem: Problem, columns: Columns, rule: Floor) -> Block:
+    """No part below a share: ``sum of x in part >= share * sum of D in part``, per (part, t, w)."""
+    return _at_least_share(problem, columns, rule, rule.service, rule.part, None, rule.share)
+
+
+def _at_least_share(
+    problem: Problem, columns: Columns, rule: Rule, service: int, part: Ints,
+    groups: Ints | None, share: Floats,
+) -> Block:  # fmt: skip
+    z = problem.shape
+    rows = _Rows(columns)
+    row, x, need = _share_of_need(problem, columns, service, part, groups)
+    rows.put(row, x, 1.0)
+    if not rule.is_hard:
+        short = columns.of(rule.id, "short").ravel()
+        rows.put(np.arange(len(short)), short, 1.0)
+    share_of_row = np.broadcast_to(share[:, None], (z["t"], z["w"])).ravel()
+    lower = need * np.tile(share_of_row, len(need) // len(share_of_row))
+    return rows.block(rule, lower, INF, len(need))
+
+
+def add_places_ratio(problem: Problem, columns: Columns, rule: PlacesRatio) -> Block:
+    """Places for people: ``sum weight n >= minimum[t]`` over offers in place in t."""
+    z = problem.shape
+    rows = _Rows(columns)
+    _put_places(problem, columns, rows, lambda t: rule.offer_weight)
+    if not rule.is_hard:
+        rows.put(np.arange(z["t"]), columns.of(rule.id, "short")[:, 0], 1.0)
+    return rows.block(rule, rule.minimum, INF, z["t"])
+
+
+def add_places_share(problem: Problem, columns: Columns, rule: PlacesShare) -> Block:
+    """A share of places: ``sum part n - share[t] * sum whole n >= 0`` over offers in place in t."""
+    z = problem.shape
+    rows = _Rows(columns)
+    _put_places(problem, columns, rows, lambda t: rule.part - rule.share[t] * rule.whole)
+    if not rule.is_hard:
+        rows.put(np.arange(z["t"]), columns.of(rule.id, "short")[:, 0], 1.0)
+    return rows.block(rule, 0.0, INF, z["t"])
+
+
+def _put_places(
+    problem: Problem, columns: Columns, rows: _Rows, weight: Callable[[int], Floats]
+) -> None:
+    for t in range(len(problem.periods)):
+        w = np.where(problem.stint_periods[problem.offer_stint, t], weight(t), 0.0)
+        some = np.flatnonzero(w)
+        rows.put(t, columns.n + some, w[some])
+
+
+def add_resettlement(problem: Problem, columns: Columns, rule: Resettlement) -> Block:
+    """先安置后撤并: ``sum of x from the home's residents nearby >= D * sum of y closed``, per (g, t, w)."""
+    z = problem.shape
+    rows = _Rows(columns)
+    near = np.zeros(z["a"], bool)
+    near[rule.arcs] = True
+    arc = columns.x_arc
+    some = np.flatnonzero(near[arc] & (problem.arc_area[arc] == rule.area))
+    shape = (z["g"], z["t"], z["w"])
+    row = np.ravel_multi_index(
+        (columns.x_group[some], columns.x_period[some], columns.x_future[some]), shape
+    )
+    rows.put(row, columns.x + some, 1.0)
+    stint, t = np.nonzero(
+        problem.stint_periods
+        & (problem.stint_site == rule.site)[:, None]
+        & np.isin(problem.stint_option, rule.closed_options)[:, None]
+    )
+    need = problem.need[rule.area, rule.service]  # (G, T, W)
+    for g in range(z["g"]):
+        for w in range(z["w"]):
+            rows.put((g * z["t"] + t) * z["w"] + w, columns.y + stint, -need[g, t, w])
+    return rows.block(rule, 0.0, INF, int(np.prod(shape)))
+
+
+def add_hub(problem: Problem, columns: Columns, rule: Hub) -> Block:
+    """A point needs a hub: ``sum of y[point] <= sum of y[hub] in reach``, per (point site, t)."""
+    z = problem.shape
+    rows = _Rows(columns)
+    at_site = problem.stint_site
+    point = np.isin(problem.stint_option, rule.point_options)
+    hub = np.isin(problem.stint_option, rule.hub_options)
+    sites = np.unique(at_site[point])
+    place = np.full(z["j"], -1)
+    place[sites] = np.arange(len(sites))
+    stint, t = np.nonzero(problem.stint_periods & point[:, None])
+    rows.put(place[at_site[stint]] * z["t"] + t, columns.y + stint, 1.0)
+    for site, hub_site in zip(rule.pair_site, rule.pair_hub, strict=True):
+        if place[site] < 0:
+            continue
+        stint, t = np.nonzero(problem.stint_periods & (hub & (at_site == hub_site))[:, None])
+        rows.put(place[site] * z["t"] + t, columns.y + stint, -1.0)
+    return rows.block(rule, -INF, 0.0, len(sites) * z["t"])
+
+
+def add_site_count(problem: Problem, columns: Columns, rule: SiteCount) -> Block:
+    """Bounds on the number of sites: ``minimum[t] <= sum of y in the options <= maximum[t]``."""
+    z = problem.shape
+    rows = _Rows(columns)
+    stint, t = np.nonzero(
+        problem.stint_periods & np.isin(problem.stint_option, rule.options)[:, None]
+    )
+    rows.put(t, columns.y + stint, 1.0)
+    upper = np.where(rule.maximum >= 1e5 * 9, INF, rule.maximum)
+    return rows.block(rule, rule.minimum, upper, z["t"])
+
+
+def add_forced(problem: Problem, columns: Columns, rule: Forced) -> Block:
+    """A named site in (or out of) options: ``sum of y at j in the options in t = 1`` (or 0)."""
+    rows = _Rows(columns)
+    stint = np.flatnonzero(
+        problem.stint_periods[:, rule.period]
+        & (problem.stint_site == rule.site)
+        & np.isin(problem.stint_option, rule.options)
+    )
+    rows.put(np.zeros(len(stint)), columns.y + stint, 1.0)
+    right = 1.0 if rule.wanted else 0.0
+    return rows.block(rule, right, right, 1)
+
+
+def add_reserved(problem: Problem, columns: Columns, rule: Reserved) -> Block:
+    """Places kept for groups: ``sum of x of other groups <= (1 - share) n`` per (j, c, t, w)."""
+    z = problem.shape
+    rows = _Rows(columns)
+    shape = (z["j"], z["c"], z["t"], z["w"])
+    arc = columns.x_arc
+    other = ~np.isin(columns.x_group, rule.groups)
+    some = np.flatnonzero(other & np.isin(problem.arc_class[arc], rule.classes))
+    key = np.ravel_multi_index(
+        (
+            problem.arc_site[arc[some]], problem.arc_class[arc[some]],
+            columns.x_period[some], columns.x_future[some],
+        ),
+        shape,
+    )  # fmt: skip
+    keys, row = np.unique(key, return_inverse=True)
+    used = problem.places_per_person[problem.arc_class[arc[some]], columns.x_group[some]]
+    rows.put(row, columns.x + some, used)
+    f, t = np.nonzero(problem.stint_periods[problem.offer_stint])
+    for w in range(z["w"]):
+        n_key = np.ravel_multi_index(
+            (
+                problem.stint_site[problem.offer_stint[f]], problem.offer_class[f],
+                t, np.full(len(f), w),
+            ),
+            shape,
+        )  # fmt: skip
+        at = np.searchsorted(keys, n_key)
+        known = (
+            (at < len(keys)) & (keys[np.minimum(at, len(keys) - 1)] == n_key)
+            if len(keys)
+            else np.zeros(len(f), bool)
+        )
+        rows.put(at[known], columns.n + f[known], -(1 - rule.share))
+    return rows.block(rule, -INF, 0.0, len(keys))
+
+
+def add_worst_group(problem: Problem, columns: Columns, rule: WorstGroup) -> Block:
+    """Max-min: ``z * sum of D in part <= sum of x in part``, per (part, t, w) with need."""
+    rows = _Rows(columns)
+    row, x, need = _share_of_need(problem, columns, rule.service, rule.part, None)
+    rows.put(row, x, 1.0)
+    some = np.flatnonzero(need > 0)
+    rows.put(some, columns.of(rule.id, "worst")[0], -need[some])
+    return rows.block(rule, 0.0, INF, len(need))
+
+
+def add_deviation(problem: Problem, columns: Columns, rule: Deviation) -> Block:
+    """Mean absolute deviation: ``x(part) - share(county) D(part) = over - under``, per (part, t, w).
+
+    ``share(county) = x(county) / D(county)`` is linear because D is data.
+    """
+    z = problem.shape
+    rows = _Rows(columns)
+    row, x, need = _share_of_need(problem, columns, rule.service, rule.part, None)
+    by_tw = need.reshape(-1, z["t"] * z["w"])
+    county = np.where(by_tw.sum(0) > 0, by_tw.sum(0), 1.0)
+    weight = by_tw / county
+    rows.put(row, x, 1.0)
+    tw = row % (z["t"] * z["w"])
+    for part in range(len(by_tw)):
+        rows.put(part * z["t"] * z["w"] + tw, x, -weight[part, tw])
+    everything = np.arange(len(need))
+    rows.put(everything, columns.of(rule.id, "over").ravel(), -1.0)
+    rows.put(everything, columns.of(rule.id, "under").ravel(), 1.0)
+    return rows.block(rule, 0.0, 0.0, len(need))
+
+
+def _joined(rule: Rule, parts: Sequence[Block]) -> Block:
+    return Block(
+        rule.id,
+        csr_array(vstack([b.matrix for b in parts])),
+        np.concatenate([b.lower for b in parts]),
+        np.concatenate([b.upper for b in parts]),
+    )
+
+
+FAMILIES: dict[type[Rule], Callable[..., Block]] = {
+    Balance: add_balance,
+    Acceptance: add_acceptance,
+    Capacity: add_capacity,
+    Scale: add_scale,
+    Link: add_link,
+    SiteStates: add_site,
+    Resource: add_resource,
+    Coverage: add_coverage,
+    Served: add_served,
+    PlacesRatio: add_places_ratio,
+    PlacesShare: add_places_share,
+    Resettlement: add_resettlement,
+    Hub: add_hub,
+    SiteCount: add_site_count,
+    Forced: add_forced,
+    Reserved: add_reserved,
+    Floor: add_floor,
+    WorstGroup: add_worst_group,
+    Deviation: add_deviation,
+}
+
+
+def blocks_of(problem: Problem, columns: Columns, *, links: bool = False) -> list[Block]:
+    """Return the rows of every rule of the problem; links only when asked for."""
+    return [
+        FAMILIES[type(rule)](problem, columns, rule)
+        for rule in problem.rules
+        if links or not isinstance(rule, Link)
+    ]
+
+
+def objective_coefficients(problem: Problem, columns: Columns, objective: Objective) -> Floats:
+    """Return the coefficient of every column in the expected value of an objective."""
+    z = problem.shape
+    c = np.zeros(columns.size)
+    if objective.stint is not None:
+        c[columns.y : columns.y + z["p"]] += objective.stint
+    if objective.place is not None:
+        c[columns.n : columns.n + z["f"]] += objective.place
+    weight = np.ones(z["t"]) if objective.period_weight is None else objective.period_weight
+    if objective.person is not None and len(columns.x_arc):
+        group = columns.x_group if objective.person.shape[1] > 1 else 0
+        value = objective.person[columns.x_arc, group]
+        w = weight[columns.x_period] * problem.future_weight[columns.x_future]
+        c[columns.x : columns.x + len(value)] += value * w
+    if objective.unmet is not None:
+        each = np.broadcast_to(objective.unmet, problem.need.shape[:3])[..., None, None]
+        each = each * weight[:, None] * problem.future_weight
+        c[columns.u : columns.u + len(columns.u_cell)] += each.ravel()[columns.u_cell]
+    for rule in problem.rules:
+        if objective.shortfalls and (rule.id, "short") in columns.auxiliary:
+            short = columns.of(rule.id, "short")
+            scale = problem.future_weight if short.shape[-1] == z["w"] else np.ones(1)
+            c[short] += float(rule.price or 0.0) * scale
+        if rule.id == objective.epigraph:
+            _add_epigraph(problem, columns, rule, objective.epigraph_weight, c)
+    return c
+
+
+def _add_epigraph(problem: Problem, columns: Columns, rule: Rule, weight: float, c: Floats) -> None:
+    """Add a fairness epigraph: ``-z`` of the worst group, or the weighted deviations."""
+    if isinstance(rule, WorstGroup):
+        c[columns.of(rule.id, "worst")] -= weight
+    elif isinstance(rule, Deviation):
+        share = weight * problem.future_weight / len(problem.periods)
+        c[columns.of(rule.id, "over")] += share
+        c[columns.of(rule.id, "under")] += share

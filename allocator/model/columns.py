@@ -1,0 +1,143 @@
+"""The variables of the formulation: where each stands in the long vector, with bounds and kind.
+
+``y`` (stints, binary), ``n`` (places of offers), ``x`` (people served), ``u`` (people unmet), then
+the auxiliary variables of rules: shortfalls, coverage ``v``, epigraphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from allocator.problem import Problem
+from allocator.rules import (
+    Coverage,
+    Deviation,
+    Floats,
+    Floor,
+    Ints,
+    PlacesRatio,
+    PlacesShare,
+    Served,
+    WorstGroup,
+)
+
+__all__ = ["Columns", "make_columns"]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Positions and bounds of all variables of a problem.
+
+    ``x_*`` describe the columns of people served: arc, group, period, future, and the need cell
+    they draw on (flat index into ``problem.need``); ``u_cell`` the cells with any need.
+    ``auxiliary`` maps (rule id, kind) to (start, shape).
+    """
+
+    size: int
+    y: int
+    n: int
+    x: int
+    u: int
+    x_arc: Ints
+    x_group: Ints
+    x_period: Ints
+    x_future: Ints
+    x_cell: Ints
+    u_cell: Ints
+    auxiliary: Mapping[tuple[str, str], tuple[int, tuple[int, ...]]]
+    lower: Floats
+    upper: Floats
+    integer: npt.NDArray[np.bool_]
+
+    def of(self, rule: str, kind: str) -> Ints:
+        """Return the positions of a rule's auxiliary variables, in their shape."""
+        start, shape = self.auxiliary[rule, kind]
+        return (start + np.arange(int(np.prod(shape)))).reshape(shape)
+
+
+def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
+    """Lay out the variables of a problem.
+
+    Parameters
+    ----------
+    whole_places
+        Whether places are whole numbers; offers with a module always come in modules.
+    """
+    z = problem.shape
+    offered = _offered(problem)
+    service = problem.class_service[problem.arc_class]
+    need = problem.need[problem.arc_area, service]  # (A, G, T, W)
+    accepted = np.broadcast_to(problem.acceptance > 0, (z["a"], z["g"]))
+    open_ = offered[problem.arc_site, problem.arc_class]  # (A, T)
+    mask = (need > 0) & accepted[:, :, None, None] & open_[:, None, :, None]
+    arc, group, period, future = np.nonzero(mask)
+    cell = np.ravel_multi_index(
+        (problem.arc_area[arc], service[arc], group, period, future), problem.need.shape
+    )
+    most = need[arc, group, period, future]
+    u_cell = np.flatnonzero(problem.need.ravel() > 0)
+    phi = problem.acceptance[arc, group if problem.acceptance.shape[1] > 1 else 0]
+
+    y, n = 0, z["p"]
+    x = n + z["f"]
+    u = x + len(arc)
+    size = u + len(u_cell)
+    lower = [np.zeros(size)]
+    upper = [
+        np.ones(z["p"]),
+        problem.offer_max.astype(float),
+        phi * most,
+        problem.need.ravel()[u_cell],
+    ]
+    auxiliary: dict[tuple[str, str], tuple[int, tuple[int, ...]]] = {}
+    for rule in problem.rules:
+        for kind, shape, low, high in _auxiliary(rule, z):
+            auxiliary[rule.id, kind] = (size, shape)
+            count = int(np.prod(shape))
+            lower.append(np.full(count, low))
+            upper.append(np.full(count, high))
+            size += count
+    integer = np.zeros(size, bool)
+    integer[: z["p"]] = True
+    modular = problem.offer_module > 0
+    integer[n : n + z["f"]] = modular | whole_places
+    return Columns(
+        size, y, n, x, u, arc, group, period, future, cell, u_cell, auxiliary,
+        np.concatenate(lower), np.concatenate(upper), integer,
+    )  # fmt: skip
+
+
+def _offered(problem: Problem) -> npt.NDArray[np.bool_]:
+    """(J, C, T) whether any stint could offer the class at the site in the period."""
+    z = problem.shape
+    offered = np.zeros((z["j"], z["c"], z["t"]), bool)
+    stint = problem.offer_stint
+    f, t = np.nonzero(problem.stint_periods[stint])
+    offered[problem.stint_site[stint[f]], problem.offer_class[f], t] = True
+    return offered
+
+
+def _auxiliary(
+    rule: object, z: Mapping[str, int]
+) -> list[tuple[str, tuple[int, ...], float, float]]:
+    """Return (kind, shape, lower, upper) of the variables a rule adds."""
+    found: list[tuple[str, tuple[int, ...], float, float]] = []
+    if isinstance(rule, Coverage):
+        found.append(("covered", (len(rule.areas), z["t"]), 0.0, 1.0))
+    if isinstance(rule, WorstGroup):
+        found.append(("worst", (1,), 0.0, 1.0))
+    if isinstance(rule, Deviation):
+        parts = int(rule.part.max(initial=-1)) + 1
+        found.append(("over", (parts, z["t"], z["w"]), 0.0, np.inf))
+        found.append(("under", (parts, z["t"], z["w"]), 0.0, np.inf))
+    if isinstance(rule, Coverage | Served | PlacesRatio | PlacesShare) and not rule.is_hard:
+        per_future = z["w"] if isinstance(rule, Served) else 1
+        found.append(("short", (z["t"], per_future), 0.0, np.inf))
+    if isinstance(rule, Floor) and not rule.is_hard:
+        parts = int(rule.part.max(initial=-1)) + 1
+        found.append(("short", (parts, z["t"], z["w"]), 0.0, np.inf))
+    return found

@@ -1,0 +1,194 @@
+"""The exact road: sparse blocks straight into HiGHS, objectives in order, links where violated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from allocator.model.blocks import Block, blocks_of, link_rows, objective_coefficients
+from allocator.model.columns import Columns, make_columns
+from allocator.model.highs import Linear, Outcome, solve_linear, stacked, version
+from allocator.plan import ObjectiveValue, Plan, Status
+from allocator.problem import Objective, Problem
+from allocator.rules import Floats, Link
+
+__all__ = ["Formulation", "formulate", "plan_from_values", "solve_exactly"]
+
+_DEFAULT_NODES = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class Formulation:
+    """A problem as rows and columns; ``blocks`` keep which rows belong to which rule."""
+
+    problem: Problem
+    columns: Columns
+    blocks: tuple[Block, ...]
+
+    @property
+    def linear(self) -> Linear:
+        """All blocks as one linear problem."""
+        return Linear(
+            stacked([b.matrix for b in self.blocks]),
+            np.concatenate([b.lower for b in self.blocks]),
+            np.concatenate([b.upper for b in self.blocks]),
+            self.columns.lower,
+            self.columns.upper,
+            self.columns.integer,
+        )
+
+
+def formulate(problem: Problem, *, whole_places: bool = True, links: bool = False) -> Formulation:
+    """Return the rows and columns of a problem; ``links`` writes all link rows at once."""
+    columns = make_columns(problem, whole_places=whole_places)
+    return Formulation(problem, columns, tuple(blocks_of(problem, columns, links=links)))
+
+
+def solve_exactly(
+    problem: Problem,
+    *,
+    gap: float = 1e-3,
+    node_limit: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    whole_places: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Plan:
+    """Solve a problem by HiGHS, each objective in turn under the ones before.
+
+    Parameters
+    ----------
+    gap
+        Relative gap asked of each objective.
+    node_limit, seconds
+        Work limit a stage in nodes; wall-clock limit a stage, which makes a run irreproducible.
+
+    Returns
+    -------
+    Plan
+        Status ``infeasible`` or ``no-plan-found`` carries no stints.
+    """
+    form = formulate(problem, whole_places=whole_places)
+    columns, linear = form.columns, form.linear
+    outcomes: list[tuple[Objective, Outcome]] = []
+    start: Floats | None = None
+    for objective in problem.objectives:
+        cost = objective_coefficients(problem, columns, objective)
+        linear = _with_violated_links(problem, columns, linear, cost)
+        if progress:
+            progress(f"{objective.id}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
+        out = solve_linear(
+            linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=seconds,
+            seed=seed, threads=threads, start=start, progress=progress,
+        )  # fmt: skip
+        if out.values is None:
+            return _no_plan(problem, out.status, seed)
+        outcomes.append((objective, out))
+        start = out.values
+        room = objective.tolerance * max(abs(out.value), 1e-6) + 1e-7
+        linear = linear.with_rows(
+            csr_array(cost[None, :]), np.array([-np.inf]), np.array([out.value + room])
+        )
+    assert start is not None
+    stopped = [o.status for _, o in outcomes if o.status is not Status.PROVED]
+    return plan_from_values(
+        problem, columns, start, [(o, out.bound) for o, out in outcomes],
+        status=stopped[0] if stopped else Status.PROVED,
+        road="exact", solver=version(), seed=seed, reproducible=not (seconds and stopped),
+        work={
+            "nodes": sum(o.nodes for _, o in outcomes),
+            "iterations": sum(o.iterations for _, o in outcomes),
+            "rows": linear.matrix.shape[0], "columns": columns.size,
+        },
+    )  # fmt: skip
+
+
+def _with_violated_links(
+    problem: Problem, columns: Columns, linear: Linear, cost: Floats, rounds: int = 4
+) -> Linear:
+    """Add the links that the relaxation violates, a few rounds; they tighten, never change, plans."""
+    rule = next(iter(problem.rules_of(Link)), None)
+    if rule is None or not len(columns.x_arc):
+        return linear
+    every = link_rows(problem, columns, rule, np.arange(len(columns.x_arc)))
+    written = np.zeros(len(columns.x_arc), bool)
+    for _ in range(rounds):
+        out = solve_linear(linear, cost, relax=True)
+        if out.values is None:
+            break
+        excess = every.matrix @ out.values - every.upper
+        most = columns.upper[columns.x : columns.x + len(excess)]
+        found = np.flatnonzero((excess > 1e-6 + 0.02 * most) & ~written)
+        if len(found) < 1 + len(excess) // 2000:
+            break
+        written[found] = True
+        linear = linear.with_rows(every.matrix[found], every.lower[found], every.upper[found])
+    return linear
+
+
+def plan_from_values(
+    problem: Problem,
+    columns: Columns,
+    values: Floats,
+    bounds: list[tuple[Objective, float]],
+    *,
+    status: Status,
+    road: str,
+    solver: str,
+    seed: int = 0,
+    reproducible: bool = True,
+    work: dict[str, float] | None = None,
+) -> Plan:
+    """Return the plan that the values of all columns say, snapped to whole stints and places."""
+    z = problem.shape
+    chosen = np.flatnonzero(values[columns.y : columns.y + z["p"]] > 0.5)
+    places = values[columns.n : columns.n + z["f"]].copy()
+    near = np.round(places)
+    places = np.where(np.abs(places - near) < 1e-5, near, places)
+    places[~np.isin(problem.offer_stint, chosen)] = 0.0
+    x = values[columns.x : columns.x + len(columns.x_arc)]
+    some = np.flatnonzero(x > 1e-7)
+    served = np.minimum(x[some], columns.upper[columns.x + some])
+    got = np.zeros(problem.need.size)
+    np.add.at(got, columns.x_cell[some], served)
+    unmet = np.maximum(problem.need.ravel() - got, 0.0).reshape(problem.need.shape)
+    shortfalls = {
+        rule: float(values[columns.of(rule, kind)].sum())
+        for rule, kind in columns.auxiliary
+        if kind == "short"
+    }
+    final = values.copy()
+    final[columns.y : columns.y + z["p"]] = np.isin(np.arange(z["p"]), chosen)
+    final[columns.n : columns.n + z["f"]] = places
+    final[columns.u : columns.u + len(columns.u_cell)] = unmet.ravel()[columns.u_cell]
+    objectives = []
+    for objective, bound in bounds:
+        value = float(objective_coefficients(problem, columns, objective) @ final)
+        constant = objective.constant
+        objectives.append(
+            ObjectiveValue(
+                objective.id, objective.unit, value + constant,
+                min(bound, value) + constant, constant,
+            )
+        )  # fmt: skip
+    return Plan(
+        problem=problem.digest, status=status, stints=chosen, places=places,
+        served_arc=columns.x_arc[some], served_group=columns.x_group[some],
+        served_period=columns.x_period[some], served_future=columns.x_future[some],
+        served=served, unmet=unmet, shortfalls=shortfalls, objectives=tuple(objectives),
+        road=road, solver=solver, seed=seed, reproducible=reproducible, work=work or {},
+    )  # fmt: skip
+
+
+def _no_plan(problem: Problem, status: Status, seed: int) -> Plan:
+    none, empty = np.zeros(0, np.int64), np.zeros(0)
+    return Plan(
+        problem=problem.digest, status=status, stints=none,
+        places=np.zeros(len(problem.offer_stint)), served_arc=none, served_group=none,
+        served_period=none, served_future=none, served=empty, unmet=problem.need.copy(),
+        objectives=(), road="exact", solver=version(), seed=seed,
+    )  # fmt: skip

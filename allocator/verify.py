@@ -1,0 +1,585 @@
+"""An independent check of a plan: every rule and total recomputed in plain Python from `Problem`.
+
+Shares no code with ``model/``: loops and dictionaries instead of sparse rows, so that a slip in the
+formulation cannot hide itself. A plan is complete only if `verify` finds nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from allocator.errors import Finding, Rank, Text, Where
+from allocator.plan import Plan
+from allocator.problem import Objective, Problem
+from allocator.rules import (
+    Acceptance,
+    Balance,
+    Capacity,
+    Coverage,
+    Deviation,
+    Floor,
+    Forced,
+    Hub,
+    Link,
+    PlacesRatio,
+    PlacesShare,
+    Reserved,
+    Resettlement,
+    Resource,
+    Rule,
+    Scale,
+    Served,
+    SiteCount,
+    SiteStates,
+    WorstGroup,
+)
+
+__all__ = ["CHECKS", "objective_value", "verify"]
+
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """A plan's contents by name, gathered once."""
+
+    problem: Problem
+    plan: Plan
+    stints: tuple[int, ...]
+    at: dict[tuple[int, int], list[int]]  # (site, period) -> stints in place
+    places: dict[tuple[int, int, int], float]  # (site, class, period) -> places
+    flows: list[tuple[int, int, int, int, float]]  # arc, group, period, future, people
+    by_cell: dict[tuple[int, int, int, int, int], float]  # (i, s, g, t, w) -> people
+
+
+def _gather(problem: Problem, plan: Plan) -> _Facts:
+    stints = tuple(int(p) for p in plan.stints)
+    at: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for p in stints:
+        for t in range(int(problem.stint_first[p]), int(problem.stint_last[p]) + 1):
+            at[int(problem.stint_site[p]), t].append(p)
+    chosen = set(stints)
+    places: dict[tuple[int, int, int], float] = defaultdict(float)
+    for f, n in enumerate(plan.places.tolist()):
+        p = int(problem.offer_stint[f])
+        if p not in chosen:
+            continue
+        for t in range(int(problem.stint_first[p]), int(problem.stint_last[p]) + 1):
+            places[int(problem.stint_site[p]), int(problem.offer_class[f]), t] += n
+    flows = list(
+        zip(
+            plan.served_arc.tolist(), plan.served_group.tolist(), plan.served_period.tolist(),
+            plan.served_future.tolist(), plan.served.tolist(), strict=True,
+        )
+    )  # fmt: skip
+    by_cell: dict[tuple[int, int, int, int, int], float] = defaultdict(float)
+    for a, g, t, w, x in flows:
+        s = int(problem.class_service[problem.arc_class[a]])
+        by_cell[int(problem.arc_area[a]), s, g, t, w] += x
+    return _Facts(problem, plan, stints, at, places, flows, by_cell)
+
+
+def verify(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
+    """Return everything wrong with a plan; an empty tuple means it holds.
+
+    Checks that the plan answers this problem, that its numbers are finite and in range, every rule
+    of the problem, each objective's value, and that no bound is better than its plan.
+    """
+    found = list(_shape(problem, plan))
+    if found:
+        return tuple(found)
+    facts = _gather(problem, plan)
+    found += _acceptable(facts)
+    for rule in problem.rules:
+        found += [_violation(rule, what) for what in CHECKS[type(rule)](facts, rule)]
+    found += _objectives(facts)
+    return tuple(found)
+
+
+def _violation(rule: Rule, what: str) -> Finding:
+    return Finding(
+        Rank.ERROR, f"verify-{type(rule).__name__.lower()}", Where(id=rule.id),
+        Text(f"方案违反“{rule.words.zh}”:{what}", f"the plan breaks “{rule.words.en}”: {what}"),
+        Text("不要采用此方案;请重新求解。", "Do not use this plan; solve again."),
+    )  # fmt: skip
+
+
+def _plain(code: str, what: str) -> Finding:
+    return Finding(
+        Rank.ERROR, f"verify-{code}", Where(),
+        Text(f"方案核验未通过:{what}", f"the plan failed its check: {what}"),
+        Text("不要采用此方案;请重新求解。", "Do not use this plan; solve again."),
+    )  # fmt: skip
+
+
+def _over(value: float, limit: float, scale: float = 0.0) -> bool:
+    """Whether ``value`` exceeds ``limit`` beyond the relative tolerance."""
+    return value > limit + TOLERANCE * max(1.0, abs(value), abs(limit), scale)
+
+
+def _shape(problem: Problem, plan: Plan) -> Iterator[Finding]:
+    if plan.problem != problem.digest:
+        yield _plain("problem", "it answers another problem")
+    if len(plan.places) != len(problem.offer_stint) or plan.unmet.shape != problem.need.shape:
+        yield _plain("shape", "places or unmet do not fit the problem")
+        return
+    for name in ("places", "served", "unmet"):
+        values = getattr(plan, name)
+        if not np.all(np.isfinite(values)) or np.any(values < -TOLERANCE):
+            yield _plain("values", f"{name} holds negative or non-finite numbers")
+    sets = {
+        "stints": (plan.stints, len(problem.stint_site)),
+        "served_arc": (plan.served_arc, len(problem.arc_area)),
+        "served_group": (plan.served_group, len(problem.groups)),
+        "served_period": (plan.served_period, len(problem.periods)),
+        "served_future": (plan.served_future, len(problem.futures)),
+    }
+    for name, (index, size) in sets.items():
+        if len(index) and (index.min() < 0 or index.max() >= size):
+            yield _plain("index", f"{name} names something unknown")
+    if len({len(getattr(plan, n)) for n in (*list(sets)[1:], "served")}) != 1:
+        yield _plain("shape", "the served arrays differ in length")
+    if len(set(plan.stints.tolist())) != len(plan.stints):
+        yield _plain("index", "a stint is chosen twice")
+
+
+def _acceptable(facts: _Facts) -> Iterator[Finding]:
+    """Flows are within the willing share of their own need, and never counted twice."""
+    p = facts.problem
+    seen = set()
+    one = p.acceptance.shape[1] == 1
+    for a, g, t, w, x in facts.flows:
+        if (a, g, t, w) in seen:
+            yield _plain("flow", f"arc {a}, group {g}, period {t}, future {w} stands twice")
+        seen.add((a, g, t, w))
+        s = int(p.class_service[p.arc_class[a]])
+        most = float(p.acceptance[a, 0 if one else g]) * float(p.need[p.arc_area[a], s, g, t, w])
+        if _over(x, most):
+            yield _plain("flow", f"arc {a} serves {x:.6g} of at most {most:.6g} willing")
+
+
+def check_balance(facts: _Facts, rule: Balance) -> Iterator[str]:
+    """Served and unmet add up to the need of every cell."""
+    p, unmet = facts.problem, facts.plan.unmet
+    for cell, need in np.ndenumerate(p.need):
+        got = facts.by_cell.get(cell, 0.0) + float(unmet[cell])  # type: ignore[call-overload]
+        if abs(got - need) > TOLERANCE * max(1.0, float(need)):
+            yield f"{p.areas[cell[0]]} {p.services[cell[1]]}: {got:.6g} of {need:.6g}"
+
+
+def check_acceptance(facts: _Facts, rule: Acceptance) -> Iterator[str]:
+    """At every level alpha, flows accepted by at most alpha serve at most alpha of the need."""
+    p = facts.problem
+    one = p.acceptance.shape[1] == 1
+    by_cell: dict[tuple[int, int, int, int, int], list[tuple[float, float]]] = defaultdict(list)
+    for a, g, t, w, x in facts.flows:
+        s = int(p.class_service[p.arc_class[a]])
+        phi = float(p.acceptance[a, 0 if one else g])
+        by_cell[int(p.arc_area[a]), s, g, t, w].append((phi, x))
+    for cell, flows in by_cell.items():
+        total, need = 0.0, float(p.need[cell])
+        ordered = sorted(flows)
+        for n, (phi, x) in enumerate(ordered):
+            total += x
+            if n + 1 < len(ordered) and ordered[n + 1][0] <= phi + 1e-12:
+                continue
+            if _over(total, phi * need):
+                yield f"{p.areas[cell[0]]}: {total:.6g} served where {phi * need:.6g} are willing"
+
+
+def check_capacity(facts: _Facts, rule: Capacity) -> Iterator[str]:
+    """Use of each site and class is within the occupancy bounds of its places."""
+    p = facts.problem
+    used: dict[tuple[int, int, int, int], float] = defaultdict(float)
+    for a, g, t, w, x in facts.flows:
+        c = int(p.arc_class[a])
+        used[int(p.arc_site[a]), c, t, w] += x * float(p.places_per_person[c, g])
+    keys = set(used) | {(j, c, t, w) for j, c, t in facts.places for w in range(len(p.futures))}
+    for j, c, t, w in keys:
+        n = facts.places.get((j, c, t), 0.0)
+        u = used.get((j, c, t, w), 0.0)
+        if _over(u, n * float(p.occupancy_max[c])):
+            yield f"{p.sites[j]} {p.classes[c]} {p.periods[t]}: {u:.6g} used of {n:.6g}"
+        if p.occupancy_min[c] > 0 and _over(n * float(p.occupancy_min[c]), u):
+            yield f"{p.sites[j]} {p.classes[c]} {p.periods[t]}: only {u:.6g} of {n:.6g} used"
+
+
+def check_scale(facts: _Facts, rule: Scale) -> Iterator[str]:
+    """Every offer in place is within its sizes, and none has places elsewhere."""
+    p, chosen = facts.problem, set(facts.stints)
+    for f, n in enumerate(facts.plan.places.tolist()):
+        stint = int(p.offer_stint[f])
+        where = f"{p.sites[int(p.stint_site[stint])]} {p.classes[int(p.offer_class[f])]}"
+        if stint not in chosen:
+            if n > TOLERANCE:
+                yield f"{where}: {n:.6g} places of an option not in place"
+            continue
+        low, high, module = (float(v[f]) for v in (p.offer_min, p.offer_max, p.offer_module))
+        if _over(n, high) or _over(low, n):
+            yield f"{where}: {n:.6g} places outside {low:g} to {high:g}"
+        if module > 0 and abs(n - round(n)) > 1e-5:
+            yield f"{where}: {n:.6g} places are not whole"
+
+
+def check_link(facts: _Facts, rule: Link) -> Iterator[str]:
+    """Everyone served is served at a site that offers the class in the period."""
+    p = facts.problem
+    for a, _, t, _, x in facts.flows:
+        if x > TOLERANCE and (int(p.arc_site[a]), int(p.arc_class[a]), t) not in facts.places:
+            yield f"{p.sites[int(p.arc_site[a])]} serves {p.classes[int(p.arc_class[a])]} unopened"
+
+
+def check_site(facts: _Facts, rule: SiteStates) -> Iterator[str]:
+    """Stints of a site follow one another from today's state, one in place at a time."""
+    p = facts.problem
+    for j, name in enumerate(p.sites):
+        state = int(p.site_start[j])
+        for t in range(len(p.periods)):
+            now = facts.at.get((j, t), [])
+            if len(now) != 1:
+                yield f"{name} {p.periods[t]}: {len(now)} states at once"
+                break
+            stint = now[0]
+            if int(p.stint_first[stint]) == t:
+                if int(p.stint_from[stint]) != state:
+                    yield f"{name} {p.periods[t]}: comes from a state it was not in"
+                state = int(p.stint_option[stint])
+
+
+def check_resource(facts: _Facts, rule: Resource) -> Iterator[str]:
+    """Use of the pool, and each payer's share of it, is within supply in every future."""
+    p, k = facts.problem, rule.pool
+    use = pool_use(facts, k)
+    periods, futures = len(p.periods), range(len(p.futures))
+    for t in range(periods):
+        worst = [use[t, w] for w in futures]
+        if rule.in_expectation:
+            worst = [sum(float(p.future_weight[w]) * use[t, w] for w in futures)]
+        for u in worst:
+            if _over(u, float(rule.supply[t])):
+                yield f"{p.periods[t]}: {u:,.6g} used of {rule.supply[t]:,.6g}"
+            for payer in rule.payers:
+                if _over(payer.share * u, payer.cap[t]):
+                    yield f"{p.periods[t]}: {payer.id} pays {payer.share * u:,.6g} over its cap"
+
+
+def pool_use(facts: _Facts, pool: int) -> dict[tuple[int, int], float]:
+    """Use of a pool by (period, future)."""
+    p, plan = facts.problem, facts.plan
+    periods, futures = len(p.periods), len(p.futures)
+    fixed = [0.0] * periods
+    stint_rows, place_rows = p.use_stint.toarray(), p.use_place.toarray()
+    for t in range(periods):
+        column = pool * periods + t
+        fixed[t] = sum(float(stint_rows[s, column]) for s in facts.stints)
+        fixed[t] += sum(
+            float(v) * n for v, n in zip(place_rows[:, column], plan.places.tolist(), strict=True)
+        )
+    use = {(t, w): fixed[t] for t in range(periods) for w in range(futures)}
+    for a, g, t, w, x in facts.flows:
+        c = int(p.arc_class[a])
+        each = float(p.use_person[c, g, pool, t])
+        use[t, w] += x * (each + float(p.use_minute[c, pool]) * float(p.arc_minutes[a]))
+    return use
+
+
+def check_coverage(facts: _Facts, rule: Coverage) -> Iterator[str]:
+    """The people-weighted share of areas with an open offer in reach meets the target."""
+    p = facts.problem
+    short = facts.plan.shortfalls.get(rule.id, 0.0)
+    missing = 0.0
+    for t in range(len(p.periods)):
+        covered = covered_people(facts, rule, t)
+        target = float(rule.share[t]) * sum(rule.people[:, t].tolist())
+        missing += max(0.0, target - covered)
+    allowed = 0.0 if rule.is_hard else short
+    if _over(missing, allowed):
+        yield f"{missing:.6g} people short of the target, {allowed:.6g} declared"
+
+
+def covered_people(facts: _Facts, rule: Coverage, t: int) -> float:
+    """People of areas with a qualifying open offer in reach in a period."""
+    p = facts.problem
+    offering = {int(p.offer_stint[f]) for f in np.flatnonzero(rule.offers)}
+    open_sites = {
+        j for (j, at), stints in facts.at.items() if at == t and any(s in offering for s in stints)
+    }
+    reached = {
+        int(i)
+        for i, j in zip(rule.pair_area.tolist(), rule.pair_site.tolist(), strict=True)
+        if j in open_sites
+    }
+    return sum(float(rule.people[i, t]) for i in sorted(reached))
+
+
+def _missing_share(
+    facts: _Facts, service: int, members: dict[int, set[int]], groups: set[int], share: list[float]
+) -> float:
+    """People missing from a served share, summed over parts, periods and futures."""
+    p, missing = facts.problem, 0.0
+    for areas in members.values():
+        for t in range(len(p.periods)):
+            for w in range(len(p.futures)):
+                need = sum(float(p.need[i, service, g, t, w]) for i in areas for g in groups)
+                got = sum(
+                    facts.by_cell.get((i, service, g, t, w), 0.0) for i in areas for g in groups
+                )
+                missing += max(0.0, share[t] * need - got - TOLERANCE * max(1.0, need))
+    return missing
+
+
+def check_served(facts: _Facts, rule: Served) -> Iterator[str]:
+    """The served share of the areas and groups meets the target."""
+    members = {0: set(rule.areas.tolist())}
+    missing = _missing_share(
+        facts, rule.service, members, set(rule.groups.tolist()), rule.share.tolist()
+    )
+    allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
+    if _over(missing, allowed):
+        yield f"{missing:.6g} people short of the share, {allowed:.6g} declared"
+
+
+def check_floor(facts: _Facts, rule: Floor) -> Iterator[str]:
+    """The served share of every part meets the target."""
+    groups = set(range(len(facts.problem.groups)))
+    missing = _missing_share(facts, rule.service, _members(rule), groups, rule.share.tolist())
+    allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
+    if _over(missing, allowed):
+        yield f"{missing:.6g} people short of the floor, {allowed:.6g} declared"
+
+
+def _members(rule: Floor | WorstGroup | Deviation) -> dict[int, set[int]]:
+    members: dict[int, set[int]] = defaultdict(set)
+    for i, part in enumerate(rule.part.tolist()):
+        if part >= 0:
+            members[part].add(i)
+    return members
+
+
+def _weighted_places(facts: _Facts, weight: list[float], t: int) -> float:
+    p, total = facts.problem, 0.0
+    for f, n in enumerate(facts.plan.places.tolist()):
+        s = int(p.offer_stint[f])
+        if int(p.stint_first[s]) <= t <= int(p.stint_last[s]):
+            total += weight[f] * n
+    return total
+
+
+def check_places_ratio(facts: _Facts, rule: PlacesRatio) -> Iterator[str]:
+    """Places in being are at least the number the ratio asks."""
+    missing = sum(
+        max(0.0, float(rule.minimum[t]) - _weighted_places(facts, rule.offer_weight.tolist(), t))
+        for t in range(len(facts.problem.periods))
+    )
+    allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
+    if _over(missing, allowed):
+        yield f"{missing:.6g} places short, {allowed:.6g} declared"
+
+
+def check_places_share(facts: _Facts, rule: PlacesShare) -> Iterator[str]:
+    """The part's share of places meets the target."""
+    missing = 0.0
+    for t in range(len(facts.problem.periods)):
+        part = _weighted_places(facts, rule.part.tolist(), t)
+        whole = _weighted_places(facts, rule.whole.tolist(), t)
+        missing += max(0.0, float(rule.share[t]) * whole - part)
+    allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
+    if _over(missing, allowed):
+        yield f"{missing:.6g} places short of the share, {allowed:.6g} declared"
+
+
+def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[str]:
+    """Where the home is closed, its residents are served over the arcs that count."""
+    p = facts.problem
+    near = set(rule.arcs.tolist())
+    closed = set(rule.closed_options.tolist())
+    for t in range(len(p.periods)):
+        if not any(int(p.stint_option[s]) in closed for s in facts.at.get((rule.site, t), [])):
+            continue
+        for g in range(len(p.groups)):
+            for w in range(len(p.futures)):
+                need = float(p.need[rule.area, rule.service, g, t, w])
+                got = sum(
+                    x for a, gg, tt, ww, x in facts.flows
+                    if (gg, tt, ww) == (g, t, w) and a in near and int(p.arc_area[a]) == rule.area
+                )  # fmt: skip
+                if _over(need, got):
+                    yield f"{p.sites[rule.site]} closes with {need - got:.6g} residents unplaced"
+
+
+def check_hub(facts: _Facts, rule: Hub) -> Iterator[str]:
+    """Every point in place has at least as many hubs in reach as it has points."""
+    p = facts.problem
+    points, hubs = set(rule.point_options.tolist()), set(rule.hub_options.tolist())
+    reach: dict[int, set[int]] = defaultdict(set)
+    for j, h in zip(rule.pair_site.tolist(), rule.pair_hub.tolist(), strict=True):
+        reach[j].add(h)
+
+    def is_in(j: int, t: int, options: set[int]) -> bool:
+        return any(int(p.stint_option[s]) in options for s in facts.at.get((j, t), []))
+
+    for j, name in enumerate(p.sites):
+        for t in range(len(p.periods)):
+            if is_in(j, t, points) and not any(is_in(h, t, hubs) for h in reach[j]):
+                yield f"{name} {p.periods[t]}: no hub in reach"
+
+
+def check_site_count(facts: _Facts, rule: SiteCount) -> Iterator[str]:
+    """The number of sites in the options is within bounds."""
+    p, options = facts.problem, set(rule.options.tolist())
+    for t in range(len(p.periods)):
+        n = sum(
+            1 for j in range(len(p.sites))
+            if any(int(p.stint_option[s]) in options for s in facts.at.get((j, t), []))
+        )  # fmt: skip
+        if n < rule.minimum[t] or n > rule.maximum[t]:
+            yield f"{p.periods[t]}: {n} sites"
+
+
+def check_forced(facts: _Facts, rule: Forced) -> Iterator[str]:
+    """The named site is in the options (or in none of them) in the period."""
+    p, options = facts.problem, set(rule.options.tolist())
+    here = facts.at.get((rule.site, rule.period), [])
+    if any(int(p.stint_option[s]) in options for s in here) != rule.wanted:
+        yield f"{p.sites[rule.site]} {p.periods[rule.period]}"
+
+
+def check_reserved(facts: _Facts, rule: Reserved) -> Iterator[str]:
+    """Other groups use at most the share of places that is not kept."""
+    p = facts.problem
+    classes, groups = set(rule.classes.tolist()), set(rule.groups.tolist())
+    used: dict[tuple[int, int, int, int], float] = defaultdict(float)
+    for a, g, t, w, x in facts.flows:
+        c = int(p.arc_class[a])
+        if c in classes and g not in groups:
+            used[int(p.arc_site[a]), c, t, w] += x * float(p.places_per_person[c, g])
+    for (j, c, t, _), u in used.items():
+        n = facts.places.get((j, c, t), 0.0)
+        if _over(u, (1 - rule.share) * n):
+            yield f"{p.sites[j]}: others use {u:.6g} of {n:.6g} places"
+
+
+def check_nothing(facts: _Facts, rule: Rule) -> Iterator[str]:
+    """A measure that only enters an objective; its value is checked there."""
+    yield from ()
+
+
+CHECKS: dict[type[Rule], Callable[..., Iterator[str]]] = {
+    Balance: check_balance,
+    Acceptance: check_acceptance,
+    Capacity: check_capacity,
+    Scale: check_scale,
+    Link: check_link,
+    SiteStates: check_site,
+    Resource: check_resource,
+    Coverage: check_coverage,
+    Served: check_served,
+    PlacesRatio: check_places_ratio,
+    PlacesShare: check_places_share,
+    Resettlement: check_resettlement,
+    Hub: check_hub,
+    SiteCount: check_site_count,
+    Forced: check_forced,
+    Reserved: check_reserved,
+    Floor: check_floor,
+    WorstGroup: check_nothing,
+    Deviation: check_nothing,
+}
+
+
+def _served_share(
+    facts: _Facts, service: int, areas: set[int], t: int, w: int
+) -> tuple[float, float]:
+    p = facts.problem
+    groups = range(len(p.groups))
+    need = sum(float(p.need[i, service, g, t, w]) for i in areas for g in groups)
+    got = sum(facts.by_cell.get((i, service, g, t, w), 0.0) for i in areas for g in groups)
+    return got, need
+
+
+def _epigraph(facts: _Facts, rule: Rule) -> float:
+    p = facts.problem
+    if isinstance(rule, WorstGroup):
+        worst = 1.0
+        for areas in _members(rule).values():
+            for t in range(len(p.periods)):
+                for w in range(len(p.futures)):
+                    got, need = _served_share(facts, rule.service, areas, t, w)
+                    worst = min(worst, got / need) if need > 0 else worst
+        return -worst
+    assert isinstance(rule, Deviation)
+    members, total = _members(rule), 0.0
+    everyone = set().union(*members.values()) if members else set()
+    for t in range(len(p.periods)):
+        for w in range(len(p.futures)):
+            got_all, need_all = _served_share(facts, rule.service, everyone, t, w)
+            share = got_all / need_all if need_all else 0.0
+            off = 0.0
+            for areas in members.values():
+                got, need = _served_share(facts, rule.service, areas, t, w)
+                off += abs(got - share * need)
+            total += float(p.future_weight[w]) * off / len(p.periods)
+    return total
+
+
+def objective_value(problem: Problem, plan: Plan, objective: Objective) -> float:
+    """Return an objective's value recomputed from the plan, in plain Python."""
+    return _value(_gather(problem, plan), objective)
+
+
+def _value(facts: _Facts, objective: Objective) -> float:
+    p, plan = facts.problem, facts.plan
+    total = objective.constant
+    if objective.stint is not None:
+        total += sum(float(objective.stint[s]) for s in facts.stints)
+    if objective.place is not None:
+        total += sum(
+            float(c) * n for c, n in zip(objective.place, plan.places.tolist(), strict=True)
+        )
+    weight = [1.0] * len(p.periods)
+    if objective.period_weight is not None:
+        weight = objective.period_weight.tolist()
+    if objective.person is not None:
+        one = objective.person.shape[1] == 1
+        for a, g, t, w, x in facts.flows:
+            each = float(objective.person[a, 0 if one else g])
+            total += each * x * weight[t] * float(p.future_weight[w])
+    if objective.unmet is not None:
+        each_unmet = np.broadcast_to(objective.unmet, p.need.shape[:3])
+        for cell in np.argwhere(plan.unmet > 0):
+            i, s, g, t, w = (int(v) for v in cell)
+            total += (
+                float(each_unmet[i, s, g])
+                * float(plan.unmet[i, s, g, t, w])
+                * weight[t]
+                * float(p.future_weight[w])
+            )
+    for rule in p.rules:
+        if objective.shortfalls and not rule.is_hard:
+            total += float(rule.price or 0.0) * plan.shortfalls.get(rule.id, 0.0)
+        if rule.id == objective.epigraph:
+            total += objective.epigraph_weight * _epigraph(facts, rule)
+    return total
+
+
+def _objectives(facts: _Facts) -> Iterator[Finding]:
+    p, plan = facts.problem, facts.plan
+    if [o.id for o in p.objectives] != [o.id for o in plan.objectives]:
+        yield _plain("objective", "its objectives are not the problem's")
+        return
+    for objective, stated in zip(p.objectives, plan.objectives, strict=True):
+        value = _value(facts, objective)
+        near = TOLERANCE * max(1.0, abs(value))
+        if not math.isfinite(stated.value) or abs(value - stated.value) > near:
+            yield _plain("objective", f"{objective.id} is {value:.9g}, not {stated.value:.9g}")
+        if stated.bound > value + near or not math.isfinite(stated.bound):
+            yield _plain(
+                "bound", f"{objective.id}: bound {stated.bound:.9g} is better than the plan"
+            )
+        if stated.unit != objective.unit:
+            yield _plain("objective", f"{objective.id} is in {objective.unit}, not {stated.unit}")

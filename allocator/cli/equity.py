@@ -76,7 +76,7 @@ def chapter_of_run(
     problem, plan = run.problem, run.plan
     areas = _areas(run)
     people = people_in_need(problem, areas, t)
-    futures = ()
+    futures: tuple[Future, ...] = ()
     if len(problem.futures) > 1:
         futures = tuple(
             Future(float(problem.future_weight[w]), people_in_need(problem, areas, t, w), state_of_plan(problem, plan, t, future=w))

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "allocator"
 
 FLOORS = [
     {"errors", "schema"},
-    {"region", "catalogue"},
+    {"region", "catalogue", "standards"},
     {"population", "travel"},
     {"demand", "scenario"},
     {"case", "rules"},
@@ -21,8 +21,8 @@ FLOORS = [
     {"study", "report"},
     {"cli"},
 ]
-# compile stands on problem, plan on rules: the order inside a floor, where one floor holds two steps.
-WITHIN = {("compile", "problem"), ("compare", "run")}
+# The order inside a floor, where one floor holds two steps.
+WITHIN = {("compile", "problem"), ("compare", "run"), ("standards", "catalogue")}
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 ONLY_IN = {"pulp": {"model"}, "highspy": {"model"}}
 

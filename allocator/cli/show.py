@@ -56,14 +56,13 @@ def indicator_table(runs: Sequence[Run], language: str) -> Table:
         years = " / ".join(str(p.to) for p in run.scenario.periods)
         table.add_column(f"{title}\n{years}", justify="right")
     rows = first.tables["indicators"]
-    for indicator, part in rows.groupby("indicator", sort=False):
+    for name, part in rows.groupby("indicator", sort=False):
         unit = part["unit"].iloc[0]
         today = part.loc[part["year"] == first.scenario.base_year, "value"].iloc[0]
         cells = []
         for run in runs:
-            mine = (
-                run.tables["indicators"].query("indicator == @indicator").set_index("year")["value"]
-            )
+            own = run.tables["indicators"]
+            mine = own[own["indicator"] == name].set_index("year")["value"]
             cells.append(
                 " / ".join(number(mine[p.to], unit, language) for p in run.scenario.periods)
             )

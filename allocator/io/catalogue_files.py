@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from allocator.catalogue import Catalogue, FacilityType, Offer, Provision, Service, Standard
+from allocator.catalogue import DIRECTIONS, Catalogue, FacilityType, Offer, Provision, Service, Standard
 from allocator.errors import Finding, Text, Where, nearest, refuse_if_any
 from allocator.io.findings import error
 from allocator.io.paths import digest_of, inside
@@ -97,10 +97,12 @@ CATALOGUE_SCHEMAS: Mapping[str, Schema] = {
             "standards", "标准", "Standards",
             (_id("id", "编号"), _text("version", "版本", required=True), _text("title_zh", "名称", required=True),
              _text("title_en", "英文名称", required=True), _number("value", "数值", "", required=True, default=None, minimum=None),
-             _text("unit", "单位", required=True), Column("direction", "方向", "choice", choices=("min", "max", "exact", "range", "at-least", "at-most")),
+             _text("unit", "单位", required=True), Column("direction", "方向", "choice", choices=DIRECTIONS),
              _text("group", "人群"), _text("level", "级别", required=True), _text("payer", "支付方"),
              _text("agency", "主管部门"), _text("basis", "依据"), _text("source", "来源", required=True),
-             _text("valid_from", "生效日期", required=True), _text("valid_until", "失效日期"), _mark(*NORM_MARKS, "assumed")),
+             _text("valid_from", "生效日期", required=True), _text("valid_until", "失效日期"), _mark(*NORM_MARKS, "assumed"),
+             _text("section", "章节"), _text("item", "事项"), _text("service", "服务"),
+             _text("note_zh", "说明"), _text("note_en", "英文说明")),
             ("id", "version", "group", "level"),
         ),
     )
@@ -268,9 +270,13 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
         )
     standards: list[Standard] = []
     if "standards" in tables:
-        names = [f for f in Standard.__dataclass_fields__ if f != "title"]
+        names = [f for f in Standard.__dataclass_fields__ if f not in ("title", "note")]
         for r in _records(tables["standards"].sort_values(["id", "valid_from", "version"])):
             standards.append(
-                Standard(title=Text(r["title_zh"], r["title_en"]), **{n: r[n] for n in names})
+                Standard(
+                    title=Text(r["title_zh"], r["title_en"]),
+                    note=Text(r["note_zh"], r["note_en"]),
+                    **{n: r[n] for n in names},
+                )
             )
     return Catalogue(version=version, services=services, types=types, standards=tuple(standards))

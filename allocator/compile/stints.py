@@ -197,6 +197,7 @@ def _arrays(
     use_y: list[tuple[int, int, float]] = []
     use_n: list[tuple[int, int, float]] = []
     pool_at = {k: n for n, k in enumerate(pools)}
+    site_ids = case.region.site_ids
 
     def put(use: list[tuple[int, int, float]], row: int, pool: str, span: range, v: float) -> None:
         if v and pool in pool_at:
@@ -225,6 +226,9 @@ def _arrays(
             else:
                 low = max(low, s.least.get(offer.service, 0.0))
                 high = min(high, _most_places(scenario, s.type))
+                named = _named_places(scenario, site_ids[s.site], s.type)
+                if named is not None and offer.service == _main_service(s.type):
+                    low, high, module = named, named, 0.0
             if high <= 0 or low > high:
                 continue
             per_place = _capital_place(s, offer.service)
@@ -250,9 +254,21 @@ def _capital_place(s: _Stint, service: str) -> float:
     if s.provision is None:
         return 0.0
     assert s.type is not None
-    services = [o.service for o in s.type.offers]
-    main = "elderly.resident" if "elderly.resident" in services else services[0]
-    return s.provision.capital_yuan_place if service == main else 0.0
+    return s.provision.capital_yuan_place if service == _main_service(s.type) else 0.0
+
+
+def _main_service(type_: FacilityType) -> str:
+    """The service that a facility's size is counted in: residential care where it has any."""
+    services = [o.service for o in type_.offers]
+    return "elderly.resident" if "elderly.resident" in services else services[0]
+
+
+def _named_places(scenario: Scenario, site: str, type_: FacilityType) -> float | None:
+    """Places that a forced site is to have, where the scenario names them."""
+    for spec in scenario.options.force:
+        if spec.site == site and spec.type in (None, type_.id) and spec.places is not None:
+            return spec.places
+    return None
 
 
 def _most_places(scenario: Scenario, type_: FacilityType) -> float:

@@ -95,8 +95,8 @@ def project_un(
     variant
         ``low``, ``medium`` or ``high`` fertility.
     profile
-        Ages of migrants where migration_5x5 has none: ``model`` (Rogers-Castro schedule, sexes
-        alike) or ``residual`` (what the last past period's populations imply, the rest by model).
+        Ages of migrants where migration_5x5 has none: ``model`` (Rogers-Castro rates times
+        person-years lived) or ``residual`` (what the last past period's populations imply, the rest by model).
 
     Raises
     ------
@@ -119,7 +119,7 @@ def project_un(
     tfr = summary.tfr(variant, periods)
     shares = _fertility_shares(tables, tfr, periods, notes)
     srb = summary.column("srb", periods, _USUAL_SRB)
-    net = _migration(tables, summary, periods, profile, notes)
+    net = _migration(tables, summary, periods, profile, mx, notes)
     ratios = Survival(5, alive.birth[: len(periods)], alive.ages[: len(periods)])
     found = project(base, ratios, tfr[:, None] * shares / 5.0, srb, net)
     years = [start, *(y + 5 for y in periods)]
@@ -162,7 +162,7 @@ def un_rates(
         base = _open_up(base, mx[0], start, notes)
     tfr = summary.tfr(variant, periods)
     shares = _fertility_shares(tables, tfr, periods, notes)
-    net = _migration(tables, summary, periods, "model", notes).sum(axis=(-2, -1))
+    net = _migration(tables, summary, periods, "model", mx, notes).sum(axis=(-2, -1))
     rates = VitalRates(
         start_years=tuple(periods),
         mx=mx[:, None],
@@ -541,6 +541,7 @@ def _migration(
     summary: _Summary,
     periods: Sequence[int],
     profile: str,
+    mx: Floats,
     notes: _Notes,
 ) -> Floats:
     """Return (P, 21, 2) net migrants: by age where given, else the total with a profile."""
@@ -570,12 +571,18 @@ def _migration(
         notes.add(Rank.WARNING, "stood-in", "summary_5y", what, remedy)
     if profile == "model":
         pattern = np.zeros((len(AGES_5), 2))
-    model = ROGERS_CASTRO.profile()
+    lived = life_table(mx[: len(periods)]).lived
+    exposed = np.concatenate([lived[:, 0:1] + lived[:, 1:2], lived[:, 2:]], axis=1)
+    model = np.stack([ROGERS_CASTRO.profile(e) for e in exposed])
     spread = pattern + (total - pattern.sum())[:, None, None] * model
     what = Text(
-        f"{lacking} 期净迁移无年龄,按 {profile} 年龄模式分摊(男女相同)。",
+        f"{lacking} 期净迁移无年龄,按 {profile} 年龄模式分摊。",
         f"Net migrants of {lacking} have no ages; spread by the {profile} profile"
-        + (" (Rogers-Castro standard schedule, sexes alike)." if profile == "model" else "."),
+        + (
+            " (Rogers-Castro standard rates times person-years lived)."
+            if profile == "model"
+            else "."
+        ),
     )
     remedy = Text(
         "有分年龄迁移时请提供 migration_5x5.csv。", "Give migration_5x5.csv where you have ages."

@@ -247,6 +247,15 @@ def _check_numbers(table: pd.DataFrame, name: str) -> list[Finding]:
     found = []
     words = {"iso3", "variant", "period", "age"}
     signed = {"mig_m", "mig_f", "net_mig_thousand"}
+    for column, parse in (("period", _starts), ("age", _first_ages)):
+        if column not in table.columns:
+            continue
+        for row in np.flatnonzero(parse(table[column]).isna().to_numpy()):
+            word = table[column].iloc[row]
+            what = Text(f"无法识别“{word}”。", f"'{word}' is no {column}.")
+            remedy = Text("请更正或删除该行。", "Correct the row or take it out.")
+            where = Where(file=f"{name}.csv", row=int(row) + 2, column=column)
+            found.append(Finding(Rank.ERROR, "bad-number", where, what, remedy))
     for column in (c for c in table.columns if c not in words):
         text = table[column]
         number = pd.to_numeric(text, errors="coerce").to_numpy(dtype=float)
@@ -299,7 +308,7 @@ def _base(table: pd.DataFrame, start: int, variant: str, notes: _Notes) -> Float
             grid[int(age) // 5] = row
     open_from = 100
     for age, word in zip(first, here["age"].astype(str), strict=True):
-        if "+" in word and age < 100:
+        if "+" in str(word) and age < 100:
             open_from = int(age)
     grid[open_from // 5 + 1 :] = np.nan
     lacking = [AGES_5[i] for i in range(open_from // 5 + 1) if not np.isfinite(grid[i]).all()]
@@ -400,7 +409,7 @@ def _grid(
     row_of = {p: i for i, p in enumerate(periods)}
     age_of = {a: i for i, a in enumerate(ages)}
     for p, a, row in zip(start, age, values, strict=True):
-        if np.isfinite(p) and int(a) in age_of:
+        if np.isfinite(p) and np.isfinite(a) and int(a) in age_of:
             grid[row_of[int(p)], age_of[int(a)]] = row
     return periods, grid
 

@@ -41,6 +41,7 @@ EVERYONE = "all"
 _CLASS_OF = {
     "urban": "urban",
     "county-town": "urban",
+    "township-seat": "rural",
     "town": "urban",
     "city": "urban",
     "rural": "rural",

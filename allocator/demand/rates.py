@@ -46,7 +46,6 @@ _CLASS_OF = {
     "city": "urban",
     "rural": "rural",
     "township": "rural",
-    "township-seat": "rural",
     "village": "rural",
 }
 

@@ -220,6 +220,16 @@ def test_curves_that_rise_or_reach_zero_are_refused():
             WillingnessCurve("x", "s", {"all": bands}, {}, {})
 
 
+def test_a_spoilt_table_of_curves_is_refused_by_cell_and_by_curve(tables):
+    table = tables["willingness"].astype({"share": object})
+    table.loc[3, "share"] = "1,234"
+    with pytest.raises(InputRefused, match="row 5"):
+        WillingnessCurve.from_table(table, "assumed-default", "elderly.resident")
+    table.loc[3, "share"] = 0.99
+    with pytest.raises(InputRefused, match="Minutes must rise"):
+        WillingnessCurve.from_table(table, "assumed-default", "elderly.resident")
+
+
 TRUTH = np.array([0.7, 0.45, 0.25, 0.1, 0.04])
 BANDS = (10.0, 20.0, 30.0, 45.0, 60.0)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from allocator.errors import InputRefused
 from allocator.io.un import read_un_folder, write_table
@@ -273,3 +275,31 @@ def test_the_command_writes_the_table_and_exits_2_on_refusal(country, tmp_path):
     bad = CliRunner().invoke(app, [str(folder), "--variant", "mediun", "--out", str(out)])
     assert bad.exit_code == 2
     assert "medium" in bad.output
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 100_000), faults=st.integers(1, 6))
+def test_spoilt_tables_give_finite_people_or_a_refusal(country, seed, faults):
+    rng = np.random.default_rng(seed)
+    spoilt = {name: table.astype(object).copy() for name, table in country.items()}
+    values = [np.nan, "", "-", 0, -3, "1,234", "x", np.inf, 1e12, "100+", "2020"]
+    for _ in range(faults):
+        name = str(rng.choice(sorted(spoilt)))
+        table = spoilt[name]
+        kind = rng.integers(4)
+        if kind == 0 and len(table.columns):
+            spoilt[name] = table.drop(columns=str(rng.choice(table.columns)))
+        elif kind == 1 and len(table):
+            keep = rng.uniform(size=len(table)) < rng.uniform()
+            spoilt[name] = table[keep].reset_index(drop=True)
+        elif len(table) and len(table.columns):
+            row, column = int(rng.integers(len(table))), int(rng.integers(len(table.columns)))
+            table.iloc[row, column] = values[int(rng.integers(len(values)))]
+    try:
+        found = project_un(spoilt, start=2020, to=2050)
+    except InputRefused as refused:
+        assert refused.findings
+    else:
+        assert np.isfinite(found.table[["pop_m", "pop_f"]].to_numpy(dtype=float)).all()

@@ -23,7 +23,7 @@ import pandas as pd
 from allocator.errors import Finding, Rank, Text, Where, refuse_if_any
 from allocator.population.cohort import AGES_5
 from allocator.population.people import MARKS, unknown, weakest_mark
-from allocator.population.rates import check_columns
+from allocator.population.rates import check_columns, check_numbers
 
 __all__ = ["AREA_CLASSES", "DESTITUTE", "EVERYONE", "Definition", "NeedRates", "ServiceRate"]
 
@@ -46,7 +46,6 @@ _CLASS_OF = {
     "city": "urban",
     "rural": "rural",
     "township": "rural",
-    "township-seat": "rural",
     "village": "rural",
 }
 
@@ -267,6 +266,18 @@ _WANTED = {
 _SERVICE_COLUMNS = ["service", "group", "age_from", "age_to", "sex", "area_class", "rate", "unit"]
 
 
+_NUMBERS = {
+    "base_age",
+    "national_share",
+    "reference_year",
+    "units_per_person",
+    "alone_multiplier",
+} | {
+    "age_from",
+    "age_to",
+}
+
+
 def _check_tables(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
     found: list[Finding] = []
     wanted = dict(_WANTED)
@@ -285,6 +296,7 @@ def _check_tables(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
         for column in ("rate", "share", "share_of_elders", "wish_collective"):
             if column in columns:
                 found += _check_range(tables[name], name, column)
+        found += check_numbers(tables[name], name, [c for c in columns if c in _NUMBERS])
         found += _check_words(tables[name], name)
     return found
 

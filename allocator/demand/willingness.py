@@ -16,7 +16,7 @@ import pandas as pd
 
 from allocator.errors import Finding, InputRefused, Rank, Text, Where, refuse_if_any
 from allocator.population.people import unknown
-from allocator.population.rates import check_columns
+from allocator.population.rates import check_columns, check_numbers
 
 __all__ = ["Calibration", "WillingnessCurve", "calibrate_willingness"]
 
@@ -156,6 +156,8 @@ class WillingnessCurve:
         columns = ["curve", "service", "group", "up_to_minutes", "share", "fee_free_share"]
         columns += ["fee_sensitivity", "mark", "calibrated", "source"]
         refuse_if_any(check_columns(table, "willingness", columns))
+        numbers = ["up_to_minutes", "share", "fee_free_share", "fee_sensitivity"]
+        refuse_if_any(check_numbers(table, "willingness", numbers))
         here = table[table["curve"] == curve]
         if here.empty:
             known = sorted({str(c) for c in table["curve"]})
@@ -171,6 +173,7 @@ class WillingnessCurve:
             steps[str(group)] = tuple((float(m), float(s)) for m, s in pairs)
             free[str(group)] = float(rows["fee_free_share"].iloc[0])
             sensitivity[str(group)] = float(rows["fee_sensitivity"].iloc[0])
+        refuse_if_any(_check_bands(steps, curve))
         return cls(
             id=curve,
             service=service,
@@ -181,6 +184,24 @@ class WillingnessCurve:
             calibrated=bool((mine["calibrated"].astype(str) == "yes").all()),
             source=str(mine["source"].iloc[0]),
         )
+
+
+def _check_bands(steps: Mapping[str, Steps], curve: str) -> list[Finding]:
+    """Return one error a group whose minutes do not rise or whose shares rise or leave (0, 1]."""
+    found = []
+    for group, bands in steps.items():
+        minutes, shares = [m for m, _ in bands], [s for _, s in bands]
+        rises = minutes == sorted(set(minutes)) and minutes[0] > 0
+        if rises and shares == sorted(shares, reverse=True) and 0 < shares[-1] <= shares[0] <= 1:
+            continue
+        what = Text(
+            "各档分钟须递增,比例须在 (0, 1] 内且不增。",
+            "Minutes must rise, and shares fall within (0, 1].",
+        )
+        remedy = Text("请更正该曲线。", "Correct the curve.")
+        where = Where(file="willingness", id=f"{curve}, {group}")
+        found.append(Finding(Rank.ERROR, "bad-curve", where, what, remedy))
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,14 @@ from allocator.errors import Finding, Rank, Text, Where, nearest, refuse_if_any
 from allocator.population.lifetable import ABRIDGED_AGES
 from allocator.population.people import MARKS, unknown, weakest_mark
 
-__all__ = ["FERTILE_AGES", "ROGERS_CASTRO", "RogersCastro", "VitalRates", "check_columns"]
+__all__ = [
+    "FERTILE_AGES",
+    "ROGERS_CASTRO",
+    "RogersCastro",
+    "VitalRates",
+    "check_columns",
+    "check_numbers",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -184,6 +191,13 @@ class VitalRates:
             wanted = ["region", "from_year", "variant", "net_per_1000"]
             checked += check_columns(migration, "migration", wanted)
         refuse_if_any(checked)
+        numeric = [
+            *check_numbers(mortality, "mortality", ["from_year", "age", "mx_m", "mx_f"]),
+            *check_numbers(fertility, "fertility", ["from_year", "tfr", "srb", *_SHARES]),
+        ]
+        if migration is not None:
+            numeric += check_numbers(migration, "migration", ["from_year", "net_per_1000"], True)
+        refuse_if_any(numeric)
         for table in (mortality, fertility):
             regions = sorted(set(table["region"].astype(str)))
             if region not in regions:
@@ -269,6 +283,22 @@ def check_columns(table: pd.DataFrame, name: str, wanted: Sequence[str]) -> list
     return found
 
 
+def check_numbers(
+    table: pd.DataFrame, name: str, columns: Sequence[str], signed: bool = False
+) -> list[Finding]:
+    """Return one error a cell that is blank, text, infinite or, unless ``signed``, negative."""
+    found = []
+    for column in columns:
+        values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
+        for row in np.flatnonzero(~np.isfinite(values) | ((values < 0) & (not signed))):
+            cell = table[column].iloc[row]
+            what = Text(f"“{cell}”不是可用的数。", f"'{cell}' is not a usable number.")
+            where = Where(file=name, row=int(row) + 2, column=column)
+            remedy = Text("请更正该表。", "Correct the table.")
+            found.append(Finding(Rank.ERROR, "bad-rate", where, what, remedy))
+    return found
+
+
 def _bad(name: str, column: str, zh: str, en: str) -> Finding:
     remedy = Text("请更正该表。", "Correct the table.")
     return Finding(Rank.ERROR, "bad-rate", Where(file=name, column=column), Text(zh, en), remedy)
@@ -287,18 +317,6 @@ def _check_rates(
                 f"From {year}: wanted ages {ages}, got {here}.",
             )
             found.append(_bad("mortality", "age", zh, en))
-    for name, table, columns in (
-        ("mortality", deaths, ["mx_m", "mx_f"]),
-        ("fertility", births, ["tfr", "srb", *_SHARES]),
-    ):
-        for column in columns:
-            values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
-            if not np.isfinite(values).all() or (values < 0).any():
-                zh, en = (
-                    f"{column} 有空值、负值或非数字。",
-                    f"{column} holds blanks, text or negatives.",
-                )
-                found.append(_bad(name, column, zh, en))
     lacking = [y for y in starts if y not in set(births["from_year"].astype(int))]
     if lacking:
         zh, en = f"缺少 {lacking} 起各期。", f"No row for the periods from {lacking}."

@@ -95,8 +95,8 @@ def project_un(
     variant
         ``low``, ``medium`` or ``high`` fertility.
     profile
-        Ages of migrants where migration_5x5 has none: ``model`` (Rogers-Castro schedule, sexes
-        alike) or ``residual`` (what the last past period's populations imply, the rest by model).
+        Ages of migrants where migration_5x5 has none: ``model`` (Rogers-Castro rates times
+        person-years lived) or ``residual`` (what the last past period's populations imply, the rest by model).
 
     Raises
     ------
@@ -119,7 +119,7 @@ def project_un(
     tfr = summary.tfr(variant, periods)
     shares = _fertility_shares(tables, tfr, periods, notes)
     srb = summary.column("srb", periods, _USUAL_SRB)
-    net = _migration(tables, summary, periods, profile, notes)
+    net = _migration(tables, summary, periods, profile, mx, notes)
     ratios = Survival(5, alive.birth[: len(periods)], alive.ages[: len(periods)])
     found = project(base, ratios, tfr[:, None] * shares / 5.0, srb, net)
     years = [start, *(y + 5 for y in periods)]
@@ -162,7 +162,7 @@ def un_rates(
         base = _open_up(base, mx[0], start, notes)
     tfr = summary.tfr(variant, periods)
     shares = _fertility_shares(tables, tfr, periods, notes)
-    net = _migration(tables, summary, periods, "model", notes).sum(axis=(-2, -1))
+    net = _migration(tables, summary, periods, "model", mx, notes).sum(axis=(-2, -1))
     rates = VitalRates(
         start_years=tuple(periods),
         mx=mx[:, None],
@@ -247,6 +247,15 @@ def _check_numbers(table: pd.DataFrame, name: str) -> list[Finding]:
     found = []
     words = {"iso3", "variant", "period", "age"}
     signed = {"mig_m", "mig_f", "net_mig_thousand"}
+    for column, parse in (("period", _starts), ("age", _first_ages)):
+        if column not in table.columns:
+            continue
+        for row in np.flatnonzero(parse(table[column]).isna().to_numpy()):
+            word = table[column].iloc[row]
+            what = Text(f"无法识别“{word}”。", f"'{word}' is no {column}.")
+            remedy = Text("请更正或删除该行。", "Correct the row or take it out.")
+            where = Where(file=f"{name}.csv", row=int(row) + 2, column=column)
+            found.append(Finding(Rank.ERROR, "bad-number", where, what, remedy))
     for column in (c for c in table.columns if c not in words):
         text = table[column]
         number = pd.to_numeric(text, errors="coerce").to_numpy(dtype=float)
@@ -299,7 +308,7 @@ def _base(table: pd.DataFrame, start: int, variant: str, notes: _Notes) -> Float
             grid[int(age) // 5] = row
     open_from = 100
     for age, word in zip(first, here["age"].astype(str), strict=True):
-        if "+" in word and age < 100:
+        if "+" in str(word) and age < 100:
             open_from = int(age)
     grid[open_from // 5 + 1 :] = np.nan
     lacking = [AGES_5[i] for i in range(open_from // 5 + 1) if not np.isfinite(grid[i]).all()]
@@ -400,7 +409,7 @@ def _grid(
     row_of = {p: i for i, p in enumerate(periods)}
     age_of = {a: i for i, a in enumerate(ages)}
     for p, a, row in zip(start, age, values, strict=True):
-        if np.isfinite(p) and int(a) in age_of:
+        if np.isfinite(p) and np.isfinite(a) and int(a) in age_of:
             grid[row_of[int(p)], age_of[int(a)]] = row
     return periods, grid
 
@@ -541,6 +550,7 @@ def _migration(
     summary: _Summary,
     periods: Sequence[int],
     profile: str,
+    mx: Floats,
     notes: _Notes,
 ) -> Floats:
     """Return (P, 21, 2) net migrants: by age where given, else the total with a profile."""
@@ -570,12 +580,18 @@ def _migration(
         notes.add(Rank.WARNING, "stood-in", "summary_5y", what, remedy)
     if profile == "model":
         pattern = np.zeros((len(AGES_5), 2))
-    model = ROGERS_CASTRO.profile()
+    lived = life_table(mx[: len(periods)]).lived
+    exposed = np.concatenate([lived[:, 0:1] + lived[:, 1:2], lived[:, 2:]], axis=1)
+    model = np.stack([ROGERS_CASTRO.profile(e) for e in exposed])
     spread = pattern + (total - pattern.sum())[:, None, None] * model
     what = Text(
-        f"{lacking} 期净迁移无年龄,按 {profile} 年龄模式分摊(男女相同)。",
+        f"{lacking} 期净迁移无年龄,按 {profile} 年龄模式分摊。",
         f"Net migrants of {lacking} have no ages; spread by the {profile} profile"
-        + (" (Rogers-Castro standard schedule, sexes alike)." if profile == "model" else "."),
+        + (
+            " (Rogers-Castro standard rates times person-years lived)."
+            if profile == "model"
+            else "."
+        ),
     )
     remedy = Text(
         "有分年龄迁移时请提供 migration_5x5.csv。", "Give migration_5x5.csv where you have ages."

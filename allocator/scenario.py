@@ -60,6 +60,13 @@ class Title(_Strict):
         return Text(self.zh, self.en)
 
 
+class Note(_Strict):
+    """A paragraph in both languages."""
+
+    zh: str = Field(max_length=2000)
+    en: str = Field(max_length=2000)
+
+
 class Period(_Strict):
     """A planning period, from the first to the last year inclusive."""
 
@@ -286,7 +293,7 @@ class Scenario(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     title: Title
-    note: Title | None = None
+    note: Note | None = None
     extends: str | None = None
     base_year: Year = 2025
     periods: tuple[Period, ...] = Field(min_length=1, max_length=12)
@@ -360,7 +367,7 @@ class Study(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     title: Title
-    note: Title | None = None
+    note: Note | None = None
     base: tuple[str, ...] = Field(min_length=1)
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     changes: tuple[dict[str, Any], ...] = ()

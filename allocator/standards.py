@@ -349,7 +349,7 @@ def diff(
     changes: list[Change] = []
     for id in sorted(before.keys() | after.keys()):
         a, b = before.get(id), after.get(id)
-        kinds = ("added",) if a is None else ("withdrawn",) if b is None else ()
+        kinds: tuple[str, ...] = ("added",) if a is None else ("withdrawn",) if b is None else ()
         if a is not None and b is not None:
             kinds = _kinds(a, b, groups)
         if kinds:
@@ -411,10 +411,9 @@ def cost_of_changes(
     """
     if abs(sum(shares.values()) - 1.0) > 1e-9:
         raise ValueError(f"the payers' shares sum to {sum(shares.values())}, not 1")
-    counts = {
-        int(year): dict(zip(g["group"], g["persons"].astype(float), strict=True))
-        for year, g in people.groupby("year")  # type: ignore[arg-type]
-    }
+    counts: dict[int, dict[str, float]] = defaultdict(dict)
+    for year, group, persons in people[["year", "group", "persons"]].itertuples(index=False):
+        counts[int(year)][str(group)] = counts[int(year)].get(str(group), 0.0) + float(persons)
     rows: list[dict[str, object]] = []
     findings: list[Finding] = []
     for c in changes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from allocator.case import Case
@@ -95,6 +96,7 @@ def compile_problem(
     acceptance = _acceptance(
         offers, groups, kind, minutes, curves, scenario, income_yuan_month,
         at_home=where["home"].to_numpy()[area] >= 0,
+        wanted=amount.sum((0, 3, 4))[class_service] > 0,
     )  # fmt: skip
     use_person, use_minute = _use_by_person(offers, groups, pools, len(scenario.periods))
     padded = {
@@ -181,15 +183,19 @@ def _acceptance(
     curves: Mapping[str, WillingnessCurve],
     scenario: Scenario,
     income_yuan_month: float,
-    at_home: Floats,
+    at_home: npt.NDArray[np.bool_],
+    wanted: npt.NDArray[np.bool_],
 ) -> Floats:
-    """(A, G) willingness; residents of a home that moves accept any place in reach."""
+    """(A, G) willingness; residents of a home that moves accept any place in reach.
+
+    ``wanted`` (C, G) says where there is any need; elsewhere willingness is 0.
+    """
     phi = np.zeros((len(kind), len(groups)))
     for c, offer in enumerate(offers):
         some = np.flatnonzero(kind == c)
         curve = curves.get(offer.service)
         for g, group in enumerate(groups):
-            if offer.groups and group not in offer.groups:
+            if not wanted[c, g] or (offer.groups and group not in offer.groups):
                 continue
             if curve is None:
                 phi[some, g] = 1.0

@@ -41,10 +41,12 @@ EVERYONE = "all"
 _CLASS_OF = {
     "urban": "urban",
     "county-town": "urban",
+    "township-seat": "rural",
     "town": "urban",
     "city": "urban",
     "rural": "rural",
     "township": "rural",
+    "township-seat": "rural",
     "village": "rural",
 }
 

@@ -176,7 +176,8 @@ def location_quotient(resource: npt.ArrayLike, people: npt.ArrayLike) -> Floats:
     if not r.sum() > 0 or not p.sum() > 0:
         return np.full(len(r), np.nan)
     share = p / p.sum()
-    return np.divide(r / r.sum(), share, where=share > 0, out=np.full(len(r), np.nan))
+    quotient = np.divide(r / r.sum(), share, where=share > 0, out=np.full(len(r), np.nan))
+    return np.asarray(quotient, dtype=float)
 
 
 def agglomeration(
@@ -219,17 +220,28 @@ def interval(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Arcs:
-    """Sparse journeys: ``origin`` (A,) area, ``destination`` (A,) site, ``minutes`` (A,)."""
+    """Sparse journeys: ``origin`` (A,) area, ``destination`` (A,) site, ``minutes`` (A,).
+
+    ``share`` (A,) is the share of the origin's people who travel so, where there are several modes
+    (multi-mode 2SFCA; Mao and Nekorchuk 2013); None means all of them.
+    """
 
     origin: Ints
     destination: Ints
     minutes: Floats
+    share: Floats | None = None
 
     def __post_init__(self) -> None:
         if not len(self.origin) == len(self.destination) == len(self.minutes):
             raise ValueError("origin, destination and minutes must be equally long")
         if len(self.minutes) and (not np.isfinite(self.minutes).all() or self.minutes.min() < 0):
             raise ValueError("minutes must be finite and at least 0")
+
+    def within(self, limits: Floats) -> Arcs:
+        """Return the journeys no longer than the limit of their site, ``limits`` (J,) minutes."""
+        near = self.minutes <= limits[self.destination]
+        share = None if self.share is None else self.share[near]
+        return Arcs(self.origin[near], self.destination[near], self.minutes[near], share)
 
 
 def binary_decay(limit: float) -> Decay:
@@ -283,9 +295,12 @@ def two_step(
     """
     s, d = np.asarray(supply, dtype=float), np.asarray(demand, dtype=float)
     weight = _weights(arcs, decay, kind)
+    if arcs.share is not None:
+        weight = weight * arcs.share
     reach = np.bincount(arcs.destination, weights=weight * d[arcs.origin], minlength=len(s))
     ratio = np.divide(s, reach, where=reach > 0, out=np.zeros(len(s)))
-    return np.bincount(arcs.origin, weights=weight * ratio[arcs.destination], minlength=len(d))
+    score = np.bincount(arcs.origin, weights=weight * ratio[arcs.destination], minlength=len(d))
+    return np.asarray(score, dtype=float)
 
 
 def _weights(arcs: Arcs, decay: Decay | Sequence[Decay], kind: npt.ArrayLike | None) -> Floats:

@@ -7,6 +7,7 @@ Every division is by largest remainder, so payers sum to sites and sites to paye
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ def split_whole(total: int, weights: Sequence[float] | npt.NDArray[np.float64]) 
     if left < 0:  # a product rounded up past the money: take back from the smallest remainders
         at = [k for k in order[::-1] if parts[k] > 0][:-left]
         parts[at] -= 1
-    return sign * parts
+    return np.asarray(sign * parts, dtype=np.int64)
 
 
 def split_table(rows: Whole, columns: Whole) -> Whole:
@@ -98,7 +99,7 @@ def split_table(rows: Whole, columns: Whole) -> Whole:
     cells = (product // total).astype(np.int64)
     can_rise = (product % total != 0).astype(bool)
     row_left, column_left = rows - cells.sum(axis=1), columns - cells.sum(axis=0)
-    return cells + _rise(can_rise, row_left, column_left)
+    return np.asarray(cells + _rise(can_rise, row_left, column_left), dtype=np.int64)
 
 
 def _rise(can_rise: npt.NDArray[np.bool_], row_left: Whole, column_left: Whole) -> Whole:
@@ -177,7 +178,7 @@ def grants(projects: pd.DataFrame, steps: Iterable[SubsidyStep], on: str) -> pd.
     columns = ["site", "pool", "period", "payer", "programme", "yuan"]
     table = pd.DataFrame(rows, columns=columns)
     keys = columns[:-1]
-    return table.groupby(keys, as_index=False, sort=True)["yuan"].sum() if rows else table
+    return table.groupby(keys, sort=True)["yuan"].sum().reset_index() if rows else table
 
 
 def step_effect(
@@ -237,7 +238,8 @@ def split_costs(
     if not np.isfinite(yuan).all() or (yuan < 0).any():
         raise ValueError("costs must be finite and at least 0")
     parts = []
-    for (pool, period), rows in uses.groupby(["pool", "period"], sort=True):
+    for key, rows in uses.groupby(["pool", "period"], sort=True):
+        pool, period = cast("tuple[Any, Any]", key)
         by_site = rows.groupby("site", sort=True)["yuan"].sum()
         whole = split_whole(round(float(by_site.sum())), by_site.to_numpy(dtype=float))
         cost = pd.Series(whole, index=by_site.index)
@@ -248,12 +250,13 @@ def split_costs(
         table = pd.DataFrame(cells, index=cost.index, columns=columns.index)
         long = table.rename_axis("site").reset_index().melt("site", var_name="payer", value_name="yuan")  # fmt: skip
         part = pd.concat([paid, long], ignore_index=True)
-        parts.append(part.assign(pool=pool, period=period))
+        part["pool"], part["period"] = pool, period
+        parts.append(part)
     columns_out = ["site", "pool", "period", "payer", "yuan"]
     if not parts:
         return pd.DataFrame(columns=columns_out)
     out = pd.concat(parts, ignore_index=True)
-    out = out.groupby(columns_out[:-1], as_index=False, sort=True)["yuan"].sum()
+    out = out.groupby(columns_out[:-1], sort=True)["yuan"].sum().reset_index()
     return out[out["yuan"] > 0].reset_index(drop=True)
 
 

@@ -1,0 +1,362 @@
+"""The equity evaluation (均衡评估): one call, one report chapter, base and unit beside each index.
+
+An index without its base is no answer: the same beds can be even by people and uneven by area
+(Gini 0.070 against 0.639 for Chinese hospital beds, Jin et al. 2015). So every row says of whom, in
+which unit, and, where a threshold flags it, with which caution. Thresholds are catalogue data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from allocator.errors import Text
+from allocator.measures.inequality import (
+    agglomeration,
+    density_index,
+    gini,
+    interval,
+    location_quotient,
+    lorenz,
+    theil,
+    variation,
+    weighted_mean,
+    weighted_quantile,
+)
+
+__all__ = ["INDICES", "EquityChapter", "Future", "equity_chapter"]
+
+DIMENSIONS = ("township", "area_class", "age", "need")
+_KEY = ["service", "base", "index", "dimension", "part"]
+_PER_1000 = 1000.0
+_TAIL = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    name: Text
+    unit: Text
+    better: str
+
+
+INDICES = {
+    "persons": _Index(Text("人数", "Persons"), Text("人", "persons"), "none"),
+    "coverage": _Index(Text("覆盖率", "Coverage"), Text("人口比例", "share of persons"), "higher"),
+    "reached": _Index(Text("可达率", "Within any reach"), Text("人口比例", "share of persons"), "higher"),
+    "mean-minutes": _Index(Text("平均出行时间", "Mean travel"), Text("分钟,可达人口", "minutes, of those within reach"), "lower"),
+    "p90-minutes": _Index(Text("第90百分位出行时间", "90th percentile of travel"), Text("分钟,可达人口", "minutes, of those within reach"), "lower"),
+    "access": _Index(Text("可及水平(两步移动搜索)", "Access (two-step floating catchment)"), Text("名额/千人", "places a thousand persons"), "higher"),
+    "least-access": _Index(Text("相对薄弱乡镇可及水平", "Access of the worst township"), Text("占全县平均", "share of the county's mean"), "higher"),
+    "gini": _Index(Text("基尼系数(按人口)", "Gini coefficient, by persons"), Text("0至1", "0 to 1"), "lower"),
+    "gini-area": _Index(Text("基尼系数(按面积)", "Gini coefficient, by land area"), Text("0至1", "0 to 1"), "lower"),
+    "theil": _Index(Text("泰尔指数", "Theil index"), Text("奈特", "nats"), "lower"),
+    "theil-between": _Index(Text("泰尔指数组间占比", "Between-group share of Theil"), Text("比例", "share"), "none"),
+    "theil-within": _Index(Text("泰尔指数组内占比", "Within-group share of Theil"), Text("比例", "share"), "none"),
+    "cv": _Index(Text("变异系数", "Coefficient of variation"), Text("倍", "ratio"), "lower"),
+    "location-quotient": _Index(Text("区位熵", "Location quotient"), Text("倍", "ratio"), "none"),
+    "hrad": _Index(Text("资源集聚度", "HRAD, concentration by area"), Text("倍", "ratio"), "none"),
+    "hrad-pad": _Index(Text("资源与人口集聚度之比", "HRAD over PAD"), Text("倍", "ratio"), "none"),
+    "hrdi": _Index(Text("资源密度指数", "HRDI, resource density"), Text("(名额/千人·名额/平方千米)的平方根", "root of places a thousand x places a km2"), "higher"),
+    "spending": _Index(Text("人均支出", "Spending a person"), Text("元/人·年", "yuan a person a year"), "none"),
+}  # fmt: skip
+BASES = {
+    "resident": Text("常住人口", "residents"), "registered": Text("户籍人口", "registered persons"),
+    "need": Text("有需求人员", "persons in need"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Future:
+    """One sampled future: its weight, its people and its state, in the tables of `equity_chapter`."""
+
+    weight: float
+    people: pd.DataFrame
+    state: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class EquityChapter:
+    """Tables of the chapter.
+
+    Parameters
+    ----------
+    table
+        ``service``, ``index``, ``base``, ``unit_zh``, ``unit_en``, ``dimension``, ``part``,
+        ``before``, ``after``, ``change``, ``low``, ``high``, ``is_flagged``, ``note_zh``,
+        ``note_en``; ``dimension`` is ``county`` for the whole. NaN where nothing is to be said.
+    curves
+        Lorenz curves: ``service``, ``base``, ``when``, ``people_share``, ``access_share``.
+    cautions
+        Sentences to print under the chapter, each once.
+    """
+
+    table: pd.DataFrame
+    curves: pd.DataFrame
+    cautions: tuple[Text, ...] = field(default=())
+
+    def headline(self) -> pd.DataFrame:
+        """Return the rows of the whole county."""
+        return self.table[self.table["dimension"] == "county"].reset_index(drop=True)
+
+    def flagged(self) -> pd.DataFrame:
+        """Return the rows that a threshold flags."""
+        return self.table[self.table["is_flagged"]].reset_index(drop=True)
+
+
+def equity_chapter(
+    people: pd.DataFrame,
+    after: pd.DataFrame,
+    flags: pd.DataFrame,
+    *,
+    before: pd.DataFrame | None = None,
+    people_before: pd.DataFrame | None = None,
+    area_km2: pd.Series | None = None,
+    futures: Sequence[Future] = (),
+    level: float = 0.8,
+    suppress_below: float = 5.0,
+) -> EquityChapter:
+    """Evaluate how evenly services reach people, before and after, by region and group.
+
+    Parameters
+    ----------
+    people
+        ``area_id``, ``township``, ``area_class``, ``base`` (``resident``, ``registered`` or
+        ``need``), ``persons``; optional ``service`` (else the same people for all), ``age``,
+        ``need``. Rows of one base add up to its people.
+    after, before
+        State of services: ``service``, ``area_id``, ``covered`` (share of people within the
+        standard's reach), ``minutes`` to the nearest open site (NaN: none in reach), ``access``
+        (places a person, two-step), ``spending_yuan`` (a person a year; NaN: not known). An area
+        that is not listed has nothing in reach.
+    flags
+        Table of `allocator.io.policy_files.read_equity_flags`.
+    area_km2
+        Land by township; without it indices by area are left out.
+    futures
+        Sampled futures; they give the interval ``low`` to ``high`` of each row.
+    level
+        Share of futures that an interval holds.
+    suppress_below
+        Parts of fewer persons are not shown (privacy).
+
+    Raises
+    ------
+    ValueError
+        When an area of ``after`` has no people row, or a table lacks a column.
+    """
+    _require(people, ("area_id", "township", "area_class", "base", "persons"), "people")
+    now = _values(people, after, area_km2)
+    table = now.rename("after").to_frame()
+    start = people if people_before is None else people_before
+    table["before"] = np.nan if before is None else _values(start, before, area_km2)
+    if futures:
+        drawn = pd.DataFrame(
+            {k: _values(f.people, f.state, area_km2) for k, f in enumerate(futures)}
+        )
+        weights = np.array([f.weight for f in futures])
+        drawn = drawn.reindex(table.index)
+        bounds = [_interval(row, weights, level) for row in drawn.to_numpy(dtype=float)]
+        table[["low", "high"]] = np.array(bounds).reshape(len(table), 2)
+    else:
+        table["low"] = table["high"] = np.nan
+    rows = _hide_small(table.reset_index(), suppress_below)
+    rows["change"] = rows["after"] - rows["before"]
+    _annotate(rows, flags)
+    order = {name: k for k, name in enumerate(INDICES)}
+    rows["_order"] = rows["index"].map(order)
+    rows = rows.sort_values(["service", "base", "dimension", "_order", "part"], ignore_index=True)
+    columns = ["service", "index", "base", "unit_zh", "unit_en", "dimension", "part", "before",
+               "after", "change", "low", "high", "is_flagged", "note_zh", "note_en"]  # fmt: skip
+    curves = [_curves(people, after, "after")]
+    if before is not None:
+        curves.append(_curves(start, before, "before"))
+    limits = flags[flags["kind"] == "flag"]
+    cautions = tuple(
+        Text(z, e)
+        for z, e in limits[["caution_zh", "caution_en"]].drop_duplicates().itertuples(index=False)
+    )
+    return EquityChapter(
+        table=rows[columns], curves=pd.concat(curves, ignore_index=True), cautions=cautions
+    )
+
+
+def _require(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    missing = [c for c in columns if c not in table]
+    if missing:
+        raise ValueError(f"the table {name} lacks {missing}")
+
+
+def _joined(people: pd.DataFrame, state: pd.DataFrame, service: str) -> pd.DataFrame:
+    """Return people of a service with the state of their area; nothing in reach where not listed."""
+    mine = people[people["service"] == service] if "service" in people else people
+    here = state[state["service"] == service].drop(columns="service")
+    if here["area_id"].duplicated().any():
+        raise ValueError(f"an area stands twice in the state of {service}")
+    unknown = sorted(set(here["area_id"]) - set(people["area_id"]))
+    if unknown:
+        raise ValueError(f"areas without people: {unknown[:5]}")
+    table = mine.merge(here, on="area_id", how="left", sort=True)
+    table[["covered", "access"]] = table[["covered", "access"]].fillna(0.0)
+    return table
+
+
+def _values(people: pd.DataFrame, state: pd.DataFrame, area_km2: pd.Series | None) -> pd.Series:
+    """Return every index as one series over service, base, index, dimension and part."""
+    _require(
+        state, ("service", "area_id", "covered", "minutes", "access", "spending_yuan"), "state"
+    )
+    found: dict[tuple[str, ...], float] = {}
+    for service in sorted(set(state["service"])):
+        joined = _joined(people, state, service)
+        for base, rows in joined.groupby("base", sort=True):
+            key = (service, str(base))
+            _part_rows(found, key, "county", "county", rows)
+            _county_rows(found, key, rows)
+            for dimension in DIMENSIONS:
+                if dimension in rows:
+                    for part, some in rows.groupby(dimension, sort=True):
+                        _part_rows(found, key, dimension, str(part), some)
+            _township_rows(found, key, rows, area_km2)
+    index = pd.MultiIndex.from_tuples(list(found), names=_KEY)
+    return pd.Series(list(found.values()), index=index, dtype=float)
+
+
+def _part_rows(
+    found: dict[tuple[str, ...], float], key: tuple[str, str], dimension: str, part: str, rows: pd.DataFrame
+) -> None:  # fmt: skip
+    """Indices that hold of any part of the people."""
+    w = rows["persons"].to_numpy(dtype=float)
+    minutes = rows["minutes"].to_numpy(dtype=float)
+    near = np.isfinite(minutes)
+    money = rows["spending_yuan"].to_numpy(dtype=float)
+    known = np.isfinite(money)
+    values = {
+        "persons": float(w.sum()),
+        "coverage": weighted_mean(rows["covered"], w),
+        "reached": weighted_mean(near.astype(float), w),
+        "mean-minutes": weighted_mean(minutes[near], w[near]),
+        "p90-minutes": weighted_quantile(minutes[near], w[near], _TAIL),
+        "access": weighted_mean(rows["access"], w) * _PER_1000,
+        "spending": weighted_mean(money[known], w[known]),
+    }
+    for index, value in values.items():
+        found[(*key, index, dimension, part)] = value
+
+
+def _county_rows(
+    found: dict[tuple[str, ...], float], key: tuple[str, str], rows: pd.DataFrame
+) -> None:
+    """Indices that compare people with one another."""
+    w, level = rows["persons"].to_numpy(dtype=float), rows["access"].to_numpy(dtype=float)
+    whole = (*key,)
+    found[(*whole, "gini", "county", "county")] = gini(level, w)
+    found[(*whole, "cv", "county", "county")] = variation(level, w)
+    found[(*whole, "theil", "county", "county")] = theil(level, w).total
+    for dimension in DIMENSIONS:
+        if dimension in rows:
+            split = theil(level, w, list(rows[dimension].astype(str)))
+            within = 1.0 - split.between_share if split.total > 0 else 0.0
+            found[(*whole, "theil-between", dimension, "all")] = split.between_share
+            found[(*whole, "theil-within", dimension, "all")] = within
+    mean = weighted_mean(level, w)
+    if mean > 0:
+        of = [weighted_mean(g["access"], g["persons"]) for _, g in rows.groupby("township")]
+        found[(*whole, "least-access", "county", "county")] = float(np.nanmin(of)) / mean
+
+
+def _township_rows(
+    found: dict[tuple[str, ...], float],
+    key: tuple[str, str],
+    rows: pd.DataFrame,
+    area_km2: pd.Series | None,
+) -> None:
+    """Indices of a township's share of the resource, against its people and its land."""
+    resource = (rows["access"] * rows["persons"]).groupby(rows["township"]).sum()
+    people = rows.groupby("township")["persons"].sum()
+    tables: dict[str, np.ndarray] = {"location-quotient": location_quotient(resource, people)}
+    if area_km2 is not None:
+        land = area_km2.reindex(resource.index).astype(float)
+        if land.isna().any() or (land <= 0).any():
+            raise ValueError("land is missing or not positive for a township")
+        tables["hrad"], tables["hrad-pad"] = agglomeration(resource, people, land)
+        tables["hrdi"] = density_index(resource, people, land)
+        found[(*key, "gini-area", "county", "county")] = gini(resource / land, land)
+    for index, values in tables.items():
+        for part, value in zip(resource.index, values, strict=True):
+            found[(*key, index, "township", str(part))] = float(value)
+
+
+def _interval(row: np.ndarray, weights: np.ndarray, level: float) -> tuple[float, float]:
+    known = np.isfinite(row)
+    return interval(row[known], weights[known], level) if known.any() else (np.nan, np.nan)
+
+
+def _hide_small(rows: pd.DataFrame, suppress_below: float) -> pd.DataFrame:
+    """Blank the parts of too few persons, and say so."""
+    persons = rows[rows["index"] == "persons"].set_index(["service", "base", "dimension", "part"])["after"]  # fmt: skip
+    of = pd.MultiIndex.from_frame(rows[["service", "base", "dimension", "part"]])
+    count = persons.reindex(of).to_numpy(dtype=float)
+    rows["is_hidden"] = (count < suppress_below) & (count > 0)
+    rows.loc[rows["is_hidden"], ["before", "after", "low", "high"]] = np.nan
+    return rows
+
+
+def _annotate(rows: pd.DataFrame, flags: pd.DataFrame) -> None:
+    """Write unit, base, reading, flag and their words into the rows."""
+    limits = flags[flags["kind"] == "flag"].set_index("index")
+    readings = flags[flags["kind"] == "reading"]
+    notes_zh, notes_en, flagged = [], [], []
+    for r in rows.to_dict("records"):
+        what, base = INDICES[r["index"]], BASES.get(r["base"], Text(r["base"], r["base"]))
+        zh = [f"{what.name.zh};基数:{base.zh};单位:{what.unit.zh}"]
+        en = [f"{what.name.en}; base: {base.en}; unit: {what.unit.en}"]
+        level = _reading(readings, r["index"], r["after"])
+        if level:
+            zh.append(level.zh)
+            en.append(level.en)
+        is_flagged = r["index"] in limits.index and _beyond(limits.loc[r["index"]], r["after"])
+        if is_flagged:
+            limit = limits.loc[r["index"]]
+            zh.append(f"超出提示线 {limit['threshold']:g}")
+            en.append(f"beyond the flag at {limit['threshold']:g}")
+        if r["is_hidden"]:
+            zh.append("人数过少,不公布")
+            en.append("too few persons to show")
+        notes_zh.append(";".join(zh))
+        notes_en.append("; ".join(en))
+        flagged.append(is_flagged)
+    rows["unit_zh"] = rows["index"].map(lambda k: INDICES[k].unit.zh)
+    rows["unit_en"] = rows["index"].map(lambda k: INDICES[k].unit.en)
+    rows["note_zh"], rows["note_en"], rows["is_flagged"] = notes_zh, notes_en, flagged
+
+
+def _beyond(limit: pd.Series, value: float) -> bool:
+    if not np.isfinite(value):
+        return False
+    threshold = float(limit["threshold"])
+    return bool(value > threshold if limit["side"] == "above" else value < threshold)
+
+
+def _reading(readings: pd.DataFrame, index: str, value: float) -> Text | None:
+    if not np.isfinite(value):
+        return None
+    mine = readings[readings["index"] == index]
+    hit = mine[(mine["threshold"] <= value) & ((value < mine["upper"]) | (mine["upper"] >= 1.0))]
+    return None if hit.empty else Text(hit["name_zh"].iloc[-1], hit["name_en"].iloc[-1])
+
+
+def _curves(people: pd.DataFrame, state: pd.DataFrame, when: str) -> pd.DataFrame:
+    parts = []
+
+    for service in sorted(set(state["service"])):
+        for base, rows in _joined(people, state, service).groupby("base", sort=True):
+            x, y = lorenz(rows["access"], rows["persons"])
+            parts.append(
+                pd.DataFrame(
+                    {"service": service, "base": base, "when": when, "people_share": x, "access_share": y}
+                )
+            )  # fmt: skip
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -1,0 +1,472 @@
+"""Rows that sites share, one function a rule family, as sparse rows over all columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from allocator.problem import Objective, Problem
+from allocator.rules import (
+    Acceptance,
+    Capacity,
+    Coverage,
+    Deviation,
+    Floats,
+    Floor,
+    Forced,
+    Hub,
+    Ints,
+    PlacesRatio,
+    PlacesShare,
+    Reserved,
+    Resettlement,
+    Resource,
+    Rule,
+    Served,
+    SiteCount,
+    WorstGroup,
+)
+
+__all__ = ["SharedRows", "shared_rows"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SharedRows:
+    """Sparse rows ``low <= A z <= high`` over all columns, and extra box columns."""
+
+    y: csr_array  # (M, P)
+    n: csr_array  # (M, F)
+    x: csr_array | None  # (M, E)
+    u: csr_array | None  # (M, B)
+    v: csr_array | None  # (M, V)
+    low: Floats
+    high: Floats
+    rule: tuple[tuple[str, int, int], ...]  # (id, first row, end)
+    extra_cost: Floats
+    extra_low: Floats
+    extra_high: Floats
+
+
+class _Sheet:
+    """Triplets of the rows collected so far."""
+
+    def __init__(self, pr: Problem, obj: Objective) -> None:
+        self.pr, self.obj = pr, obj
+        self.rows = 0
+        self.extra = 0
+        self.low: list[Floats] = []
+        self.high: list[Floats] = []
+        self.rule: list[tuple[str, int, int]] = []
+        self.parts: dict[str, list[tuple[Ints, Ints, Floats]]] = {k: [] for k in "ynxuv"}
+        self.extra_cost: list[Floats] = []
+        self.extra_low: list[Floats] = []
+        self.extra_high: list[Floats] = []
+        # What entry, period and need each column stands for.
+        self.entry_arc = self.entry_group = self.entry_t = self.entry_w = np.zeros(0, np.int64)
+        self.entry_row = np.zeros(0, np.int64)
+        self.row_of = np.zeros(0, np.int32)
+        self.n_entries = self.n_needs = 0
+
+    def open(self, rule: Rule, low: Floats, high: Floats, count: int) -> Ints:
+        """Start ``count`` rows for a rule; a priced rule gets a shortfall column a row."""
+        at = np.arange(self.rows, self.rows + count)
+        low = np.broadcast_to(np.asarray(low, float), count).copy()
+        high = np.broadcast_to(np.asarray(high, float), count).copy()
+        self.low.append(low)
+        self.high.append(high)
+        self.rule.append((rule.id, self.rows, self.rows + count))
+        self.rows += count
+        if rule.price is not None:
+            price = rule.price if self.obj.shortfalls else 0.0
+            for rows, sign in ((at[np.isfinite(low)], 1.0), (at[np.isfinite(high)], -1.0)):
+                col = self.columns(len(rows), price, 0.0, np.inf)
+                self.put("v", rows, col, np.full(len(rows), sign))
+        return at
+
+    def columns(self, count: int, cost: float, low: float, high: float) -> Ints:
+        at = np.arange(self.extra, self.extra + count)
+        self.extra += count
+        self.extra_cost.append(np.full(count, float(cost)))
+        self.extra_low.append(np.full(count, float(low)))
+        self.extra_high.append(np.full(count, float(high)))
+        return at
+
+    def put(self, block: str, row: Ints, col: Ints, value: Floats) -> None:
+        row, col, value = np.broadcast_arrays(row, col, np.asarray(value, float))
+        self.parts[block].append((row.ravel(), col.ravel(), value.ravel()))
+
+    def matrix(self, block: str, n: int) -> csr_array:
+        if not self.parts[block]:
+            return csr_array((self.rows, n))
+        row, col, val = (np.concatenate(p) for p in zip(*self.parts[block], strict=True))
+        made = coo_array((val, (row, col)), shape=(self.rows, n)).tocsr()
+        made.eliminate_zeros()
+        return made
+
+
+def shared_rows(
+    pr: Problem,
+    obj: Objective,
+    entry_arc: Ints,
+    entry_group: Ints,
+    cell_of: Ints,
+    cell_period: Ints,
+    cell_future: Ints,
+    row_of: Ints,
+    n_entries: int,
+    n_needs: int,
+) -> SharedRows:
+    """Return the shared rows of every rule of a problem but the balance."""
+    s = _Sheet(pr, obj)
+    s.entry_arc, s.entry_group = entry_arc, entry_group.astype(np.int64)
+    s.row_of, s.n_entries, s.n_needs = row_of, n_entries, n_needs
+    if any(isinstance(r, _OVER_ENTRIES) for r in pr.rules) or len(pr.periods) > 1:
+        s.entry_t, s.entry_w = cell_period[cell_of], cell_future[cell_of]
+    else:
+        s.entry_t = s.entry_w = np.zeros(1, np.int64)
+    for rule in pr.rules:
+        add = _ADD.get(type(rule))
+        if add is not None:
+            add(s, rule)
+    x = s.matrix("x", n_entries) if s.parts["x"] else None
+    u = s.matrix("u", n_needs) if s.parts["u"] else None
+    v = s.matrix("v", s.extra) if s.extra else None
+    return SharedRows(
+        y=s.matrix("y", len(pr.stint_site)), n=s.matrix("n", len(pr.offer_stint)), x=x, u=u, v=v,
+        low=_join(s.low), high=_join(s.high), rule=tuple(s.rule),
+        extra_cost=_join(s.extra_cost), extra_low=_join(s.extra_low), extra_high=_join(s.extra_high),
+    )  # fmt: skip
+
+
+def _join(parts: Iterable[Floats]) -> Floats:
+    parts = list(parts)
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _need_at(s: _Sheet, service: int, areas: Ints, groups: Ints) -> tuple[Ints, Floats]:
+    """Return flat positions (areas, groups, T, W) in need, and the needs."""
+    _, n_s, n_g, n_t, n_w = s.pr.need.shape
+    t, w = np.arange(n_t)[:, None], np.arange(n_w)[None, :]
+    head = (areas[:, None] * n_s + service) * n_g + groups[None, :]
+    flat = (head[:, :, None, None] * n_t + t) * n_w + w
+    return flat, s.pr.need.ravel()[flat]
+
+
+def _entry_service(s: _Sheet) -> Ints:
+    return s.pr.class_service[s.pr.arc_class[s.entry_arc]]
+
+
+def _add_resource(s: _Sheet, r: Resource) -> None:
+    pr = s.pr
+    n_t, n_w = len(pr.periods), len(pr.futures)
+    k = r.pool
+    n_k = len(pr.pools)
+    person = pr.use_person[:, :, k, :]
+    minute = pr.use_minute[:, k]
+    by_people = bool(person.any() or minute.any())
+    futures = n_w if by_people and not r.in_expectation else 1
+    limits = [(1.0, np.asarray(r.supply, float))]
+    limits += [(p.share, np.asarray(p.cap, float)) for p in r.payers if p.share > 0]
+    tightest = np.full(n_t, np.inf)
+    for share, cap in limits:  # the same use under several limits: the tightest counts
+        tightest = np.minimum(tightest, cap / share)
+    periods = np.flatnonzero(np.isfinite(tightest))
+    if not len(periods):
+        return
+    rows = s.open(r, -np.inf, np.repeat(tightest[periods], futures), len(periods) * futures)
+    rows = rows.reshape(len(periods), futures)
+    for block, use in (("y", pr.use_stint), ("n", pr.use_place)):
+        part = use[:, k * n_t : (k + 1) * n_t].tocoo()
+        place = np.full(n_t, -1)
+        place[periods] = np.arange(len(periods))
+        keep = place[part.col] >= 0
+        for w in range(futures):
+            s.put(block, rows[place[part.col[keep]], w], part.row[keep], part.data[keep])
+    if by_people:
+        c = pr.arc_class[s.entry_arc]
+        use = person[c, s.entry_group, s.entry_t] + minute[c] * pr.arc_minutes[s.entry_arc]
+        if futures == 1:
+            use = use * pr.future_weight[s.entry_w]
+        place = np.full(n_t, -1)
+        place[periods] = np.arange(len(periods))
+        e = np.flatnonzero((place[s.entry_t] >= 0) & (use != 0))
+        w = s.entry_w[e] if futures > 1 else np.zeros(len(e), np.int64)
+        s.put("x", rows[place[s.entry_t[e]], w], e, use[e])
+
+
+def _add_acceptance(s: _Sheet, r: Acceptance) -> None:
+    pr = s.pr
+    _, n_s, n_g, n_t, n_w = pr.need.shape
+    group = s.entry_group if pr.acceptance.shape[1] > 1 else np.zeros_like(s.entry_group)
+    phi = pr.acceptance[s.entry_arc, group]
+    if not len(phi) or phi.min() >= 1.0:
+        return
+    area = pr.arc_area[s.entry_arc]
+    flat = (((area * n_s + _entry_service(s)) * n_g + s.entry_group) * n_t + s.entry_t) * n_w
+    flat = flat + s.entry_w
+    levels = np.unique(phi[phi < 1.0])
+    for alpha in levels:
+        at_level = np.zeros(pr.need.size, bool)
+        at_level[flat[phi == alpha]] = True
+        e = np.flatnonzero((phi <= alpha) & at_level[flat])
+        # One arc alone is already held by its own limit.
+        count = np.bincount(flat[e], minlength=pr.need.size)
+        e = e[count[flat[e]] > 1]
+        keys, number = np.unique(flat[e], return_inverse=True)
+        if len(keys):
+            rows = s.open(r, -np.inf, alpha * pr.need.ravel()[keys], len(keys))
+            s.put("x", rows[number], e, np.ones(len(e)))
+
+
+def _add_served(s: _Sheet, r: Served) -> None:
+    pr = s.pr
+    areas = np.zeros(len(pr.areas), bool)
+    areas[r.areas] = True
+    part = np.where(areas, 0, -1)
+    _share_rows(s, r, r.service, part, r.groups, r.share)
+
+
+def _add_floor(s: _Sheet, r: Floor) -> None:
+    _share_rows(s, r, r.service, r.part, np.arange(len(s.pr.groups)), r.share)
+
+
+def _part_need(s: _Sheet, service: int, part: Ints, groups: Ints) -> Floats:
+    """Return the need (N, T, W) of each part."""
+    n = int(part.max()) + 1 if len(part) else 0
+    total = s.pr.need[:, service][:, groups].sum(1)
+    out = np.zeros((n, *total.shape[1:]))
+    np.add.at(out, part[part >= 0], total[part >= 0])
+    return out
+
+
+def _part_entries(s: _Sheet, service: int, part: Ints, groups: Ints) -> tuple[Ints, Ints]:
+    """Return the entries of a service and groups in any part, and their parts."""
+    wanted = np.zeros(len(s.pr.groups), bool)
+    wanted[groups] = True
+    of = part[s.pr.arc_area[s.entry_arc]]
+    e = np.flatnonzero((of >= 0) & (_entry_service(s) == service) & wanted[s.entry_group])
+    return e, of[e]
+
+
+def _share_rows(
+    s: _Sheet, r: Rule, service: int, part: Ints, groups: Ints, share: Floats
+) -> None:
+    need = _part_need(s, service, part, groups)
+    n, n_t, n_w = need.shape
+    low = np.asarray(share, float)[None, :, None] * need
+    rows = s.open(r, low.ravel(), np.inf, low.size).reshape(n, n_t, n_w)
+    e, of = _part_entries(s, service, part, groups)
+    s.put("x", rows[of, s.entry_t[e], s.entry_w[e]], e, np.ones(len(e)))
+
+
+def _add_worst(s: _Sheet, r: WorstGroup) -> None:
+    weight = s.obj.epigraph_weight if s.obj.epigraph == r.id else 0.0
+    if weight == 0.0:
+        return
+    groups = np.arange(len(s.pr.groups))
+    need = _part_need(s, r.service, r.part, groups)
+    n, n_t, n_w = need.shape
+    z = s.columns(1, -weight, 0.0, 1.0)
+    rows = s.open(r, np.where(need > 0, 0.0, -np.inf).ravel(), np.inf, need.size).reshape(n, n_t, n_w)
+    s.put("v", rows[need > 0], z, -1.0)
+    e, of = _part_entries(s, r.service, r.part, groups)
+    t, w = s.entry_t[e], s.entry_w[e]
+    s.put("x", rows[of, t, w], e, 1.0 / need[of, t, w])
+
+
+def _add_deviation(s: _Sheet, r: Deviation) -> None:
+    weight = s.obj.epigraph_weight if s.obj.epigraph == r.id else 0.0
+    if weight == 0.0:
+        return
+    groups = np.arange(len(s.pr.groups))
+    need = _part_need(s, r.service, r.part, groups)
+    n, n_t, n_w = need.shape
+    total = need.sum(0)
+    e, of = _part_entries(s, r.service, r.part, groups)
+    t, w = s.entry_t[e], s.entry_w[e]
+    for ti in range(n_t):
+        for wi in range(n_w):
+            if total[ti, wi] <= 0:
+                continue
+            here = (t == ti) & (w == wi)
+            for q in np.flatnonzero(need[:, ti, wi] > 0):
+                share = need[q, ti, wi] / total[ti, wi]
+                cost = weight * share * s.pr.future_weight[wi] / n_t
+                d = s.columns(1, cost, 0.0, 1.0)
+                mine = 1.0 / need[q, ti, wi]
+                value = np.where(of[here] == q, mine, 0.0) - 1.0 / total[ti, wi]
+                rows = s.open(r, 0.0, np.inf, 2)
+                s.put("v", rows, d, 1.0)
+                s.put("x", rows[0], e[here], value)
+                s.put("x", rows[1], e[here], -value)
+
+
+def _add_capacity(s: _Sheet, r: Capacity) -> None:
+    """Least use of places: a shared row for every cell of an offer that asks for it."""
+    pr = s.pr
+    least = pr.occupancy_min[pr.offer_class]
+    f = np.flatnonzero(least > 0)
+    if not len(f):
+        return
+    n_c, n_t, n_w = len(pr.classes), len(pr.periods), len(pr.futures)
+    site = pr.stint_site[pr.offer_stint]
+    present = pr.stint_periods[pr.offer_stint[f]]
+    q, t = np.nonzero(present)
+    block = (site[f[q]] * n_c + pr.offer_class[f[q]]) * n_t + t
+    keys, number = np.unique(block, return_inverse=True)
+    rows = s.open(r, 0.0, np.inf, len(keys) * n_w).reshape(len(keys), n_w)
+    for w in range(n_w):
+        s.put("n", rows[number, w], f[q], -least[f[q]])
+    mine = (pr.arc_site[s.entry_arc] * n_c + pr.arc_class[s.entry_arc]) * n_t + s.entry_t
+    at = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
+    e = np.flatnonzero(keys[at] == mine)
+    pp = pr.places_per_person[pr.arc_class[s.entry_arc[e]], s.entry_group[e]]
+    s.put("x", rows[at[e], s.entry_w[e]], e, pp)
+
+
+def _add_reserved(s: _Sheet, r: Reserved) -> None:
+    pr = s.pr
+    n_c, n_t, n_w = len(pr.classes), len(pr.periods), len(pr.futures)
+    of_class = np.zeros(n_c, bool)
+    of_class[r.classes] = True
+    others = np.ones(len(pr.groups), bool)
+    others[r.groups] = False
+    f = np.flatnonzero(of_class[pr.offer_class])
+    site = pr.stint_site[pr.offer_stint]
+    q, t = np.nonzero(pr.stint_periods[pr.offer_stint[f]])
+    block = (site[f[q]] * n_c + pr.offer_class[f[q]]) * n_t + t
+    keys, number = np.unique(block, return_inverse=True)
+    if not len(keys):
+        return
+    rows = s.open(r, -np.inf, 0.0, len(keys) * n_w).reshape(len(keys), n_w)
+    for w in range(n_w):
+        s.put("n", rows[number, w], f[q], -(1.0 - r.share))
+    mine = (pr.arc_site[s.entry_arc] * n_c + pr.arc_class[s.entry_arc]) * n_t + s.entry_t
+    at = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
+    e = np.flatnonzero((keys[at] == mine) & others[s.entry_group])
+    pp = pr.places_per_person[pr.arc_class[s.entry_arc[e]], s.entry_group[e]]
+    s.put("x", rows[at[e], s.entry_w[e]], e, pp)
+
+
+def _add_resettlement(s: _Sheet, r: Resettlement) -> None:
+    pr = s.pr
+    n_t, n_w = len(pr.periods), len(pr.futures)
+    need = pr.need[r.area, r.service].sum(0)
+    rows = s.open(r, 0.0, np.inf, need.size).reshape(n_t, n_w)
+    closed = np.zeros(len(pr.options), bool)
+    closed[r.closed_options] = True
+    p = np.flatnonzero((pr.stint_site == r.site) & closed[pr.stint_option])
+    for t in range(n_t):
+        here = p[pr.stint_periods[p, t]]
+        for w in range(n_w):
+            s.put("y", rows[t, w], here, -need[t, w])
+    e = np.flatnonzero(np.isin(s.entry_arc, r.arcs))
+    s.put("x", rows[s.entry_t[e], s.entry_w[e]], e, np.ones(len(e)))
+
+
+def _stints_in(pr: Problem, options: Ints) -> Ints:
+    of = np.zeros(len(pr.options), bool)
+    of[options] = True
+    return np.flatnonzero(of[pr.stint_option])
+
+
+def _add_hub(s: _Sheet, r: Hub) -> None:
+    pr = s.pr
+    n_t = len(pr.periods)
+    points = _stints_in(pr, r.point_options)
+    q, t = np.nonzero(pr.stint_periods[points])
+    block = pr.stint_site[points[q]] * n_t + t
+    keys, number = np.unique(block, return_inverse=True)
+    if not len(keys):
+        return
+    rows = s.open(r, -np.inf, 0.0, len(keys))
+    s.put("y", rows[number], points[q], np.ones(len(q)))
+    row_at = np.full(len(pr.sites) * n_t, -1)
+    row_at[keys] = rows
+    hubs = _stints_in(pr, r.hub_options)
+    for site, hub in zip(r.pair_site, r.pair_hub, strict=True):
+        h = hubs[pr.stint_site[hubs] == hub]
+        q, t = np.nonzero(pr.stint_periods[h])
+        row = row_at[site * n_t + t]
+        keep = row >= 0
+        s.put("y", row[keep], h[q[keep]], np.full(int(keep.sum()), -1.0))
+
+
+def _add_site_count(s: _Sheet, r: SiteCount) -> None:
+    pr = s.pr
+    rows = s.open(r, r.minimum, r.maximum, len(pr.periods))
+    p = _stints_in(pr, r.options)
+    q, t = np.nonzero(pr.stint_periods[p])
+    s.put("y", rows[t], p[q], np.ones(len(q)))
+
+
+def _add_forced(s: _Sheet, r: Forced) -> None:
+    p = _stints_in(s.pr, r.options)
+    p = p[(s.pr.stint_site[p] == r.site) & s.pr.stint_periods[p, r.period]]
+    rows = s.open(r, 1.0, np.inf, 1) if r.wanted else s.open(r, -np.inf, 0.0, 1)
+    s.put("y", rows[0], p, np.ones(len(p)))
+
+
+def _add_places_ratio(s: _Sheet, r: PlacesRatio) -> None:
+    _places(s, r, np.asarray(r.offer_weight, float)[:, None], np.asarray(r.minimum, float))
+
+
+def _add_places_share(s: _Sheet, r: PlacesShare) -> None:
+    share = np.asarray(r.share, float)
+    value = np.asarray(r.part, float)[:, None] - np.asarray(r.whole, float)[:, None] * share[None, :]
+    _places(s, r, value, np.zeros(len(share)))
+
+
+def _places(s: _Sheet, r: Rule, value: Floats, low: Floats) -> None:
+    pr = s.pr
+    rows = s.open(r, low, np.inf, len(pr.periods))
+    f, t = np.nonzero(pr.stint_periods[pr.offer_stint])
+    value = np.broadcast_to(value, (len(pr.offer_stint), len(pr.periods)))
+    s.put("n", rows[t], f, value[f, t])
+
+
+def _add_coverage(s: _Sheet, r: Coverage) -> None:
+    pr = s.pr
+    n_t = len(pr.periods)
+    people = np.asarray(r.people, float)
+    for t in range(n_t):
+        some = np.flatnonzero(people[:, t] > 0)
+        if not len(some):
+            continue
+        col = np.full(len(r.areas), -1)
+        col[some] = s.columns(len(some), 0.0, 0.0, 1.0)
+        main = s.open(r, float(r.share[t]) * people[:, t].sum(), np.inf, 1)
+        s.put("v", main[0], col[some], people[some, t])
+        # Potential coverage is a definition, never itself a shortfall.
+        link = s.open(_hard(r), -np.inf, 0.0, len(some))
+        row = np.full(len(r.areas), -1)
+        row[some] = link
+        s.put("v", link, col[some], np.ones(len(some)))
+        offering = np.zeros(len(pr.stint_site), bool)
+        offering[pr.offer_stint[np.asarray(r.offers)]] = True
+        p = np.flatnonzero(offering & pr.stint_periods[:, t])
+        pair = np.flatnonzero(row[r.pair_area] >= 0)
+        left = csr_array(
+            (np.ones(len(pair)), (row[r.pair_area[pair]], r.pair_site[pair])),
+            shape=(s.rows, len(pr.sites)),
+        )
+        right = csr_array((np.ones(len(p)), (pr.stint_site[p], p)), shape=(len(pr.sites), len(pr.stint_site)))
+        both = (left @ right).tocoo()
+        s.put("y", both.row, both.col, -np.minimum(both.data, 1.0))
+
+
+def _hard(r: Coverage) -> Rule:
+    return Rule(id=r.id, words=r.words, source=r.source, price=None)
+
+
+_ADD = {
+    Acceptance: _add_acceptance, Capacity: _add_capacity, Coverage: _add_coverage,
+    Deviation: _add_deviation, Floor: _add_floor, Forced: _add_forced, Hub: _add_hub,
+    PlacesRatio: _add_places_ratio, PlacesShare: _add_places_share, Reserved: _add_reserved,
+    Resettlement: _add_resettlement, Resource: _add_resource, Served: _add_served,
+    SiteCount: _add_site_count, WorstGroup: _add_worst,
+}  # fmt: skip
+_OVER_ENTRIES = (Acceptance, Capacity, Deviation, Floor, Reserved, Resettlement, Resource, Served, WorstGroup)

@@ -192,11 +192,11 @@ def test_killed_at_any_write_a_run_is_whole_or_absent(tmp_path, over):
         write_run(target, run(measures={"score": {"served": 1}}))
     script = KILLED.format(here=str(HERE))
     done = subprocess.run(
-        [sys.executable, "-c", script, str(target), "3" if over else "1", "over" if over else "fresh"],
+        [sys.executable, "-c", script, str(target), "2" if over else "1", "over" if over else "fresh"],
         capture_output=True, text=True, timeout=120, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert len(lines) > (7 if over else 20) and lines[-1][1:] == ["done", "2"]
+    assert len(lines) > (10 if over else 20) and lines[-1][1:] == ["done", "2"]
     states = {state for _, how, state in lines if how == "killed"}
     # Killed before the last rename: what was there before, or nothing; after it: the new run.
     assert states <= ({"1", "2", "none"} if over else {"2", "none"}) and len(states) > 1

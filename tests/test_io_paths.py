@@ -1,0 +1,73 @@
+"""Names and paths: nothing outside the folder, nothing that some system takes for a device."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allocator.errors import InputRefused
+from allocator.io.paths import checked_name, inside, read_bytes, shipped, write_bytes
+
+BAD = ["", "..", "../../etc/passwd", "/etc/passwd", "a/../../b", "\\\\host\\share", "C:\\x", "C:x", "CON", "con.csv", "lpt1.txt",
+       "a/NUL/b", "x ", "x.", "a//b", "a\x00b", "-x", "~/x", "$HOME", ".hidden"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_names_that_lead_away_are_refused(tmp_path, name):
+    with pytest.raises(InputRefused) as caught:
+        inside(tmp_path, name)
+    assert caught.value.findings[0].code == "path-outside-folder"
+
+
+@pytest.mark.parametrize("name", ["areas.csv", "rates/need.csv", "村表(2025).csv", "a b.csv"])
+def test_ordinary_names_stay(tmp_path, name):
+    assert inside(tmp_path, name) == tmp_path / name
+
+
+@given(st.text(max_size=20))
+def test_whatever_is_accepted_lies_in_the_folder(name):
+    folder = shipped("data")
+    try:
+        path = inside(folder, name)
+    except InputRefused:
+        return
+    assert path.resolve().is_relative_to(folder.resolve())
+
+
+def test_a_linked_folder_that_leads_out_is_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "rates").symlink_to(tmp_path / "out", target_is_directory=True)
+    with pytest.raises(InputRefused):
+        inside(tmp_path / "in", "rates/need.csv")
+
+
+@pytest.mark.parametrize("name", ["../x", "CON", "a/b", "x\n", "x" * 101, "", ".x"])
+def test_unsafe_run_names_are_refused(name):
+    with pytest.raises(InputRefused):
+        checked_name(name)
+
+
+def test_files_over_the_limit_and_folders_are_refused(tmp_path):
+    path = write_bytes(tmp_path / "x", b"12345")
+    assert read_bytes(path, 5) == b"12345"
+    for file, limit, code in (
+        (path, 4, "file-too-large"),
+        (tmp_path, 9, "file-missing"),
+        (tmp_path / "no", 9, "file-missing"),
+    ):
+        with pytest.raises(InputRefused) as caught:
+            read_bytes(file, limit)
+        assert caught.value.findings[0].code == code
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
+def test_a_read_only_folder_is_told_with_its_path(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputRefused) as caught:
+        write_bytes(tmp_path / "x", b"1")
+    tmp_path.chmod(0o700)
+    assert str(tmp_path) in caught.value.findings[0].where.file

@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 YEAR = 2020
 # Synthetic: the source gives no capacities.
 PLACES_A_SCHOOL, PLACES_A_CLINIC, USED = 300, 600, 0.9
+# Several facilities of one cell are one site, up to the largest that the shipped catalogue knows.
+MOST_SCHOOL, MOST_CLINIC = 1080, 1500
 CREDIT = (
     "Streets: © OpenStreetMap contributors, Open Database License (ODbL) 1.0, "
     "https://www.openstreetmap.org/copyright. People, schools and health facilities: "
@@ -138,6 +140,25 @@ def sites(cells: pd.DataFrame, candidates: int) -> pd.DataFrame:
             "lat": rows["lat"].round(7),
             "today": rows["today"],
             "mark": rows["mark"],
+        }
+    )
+
+
+def homes(cells: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
+    """Return synthetic places and use of the facilities of today, alike for each facility."""
+    today = places[places["today"] != ""]
+    key = cells["lon"].round(7).astype(str) + " " + cells["lat"].round(7).astype(str)
+    here = cells.set_index(key).loc[today["lon"].astype(str) + " " + today["lat"].astype(str)]
+    school = (today["today"] == "primary-school").to_numpy()
+    count = np.where(school, here["schools"], here["healthcare"])
+    most = np.where(school, MOST_SCHOOL, MOST_CLINIC)
+    seats = np.minimum(count * np.where(school, PLACES_A_SCHOOL, PLACES_A_CLINIC), most)
+    return pd.DataFrame(
+        {
+            "site_id": today["site_id"].to_numpy(),
+            "places": seats,
+            "residents": np.round(seats * USED).astype(int),
+            "mark": "synthetic",
         }
     )
 

@@ -108,7 +108,15 @@ def large(threads: int):
     seconds, arcs = timed(
         lambda: network_arcs(network, places, sites, within_minutes=30, walk_kmh=4, threads=threads)
     )
-    return {"nodes": network.n_nodes, "pairs": len(arcs), "ours_s": seconds}
+    n = network.n_nodes
+    index = {tuple(p): k for k, p in enumerate(network.xy)}
+    some = [index[tuple(p)] for p in sites[:40]]
+    links = csr_array((network.minutes, network.heads, network.indptr), shape=(n, n))
+    part, _ = timed(lambda: [dijkstra(links, indices=s, limit=30) for s in some])
+    return {
+        "nodes": n, "pairs": len(arcs), "ours_s": seconds,
+        "scipy_search_alone_s_by_proportion": {k: round(v * 50, 1) for k, v in part.items()},
+    }  # fmt: skip
 
 
 def main():

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 def test_the_case_holds_declared_columns_and_ids_that_fit_together(folder):
     tables = {}
-    for name in ("townships", "areas", "sites", "distances"):
+    for name in ("townships", "areas", "sites", "homes", "distances"):
         table = pd.read_csv(folder / f"{name}.csv", dtype=str)
         schema = SCHEMAS[name]
         assert set(table.columns) <= {c.name for c in schema.columns}

@@ -30,7 +30,7 @@ from allocator.travel.isochrones import (
     surface_isochrones,
 )
 from allocator.travel.modes import Speeds
-from allocator.travel.surface import Surface
+from allocator.travel.surface import Surface, surface_arcs
 
 CRS = "EPSG:4546"
 
@@ -273,3 +273,69 @@ def test_arcs_are_made_once_for_the_same_inputs_and_again_when_the_file_was_harm
     assert len(made) == 5
     assert not list(tmp_path.glob("*.part"))
     assert nearest(arcs, 2)[0].tolist() == [3.0, 4.0]
+
+
+@pytest.mark.slow
+def test_streets_burnt_into_a_surface_give_the_same_walks_to_five_percent_at_the_median(extract):
+    features = pytest.importorskip("rasterio.features")
+    affine = pytest.importorskip("rasterio").Affine
+    speed, cell = 3.6, 5.0
+    table = pd.DataFrame(
+        [("walk", "adult", "*", speed, "assumed", "of this test")],
+        columns=["mode", "population_class", "way", "speed_kmh", "mark", "source"],
+    )
+    streets = read_osm(extract, mode="walk", speeds=Speeds(table), spacing_km=0.001)
+    middle = np.median(streets.xy, axis=0)
+    near = np.hypot(*((streets.xy - middle) * [0.9, 1.0]).T) < 0.012
+    new = np.cumsum(near) - 1
+    tails, inside = streets.tails, near[streets.tails] & near[streets.heads]
+    zone = gpd.GeoSeries([shapely.Point(middle)], crs=4326).estimate_utm_crs()
+    at = gpd.GeoSeries(shapely.points(streets.xy[near]), crs=4326).to_crs(zone)
+    xy = shapely.get_coordinates(at.array)
+    a, b = new[tails[inside]], new[streets.heads[inside]]
+    km = np.hypot(*(xy[a] - xy[b]).T) / 1000
+    network = make_network(xy, a, b, km=km, minutes=km / speed * 60, crs=zone.to_string())
+    network = network.largest_part()
+    west, north = network.xy.min(axis=0)[0] - 50, network.xy.max(axis=0)[1] + 50
+    shape = tuple(
+        np.ceil((network.xy.max(axis=0) - network.xy.min(axis=0) + 100) / cell).astype(int)
+    )
+    lines = shapely.linestrings(network.xy[np.column_stack([network.tails, network.heads])])
+    burnt = features.rasterize(
+        ((line, 1) for line in lines), out_shape=shape[::-1], all_touched=True,
+        transform=affine(cell, 0, west, 0, -cell, north),
+    )  # fmt: skip
+    speeds = np.where(burnt == 1, speed, np.nan)
+    surface = Surface(speeds, west, north, cell, cell, zone.to_string())
+    rng = np.random.default_rng(5)
+    nodes = rng.choice(network.n_nodes, 70, replace=False)
+    start, end = network.xy[nodes[:50]], network.xy[nodes[50:]]
+    along = network_arcs(network, start, end, within_minutes=1e4, walk_kmh=1e-6)
+    over = surface_arcs(surface, start, end, within_minutes=1e4)
+    assert len(along) == len(over) == 1000
+    ratio = over.minutes / np.maximum(along.minutes, 1e-9)
+    far = along.minutes > 3
+    # Ways closer than two cells run together in the raster, so some walks get shorter, none longer.
+    assert np.quantile(ratio[far], 0.99) < 1.05
+    assert 0.95 < np.median(ratio[far]) < 1.05
+
+
+@pytest.mark.slow
+def test_a_cut_or_spoilt_extract_is_a_network_or_a_refusal_and_nothing_else(extract, tmp_path):
+    if extract.name != "test.osm.pbf":
+        pytest.skip("one extract is enough")
+    whole, speeds = extract.read_bytes(), read_speeds()
+    rng = np.random.default_rng(11)
+    refused = 0
+    for k in range(24):
+        spoilt = bytearray(whole[: rng.integers(1, len(whole))] if k % 2 else whole)
+        for at in rng.integers(0, len(spoilt), 0 if k % 2 else 1 + k):
+            spoilt[at] = rng.integers(0, 256)
+        path = tmp_path / f"{k}.osm.pbf"
+        path.write_bytes(bytes(spoilt))
+        try:
+            assert read_osm(path, mode="walk", speeds=speeds).n_nodes > 0
+        except InputRefused as error:
+            refused += 1
+            assert error.findings[0].code in ("file-unreadable", "network-empty")
+    assert refused > 5

@@ -5,8 +5,8 @@
 Reads ``network/`` of the validation data (``ALLOCATOR_VALIDATION_DATA``, else ``../shared/data``
 beside the repository): an OpenStreetMap extract and a grid of people, schools and health
 facilities. Counted: people and facilities a cell, streets. Modelled: distances on the streets
-for walkers. Synthetic: the grouping of cells into districts, the candidate sites. Ages, capacities
-and costs are not in the extract; what reads the case fills them with marked defaults.
+for walkers. Synthetic: the grouping of cells into districts, the candidate sites, places. Ages and
+costs are not in the extract; what reads the case fills them with marked defaults.
 
 The streets are under ODbL 1.0: whatever is made of them names the OpenStreetMap contributors, and
 nothing of this folder belongs in the repository.
@@ -27,6 +27,10 @@ from allocator.travel import network_arcs
 
 ROOT = Path(__file__).resolve().parents[2]
 YEAR = 2020
+# Synthetic: the source gives no capacities.
+PLACES_A_SCHOOL, PLACES_A_CLINIC, USED = 300, 600, 0.9
+# Several facilities of one cell are one site, up to the largest that the shipped catalogue knows.
+MOST_SCHOOL, MOST_CLINIC = 1080, 1500
 CREDIT = (
     "Streets: © OpenStreetMap contributors, Open Database License (ODbL) 1.0, "
     "https://www.openstreetmap.org/copyright. People, schools and health facilities: "
@@ -65,6 +69,7 @@ def build(data: Path, folder: Path, *, within_km: float = 6.0, candidates: int =
     every["district"] = districts(every)
     places = sites(every, candidates)
     _write(folder, "sites", places)
+    _write(folder, "homes", homes(every, places))
     table = distances(data / "poa_osm.pbf", cells, places, within_km)
     _write(folder, "distances", table)
     (folder / "ATTRIBUTION.txt").write_text(CREDIT + "\n", encoding="utf-8")
@@ -139,6 +144,25 @@ def sites(cells: pd.DataFrame, candidates: int) -> pd.DataFrame:
     )
 
 
+def homes(cells: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
+    """Return synthetic places and use of the facilities of today, alike for each facility."""
+    today = places[places["today"] != ""]
+    key = cells["lon"].round(7).astype(str) + " " + cells["lat"].round(7).astype(str)
+    here = cells.set_index(key).loc[today["lon"].astype(str) + " " + today["lat"].astype(str)]
+    school = (today["today"] == "primary-school").to_numpy()
+    count = np.where(school, here["schools"], here["healthcare"])
+    most = np.where(school, MOST_SCHOOL, MOST_CLINIC)
+    seats = np.minimum(count * np.where(school, PLACES_A_SCHOOL, PLACES_A_CLINIC), most)
+    return pd.DataFrame(
+        {
+            "site_id": today["site_id"].to_numpy(),
+            "places": seats,
+            "residents": np.round(seats * USED).astype(int),
+            "mark": "synthetic",
+        }
+    )
+
+
 def distances(
     extract: Path, cells: pd.DataFrame, places: pd.DataFrame, within_km: float
 ) -> pd.DataFrame:
@@ -186,22 +210,26 @@ map_footer:
   zh: 示意图;© OpenStreetMap 贡献者(ODbL)
   en: Sketch map; © OpenStreetMap contributors (ODbL)
 sources:
-  - file: distances.csv
-    what: Street distances for walkers (modelled)
-    source: OpenStreetMap extract of Porto Alegre, by way of ipeaGIT/r5r
+  - title: Street distances for walkers
+    source: OpenStreetMap extract of Porto Alegre, by way of ipeaGIT/r5r; © OpenStreetMap contributors
     licence: ODbL 1.0
-  - file: areas.csv
-    what: "People by hexagonal cell (counted; the source states no year, 2020 is assumed)"
+    mark: modelled
+    files: distances.csv
+  - title: People by hexagonal cell; the source states no year, 2020 is assumed
     source: ipeaGIT/r5r, poa_hexgrid.csv
     licence: MIT
-  - file: sites.csv
-    what: "Cells with schools or health facilities (counted); candidates are synthetic"
+    mark: counted
+    files: areas.csv
+  - title: Cells with schools or health facilities; candidates among the other cells are synthetic
     source: ipeaGIT/r5r, poa_hexgrid.csv
     licence: MIT
-  - file: townships.csv
-    what: Districts, blocks of 0.05 degree (synthetic)
-    source: this script
+    mark: counted
+    files: sites.csv
+  - title: Districts in blocks of 0.05 degree; places and use of facilities
+    source: the script that builds this case
     licence: as the project
+    mark: synthetic
+    files: townships.csv, homes.csv
 """
 
 

@@ -263,7 +263,7 @@ def test_flags_come_from_data_and_carry_the_caution(chapter, flags):
     tight = equity_chapter(PEOPLE, _state(0.03, 15.0), strict)
     assert (
         bool(_row(tight, "gini")["is_flagged"])
-        and "beyond the flag at 0.01" in _row(tight, "gini")["note_en"]
+        and "above the flag at 0.01" in _row(tight, "gini")["note_en"]
     )
     assert any("not a law" in c.en for c in chapter.cautions)
     default = flags[(flags["kind"] == "flag") & (flags["index"] == "gini")]["threshold"]

@@ -320,8 +320,9 @@ def _annotate(rows: pd.DataFrame, flags: pd.DataFrame) -> None:
         is_flagged = r["index"] in limits.index and _beyond(limits.loc[r["index"]], r["after"])
         if is_flagged:
             limit = limits.loc[r["index"]]
-            zh.append(f"超出提示线 {limit['threshold']:g}")
-            en.append(f"beyond the flag at {limit['threshold']:g}")
+            side = Text("高于", "above") if limit["side"] == "above" else Text("低于", "below")
+            zh.append(f"{side.zh}提示线 {limit['threshold']:g}")
+            en.append(f"{side.en} the flag at {limit['threshold']:g}")
         if r["is_hidden"]:
             zh.append("人数过少,不公布")
             en.append("too few persons to show")

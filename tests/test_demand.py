@@ -71,7 +71,7 @@ def test_two_definitions_differ_about_seven_fold(rates, tables):
 def test_every_shipped_rate_names_its_source_and_mark(tables):
     for name, table in tables.items():
         assert table["source"].astype(str).str.len().min() > 5, name
-        assert set(table["mark"]) <= {"counted", "modelled", "synthetic"}, name
+        assert set(table["mark"]) <= {"counted", "modelled", "synthetic", "assumed"}, name
 
 
 def test_need_is_persons_times_rate_times_mode(people, rates):

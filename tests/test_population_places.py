@@ -32,6 +32,7 @@ from allocator.population import (
     rake,
     sample_futures,
     share_of_growth,
+    small_area_chunks,
     small_area_projection,
     stack_tracks,
     variant_futures,
@@ -145,6 +146,40 @@ def test_a_given_county_total_is_met_by_migrants(pingli, rates):
     method = SmallAreaMethod(history=history, county_total={2030: 170_000.0, 2040: 150_000.0})
     found = project_small_areas(base, rates, to=2040, method=method)
     assert found.total()[0, 0].sum(axis=0)[-1] == pytest.approx(150_000.0, rel=1e-4)
+
+
+def test_given_totals_of_places_are_met_and_the_others_share_the_rest(pingli, rates):
+    base, history = pingli
+    town, village = base.places[0], base.places[-1]
+    given = {town: {2030: 90_000.0}, village: {2035: 5_000.0}}
+    method = SmallAreaMethod(history=history, place_total=given)
+    found = small_area_projection(base, rates, to=2035, method=method)
+    total = found.population.total()[0, 0]
+    assert total[0] == pytest.approx([base.total()[0, 0, 0, 0], total[0, 1], 90_000.0, 90_000.0])
+    assert total[-1, -1] == pytest.approx(5_000.0)
+    assert total.sum(axis=0) == pytest.approx(found.county.persons[:, 0].sum(axis=(1, 2)))
+    with pytest.raises(InputRefused, match="Unknown place"):
+        wrong = SmallAreaMethod(place_total={"999": {2030: 1.0}})
+        project_small_areas(base, rates, to=2035, method=wrong)
+
+
+def test_a_history_of_other_places_is_refused(pingli, rates):
+    base, history = pingli
+    other = ShareHistory(tuple(f"x{p}" for p in history.places), history.years, history.shares)
+    with pytest.raises(InputRefused, match="Unknown place"):
+        project_small_areas(base, rates, to=2035, method=SmallAreaMethod(history=other))
+
+
+def test_slices_of_futures_give_the_same_people_as_all_at_once(pingli, rates, tables):
+    base, history = pingli
+    method = SmallAreaMethod(history=history)
+    paths = sample_futures(rates, Uncertainty.from_table(tables["uncertainty"], "county"), 10, 3)
+    whole = small_area_projection(base, paths, to=2035, method=method).population.persons
+    parts = [
+        p.population for p in small_area_chunks(base, paths, to=2035, method=method, futures=4)
+    ]
+    assert [len(p.futures) for p in parts] == [4, 4, 2]
+    assert np.concatenate([p.persons for p in parts], axis=1) == pytest.approx(whole, rel=1e-6)
 
 
 def test_years_between_steps_are_interpolated_and_later_ones_refused(pingli, rates):
@@ -270,6 +305,19 @@ def test_resettlement_moves_residence_and_leaves_registration():
     assert moved.total()[0, 0, :, 1] == pytest.approx([150 * 42 + 420, 60 * 42 - 420])
     assert moved.persons[:, :, :, 0] == pytest.approx(people.persons[:, :, :, 0])
     assert moved.persons[1] == pytest.approx(people.persons[1])
+
+
+def test_a_registered_track_is_projected_without_drift_or_migration(pingli, rates):
+    base, history = pingli
+    registered = Population(base.places, base.years, 1.2 * base.persons)
+    both = stack_tracks(base, registered)
+    found = project_small_areas(both, rates, to=2035, method=SmallAreaMethod(history=history))
+    assert found.tracks == ("resident", "registered")
+    alone = project_small_areas(base, rates, to=2035, method=SmallAreaMethod(history=history))
+    assert found.persons[:1] == pytest.approx(alone.persons)
+    share = found.total()[:, 0] / found.total()[:, 0].sum(axis=1, keepdims=True)
+    assert share[0, 0, -1] > share[0, 0, 0] + 0.05
+    assert share[1, 0, -1] == pytest.approx(share[1, 0, 0], abs=0.005)
 
 
 def test_absent_people_leave_the_resident_track():

@@ -58,6 +58,43 @@ def test_the_past_is_met_from_an_early_base_whose_open_group_is_eighty(country):
     assert not found.table.isna().any().any()
 
 
+@pytest.mark.parametrize(
+    "lost", ["mx_5x5", "pasfr_5x5", "srb", "net_mig_thousand", "tfr_medium at 2030"]
+)
+@pytest.mark.parametrize("country", ["CHN", "JPN"])
+def test_what_stands_in_stays_within_one_percent_of_the_un_total(country, lost):
+    folder = validation("wpp", "wpp2019", country)
+    tables = without_later(read_un_folder(folder))
+    summary = tables["summary_5y"]
+    if lost in tables:
+        tables = {name: table for name, table in tables.items() if name != lost}
+    elif lost in summary:
+        tables = {**tables, "summary_5y": summary.drop(columns=lost)}
+    else:
+        tables = {**tables, "summary_5y": summary[summary["period"] != "2030-2035"]}
+    found = project_un(tables, start=2020, to=2050)
+    here = found.table[found.table["year"] == 2050][["pop_m", "pop_f"]].to_numpy()
+    assert np.isfinite(here).all()
+    assert abs(here.sum() / answer(folder, "medium", 2050).sum() - 1) < 0.01
+    assert "stood-in" in {f.code for f in found.findings}
+
+
+def test_the_residual_finds_the_migrants_that_were_there(country):
+    known = project_un(country, start=2015, to=2020)
+    after = known.table[known.table["year"] == 2020]
+    people = country["population_5x5"]
+    later = people["year"] == 2020
+    people = people.astype({"pop_m": float, "pop_f": float})
+    people.loc[later, ["pop_m", "pop_f"]] = after[["pop_m", "pop_f"]].to_numpy()
+    gone = {
+        **country,
+        "population_5x5": people,
+        "summary_5y": country["summary_5y"].drop(columns="net_mig_thousand"),
+    }
+    found = project_un(gone, start=2020, to=2030)
+    assert found.flows["net_migrants"].to_numpy() == pytest.approx(30.0, rel=0.02)
+
+
 @pytest.fixture
 def country():
     """A small invented country in the tidy layout."""

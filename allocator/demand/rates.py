@@ -46,6 +46,7 @@ _CLASS_OF = {
     "city": "urban",
     "rural": "rural",
     "township": "rural",
+    "township-seat": "rural",
     "village": "rural",
 }
 

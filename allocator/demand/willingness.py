@@ -109,7 +109,10 @@ class WillingnessCurve:
         fee = np.maximum(np.asarray(net_fee_yuan, dtype=float), 0.0)
         income = np.maximum(np.asarray(income_yuan, dtype=float), 0.0)
         burden = np.divide(
-            fee, income, out=np.full(np.broadcast(fee, income).shape, np.inf), where=income > 0
+            fee,
+            income,
+            out=np.full(np.broadcast(fee, income).shape, np.inf),
+            where=income > 1e-9 * fee,
         )
         burden = np.where(fee == 0, 0.0, burden)
         sensitivity = self.fee_sensitivity.get(own, 0.0)

@@ -11,18 +11,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from allocator.case import Case, TravelSpec
 from allocator.catalogue import Catalogue
-from allocator.errors import NO_TEXT, Finding, InputRefused, Rank, Text, Where, nearest, refuse_if_any
+from allocator.errors import (
+    NO_TEXT,
+    Finding,
+    InputRefused,
+    Text,
+    Where,
+    refuse_if_any,
+)
 from allocator.io.case_checks import check_case
 from allocator.io.case_gaps import default_population, default_sites, least_findings
 from allocator.io.catalogue_files import catalogue_and_findings
 from allocator.io.coordinates import DATUMS, to_degrees
-from allocator.io.findings import data_gap, error, notice
+from allocator.io.findings import data_gap, error
 from allocator.io.paths import digest_of, inside, read_bytes, shipped
 from allocator.io.rates_files import read_rates
 from allocator.io.tables import empty_table, read_table
@@ -35,6 +41,8 @@ __all__ = ["CaseFile", "read_case"]
 
 WORKBOOK = "case.xlsx"
 GEOGRAPHIC = "EPSG:4490"
+NEEDED = ("townships", "areas", "homes")
+LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
 _ID = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 _MODES = Literal["elder-walk", "walk", "bicycle", "bus", "car", "mobile", "mobile-team"]
 
@@ -52,13 +60,21 @@ class TravelFile(_Strict):
     access_minutes: dict[str, Annotated[float, Field(ge=0, le=600)]] = Field(default_factory=dict)
 
 
-class SourceFile(_Strict):
-    """One line of ``sources``: which file, what it holds, from where, under which licence."""
+class Sentence(_Strict):
+    """A sentence in both languages."""
 
-    file: str
-    what: str
+    zh: str = Field(max_length=500)
+    en: str = Field(max_length=500)
+
+
+class SourceFile(_Strict):
+    """One line of ``sources``: what it is, from where, under which licence, in which files."""
+
+    title: str
     source: str
     licence: str = ""
+    mark: Literal["counted", "modelled", "synthetic"] = "counted"
+    files: str = ""
 
 
 class CaseFile(_Strict):
@@ -72,8 +88,8 @@ class CaseFile(_Strict):
     seat: tuple[float, float] | None = None
     travel: TravelFile = TravelFile()
     catalogue: str = "shipped"
-    disclaimer: Title | None = None
-    map_footer: Title | None = None
+    disclaimer: Sentence | None = None
+    map_footer: Sentence | None = None
     finest_published: Literal["county", "township", "village"] = "township"
     encoding: Literal["utf-8", "gb18030"] = "utf-8"
     thousands: bool = False
@@ -89,10 +105,17 @@ class _Reading:
     findings: list[Finding] = field(default_factory=list)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    sheets: Mapping[str, str] = field(default_factory=dict)
+    in_degrees: set[str] = field(default_factory=set)
 
-    @property
-    def at_fault(self) -> bool:
-        return any(f.rank is Rank.ERROR for f in self.findings)
+    def placed(self, finding: Finding) -> Finding:
+        """Return a finding of a table with the sheet it really came from."""
+        table, _, suffix = finding.where.file.rpartition(".")
+        if suffix != "csv" or table not in self.sheets:
+            return finding
+        return replace(
+            finding, where=replace(finding.where, file=WORKBOOK, sheet=self.sheets[table])
+        )
 
 
 def read_case(folder: Path | str) -> Case:
@@ -113,7 +136,10 @@ def read_case(folder: Path | str) -> Case:
                     "folder-missing",
                     Where(file=folder.name),
                     ("找不到案例文件夹。", "There is no such case folder."),
-                    ("请检查路径;新案例可用 allocator init 建立。", "Check the path; 'allocator init' makes a new one."),
+                    (
+                        "请检查路径;新案例可用 allocator init 建立。",
+                        "Check the path; 'allocator init' makes a new one.",
+                    ),
                 ),
             )
         )
@@ -134,6 +160,7 @@ def read_case(folder: Path | str) -> Case:
     if file is not None:
         reading.findings += check_case(reading.tables, outline, file, catalogue)
         _gaps_of_file(reading)
+    reading.findings = [reading.placed(f) for f in reading.findings]
     refuse_if_any(reading.findings)
     assert file is not None and catalogue is not None
     return _case(reading, file, region_crs, outline, catalogue, rates)
@@ -180,8 +207,8 @@ def _case(
     )
 
 
-def _text(title: Title | None) -> Text:
-    return NO_TEXT if title is None else title.text
+def _text(sentence: Sentence | None) -> Text:
+    return NO_TEXT if sentence is None else Text(sentence.zh, sentence.en)
 
 
 def _sorted(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -192,12 +219,15 @@ def _read_tables(reading: _Reading) -> None:
     """Read each table from CSV, or from the workbook where there is one and no CSV."""
     folder, file = reading.folder, reading.file
     book = folder / WORKBOOK
-    sheets: Mapping[str, tuple[pd.DataFrame, tuple[Finding, ...]]] = {}
+    sheets: dict[str, tuple[pd.DataFrame, tuple[Finding, ...]]] = {}
     if book.exists():
         from allocator.io.workbook import read_workbook
 
         try:
-            sheets = read_workbook(inside(folder, WORKBOOK), thousands=file.thousands)
+            bounded = {n: _with_bounds(s, file.crs) for n, s in SCHEMAS.items()}
+            sheets, reading.sheets = read_workbook(
+                inside(folder, WORKBOOK), schemas=bounded, thousands=file.thousands
+            )
             reading.digests[WORKBOOK] = digest_of(book.read_bytes())
         except InputRefused as refused:
             reading.findings += refused.findings
@@ -205,13 +235,20 @@ def _read_tables(reading: _Reading) -> None:
     for name, schema in SCHEMAS.items():
         schema = _with_bounds(schema, file.crs)
         path = folder / f"{name}.csv"
+        layer = _layer_of(folder, name)
+        if name in sheets and name not in NEEDED and _is_unfilled(sheets[name]):
+            reading.sheets = {k: v for k, v in reading.sheets.items() if k != name}
+            del sheets[name]
+        if sum((path.exists(), layer is not None, name in sheets)) > 1:
+            reading.findings.append(_twice(name))
         if path.exists() or path.is_symlink():
-            if name in sheets:
-                reading.findings.append(_twice(name))
             read = _csv_reader(reading, path, schema)
+        elif layer is not None:
+            read = _layer_reader(reading, layer, SCHEMAS[name])
+            reading.in_degrees.add(name)
         elif name in sheets:
             read = sheets[name]
-        elif name in ("townships", "areas", "homes"):
+        elif name in NEEDED:
             read = _csv_reader(reading, path, schema)
         else:
             continue
@@ -226,18 +263,55 @@ def _csv_reader(
         inside(reading.folder, path.name)
     except InputRefused as refused:
         return empty_table(schema), refused.findings
-    table = read_table(path, schema, encoding=reading.file.encoding, thousands=reading.file.thousands)
+    table = read_table(
+        path, schema, encoding=reading.file.encoding, thousands=reading.file.thousands
+    )
     if path.is_file():
         reading.digests[path.name] = digest_of(path.read_bytes())
     return table
 
 
+def _is_unfilled(read: tuple[pd.DataFrame, tuple[Finding, ...]]) -> bool:
+    """Whether a sheet of the template was left empty."""
+    return not len(read[0]) and {f.code for f in read[1] if f.rank == "error"} == {"no-rows"}
+
+
+def _layer_of(folder: Path, name: str) -> Path | None:
+    """Return the map layer that holds a table of places, if there is one."""
+    if name not in ("areas", "sites"):
+        return None
+    layers = [p for s in LAYER_SUFFIXES if (p := folder / f"{name}{s}").exists()]
+    return layers[0] if layers else None
+
+
+def _layer_reader(
+    reading: _Reading, path: Path, schema: Schema
+) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    from allocator.io.layers import read_layer
+
+    try:
+        inside(reading.folder, path.name)
+    except InputRefused as refused:
+        return empty_table(schema), refused.findings
+    file = reading.file
+    reading.digests[path.name] = digest_of(path.read_bytes())
+    return read_layer(
+        path,
+        schema,
+        crs=file.crs if "crs" in file.model_fields_set else None,
+        encoding=None if file.encoding == "utf-8" else file.encoding,
+    )
+
+
 def _twice(name: str) -> Finding:
     return error(
         "table-twice",
-        Where(file=WORKBOOK, sheet=name),
-        (f"{name} 同时在 {WORKBOOK} 和 {name}.csv 中。", f"{name} stands both in {WORKBOOK} and in {name}.csv."),
-        ("请只保留一处。", "Keep one of the two."),
+        Where(id=name),
+        (
+            f"表 {name} 有多个来源(CSV、图层或工作表)。",
+            f"The table {name} stands in several files.",
+        ),
+        ("请只保留一处。", "Keep one of them."),
     )
 
 
@@ -258,7 +332,8 @@ def _with_bounds(schema: Schema, crs: str) -> Schema:
     if not _is_projected(crs):
         return schema
     columns = tuple(
-        replace(c, unit="m", minimum=-1e7, maximum=1e8) if c.unit == "degree" else c for c in schema.columns
+        replace(c, unit="m", minimum=-1e7, maximum=1e8) if c.unit == "degree" else c
+        for c in schema.columns
     )
     return replace(schema, columns=columns)
 
@@ -267,14 +342,16 @@ def _to_degrees(reading: _Reading) -> str:
     """Bring points of any declared system to degrees; return the system of the region."""
     crs = reading.file.crs
     where = Where(file="case.yaml", column="crs")
-    result = crs
+    result = GEOGRAPHIC if reading.in_degrees else crs
     for name in ("areas", "sites", "placements"):
         table = reading.tables.get(name)
-        if table is None:
+        if table is None or name in reading.in_degrees:
             continue
         known = table["lon"].notna() & table["lat"].notna()
         try:
-            lon, lat, result, found = to_degrees(table.loc[known, "lon"], table.loc[known, "lat"], crs, where)
+            lon, lat, result, found = to_degrees(
+                table.loc[known, "lon"], table.loc[known, "lat"], crs, where
+            )
         except InputRefused as refused:
             reading.findings += [f for f in refused.findings if f not in reading.findings]
             return crs
@@ -291,7 +368,10 @@ def _read_outline(reading: _Reading) -> gpd.GeoDataFrame | None:
                 "outline",
                 Where(file="outline.geojson"),
                 ("没有县界。", "there is no county outline."),
-                ("地图不画县界,也不检查点位是否在县内。", "Maps show none; points are not tested against it."),
+                (
+                    "地图不画县界,也不检查点位是否在县内。",
+                    "Maps show none; points are not tested against it.",
+                ),
             )
         )
         return None
@@ -321,8 +401,14 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
             data_gap(
                 "catalogue",
                 Where(file="catalogue"),
-                ("没有本地设施目录和单位造价。", "there is no local catalogue with local unit costs."),
-                ("使用随附目录;造价为示意。", "The shipped catalogue stands in; its costs are illustrative."),
+                (
+                    "没有本地设施目录和单位造价。",
+                    "there is no local catalogue with local unit costs.",
+                ),
+                (
+                    "使用随附目录;造价为示意。",
+                    "The shipped catalogue stands in; its costs are illustrative.",
+                ),
             )
         )
     return catalogue
@@ -371,14 +457,3 @@ def _gaps_of_file(reading: _Reading) -> None:
                 ("使用缺省速度。", "Default speeds stand in."),
             )
         )
-    for source in file.sources:
-        if source.file not in reading.digests and source.file not in ("case.yaml",):
-            near = nearest(source.file, reading.digests)
-            reading.findings.append(
-                notice(
-                    "source-of-no-file",
-                    replace(where, column="sources", id=source.file),
-                    (f"来源清单中的“{source.file}”未被读取。", f"The file {source.file!r} of the sources was not read."),
-                    (f"是否为“{near}”?" if near else "请核对。", f"Did you mean {near!r}?" if near else "Check it."),
-                )
-            )

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from allocator.catalogue import DIRECTIONS, Catalogue, FacilityType, Offer, Provision, Service, Standard
+from allocator.catalogue import Catalogue, FacilityType, Offer, Provision, Service, Standard
 from allocator.errors import Finding, Text, Where, nearest, refuse_if_any
 from allocator.io.findings import error
-from allocator.io.paths import digest_of, inside
+from allocator.io.paths import digest_of, inside, read_bytes
 from allocator.io.tables import read_table
 from allocator.schema import Column, Schema
 
@@ -97,13 +97,13 @@ CATALOGUE_SCHEMAS: Mapping[str, Schema] = {
             "standards", "标准", "Standards",
             (_id("id", "编号"), _text("version", "版本", required=True), _text("title_zh", "名称", required=True),
              _text("title_en", "英文名称", required=True), _number("value", "数值", "", required=True, default=None, minimum=None),
-             _text("unit", "单位", required=True), Column("direction", "方向", "choice", choices=DIRECTIONS),
+             _text("unit", "单位", required=True), Column("direction", "方向", "choice", choices=("higher", "lower", "none")),
              _text("group", "人群"), _text("level", "级别", required=True), _text("payer", "支付方"),
              _text("agency", "主管部门"), _text("basis", "依据"), _text("source", "来源", required=True),
-             _text("valid_from", "生效日期", required=True), _text("valid_until", "失效日期"), _mark(*NORM_MARKS, "assumed"),
+             _text("valid_from", "生效日期", required=True), _text("valid_until", "失效日期"), _mark(),
              _text("section", "章节"), _text("item", "事项"), _text("service", "服务"),
              _text("note_zh", "说明"), _text("note_en", "英文说明")),
-            ("id", "version", "group", "level"),
+            ("id", "version", "valid_from"),
         ),
     )
 }  # fmt: skip
@@ -137,7 +137,7 @@ def catalogue_and_findings(folder: Path) -> tuple[Catalogue | None, tuple[Findin
         tables[name], findings = read_table(path, schema, name=file)
         found += findings
         if path.is_file():
-            digests.append(digest_of(path.read_bytes()))
+            digests.append(digest_of(read_bytes(path)))
     found += _check(tables, folder.name)
     if any(f.rank == "error" for f in found):
         return None, tuple(found)
@@ -195,7 +195,7 @@ def _check_dates(standards: pd.DataFrame, folder: str) -> Iterable[Finding]:
                 ("请写成 2026-01-31。", "Write it as 2026-01-31."),
             )
         dated = dated[~bad]
-    for _, versions in dated.groupby(["id", "group", "level"]):
+    for _, versions in dated.groupby("id"):
         ordered = versions.sort_values("valid_from")
         for (_, one), (row, other) in zip(
             ordered.iloc[:-1].iterrows(), ordered.iloc[1:].iterrows(), strict=True
@@ -243,7 +243,7 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
     graded = ("running_yuan_person_year", "staff", "fee_yuan_month", "insurance_yuan_month")
     for r in _records(tables["offers"].sort_values(["type", "id"])):
         plain = {f: r[f] for f in Offer.__dataclass_fields__ if f in r and f != "groups"}
-        mapped = {name: _graded(r, name) for name in graded}
+        mapped: dict[str, Any] = {name: _graded(r, name) for name in graded}
         offers.setdefault(r["type"], []).append(
             Offer(**plain, **mapped, groups=_listed(r["groups"]))
         )
@@ -270,13 +270,10 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
         )
     standards: list[Standard] = []
     if "standards" in tables:
-        names = [f for f in Standard.__dataclass_fields__ if f not in ("title", "note")]
         for r in _records(tables["standards"].sort_values(["id", "valid_from", "version"])):
-            standards.append(
-                Standard(
-                    title=Text(r["title_zh"], r["title_en"]),
-                    note=Text(r["note_zh"], r["note_en"]),
-                    **{n: r[n] for n in names},
-                )
-            )
+            titled = r | {
+                "title": Text(r["title_zh"], r["title_en"]),
+                "note": Text(r["note_zh"], r["note_en"]),
+            }
+            standards.append(Standard(**{n: titled[n] for n in Standard.__dataclass_fields__}))
     return Catalogue(version=version, services=services, types=types, standards=tuple(standards))

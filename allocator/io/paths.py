@@ -18,7 +18,7 @@ from allocator.errors import Finding, InputRefused, Rank, Text, Where
 __all__ = ["checked_name", "digest_of", "inside", "read_bytes", "shipped", "write_bytes"]
 
 MEBIBYTE = 1 << 20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _PART = re.compile(r"[\w][\w .()\uFF08\uFF09-]{0,119}")
 _DEVICES = {"con", "prn", "aux", "nul", "clock$", "conin$", "conout$"} | {
     f"{word}{n}" for word in ("com", "lpt") for n in "0123456789¹²³"
@@ -38,7 +38,7 @@ def _is_device(part: str) -> bool:
 def checked_name(name: str, where: Where | None = None) -> str:
     """Return a scenario, run or study name that is safe as a file name on every system.
 
-    Letters, digits, ``-`` and ``_``, at most 64, beginning with a letter or digit, and no device
+    Letters, digits, ``-`` and ``_``, at most 100, beginning with a letter or digit, and no device
     name of Windows (``CON``, ``NUL``, ``COM1`` ...).
 
     Raises
@@ -54,8 +54,8 @@ def checked_name(name: str, where: Where | None = None) -> str:
         where or Where(id=shown),
         (f"名称“{shown}”不可用作文件名。", f"The name {shown!r} cannot be a file name."),
         (
-            "请用英文字母、数字、- 和 _,不超过64个字符,不用系统保留名。",
-            "Use letters, digits, - and _, at most 64, and no name reserved by Windows.",
+            "请用英文字母、数字、- 和 _,不超过100个字符,不用系统保留名。",
+            "Use letters, digits, - and _, at most 100, and no name reserved by Windows.",
         ),
     )
 
@@ -172,7 +172,7 @@ def not_writable(path: Path, problem: OSError) -> InputRefused:
         (f"无法写入:{reason}。", f"It cannot be written: {reason}."),
         (
             "请检查磁盘空间和权限,关闭打开它的程序(如 Excel),或另选文件夹。",
-            "Check disk space and permissions, close the program that holds it, or choose another folder.",
+            "Check disk space and permissions, close the program that holds it (Excel, say), or choose another folder.",
         ),
     )
 

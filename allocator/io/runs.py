@@ -49,8 +49,8 @@ _SERVED = ("served_arc", "served_group", "served_period", "served_future", "serv
 _UNMET = ("area", "service", "group", "period", "future")
 
 
-def write_run(folder: Path | str, run: Run) -> Path:
-    """Write a run to ``folder/<scenario>-<id>`` and return that path.
+def write_run(path: Path | str, run: Run) -> Path:
+    """Write a run to the folder ``path``, usually ``<scenario>-<id>``, and return it.
 
     Files go to a hidden folder beside it, each flushed to disk, the manifest last; then the folder
     is renamed. A run that was there is replaced. Equal runs give equal bytes.
@@ -61,8 +61,9 @@ def write_run(folder: Path | str, run: Run) -> Path:
         When the disk is full, the folder read-only or a file held by another program; what was
         there is unharmed.
     """
-    folder = Path(folder)
-    target = folder / checked_name(f"{run.scenario.name[:40]}-{run.id}")
+    target = Path(path)
+    folder = target.parent
+    checked_name(target.name)
     files = _files(run)
     files[MANIFEST] = _manifest(run, files)
     part: str | None = None
@@ -138,7 +139,10 @@ def read_manifest(path: Path | str) -> Mapping[str, Any]:
         raise refusal(
             "run-absent",
             Where(file=path.name),
-            ("此处没有完整的运行结果(缺 manifest.json)。", "There is no complete run here: manifest.json is missing."),
+            (
+                "此处没有完整的运行结果(缺 manifest.json)。",
+                "There is no complete run here: manifest.json is missing.",
+            ),
             ("请重新运行该情景。", "Run the scenario again."),
         )
     where = Where(file=f"{path.name}/{MANIFEST}")
@@ -146,7 +150,9 @@ def read_manifest(path: Path | str) -> Mapping[str, Any]:
         manifest = json.loads(read_bytes(path / MANIFEST, MAX_FILE, where.file))
         newer = int(manifest["format"]) > FORMAT
     except (ValueError, KeyError, TypeError) as problem:
-        raise _failed("run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut.")) from problem
+        raise _failed(
+            "run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut.")
+        ) from problem
     if newer:
         raise _failed(
             "run-newer-format",
@@ -158,7 +164,9 @@ def read_manifest(path: Path | str) -> Mapping[str, Any]:
             ("请升级本软件。", "Use a newer version of this program."),
         )
     if not isinstance(manifest, dict) or manifest.get("digest") != _own_digest(manifest):
-        raise _failed("run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut."))
+        raise _failed(
+            "run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut.")
+        )
     return manifest
 
 
@@ -241,7 +249,13 @@ def _plan_parts(plan: Plan) -> tuple[Any, dict[str, pd.DataFrame]]:
     """Return the scalars of a plan as JSON and its arrays as tables."""
     at = np.nonzero(plan.unmet)
     prices = [
-        pd.DataFrame({"rule": rule, "position": np.arange(p.size), "price": np.asarray(p, dtype=np.float64).ravel()})
+        pd.DataFrame(
+            {
+                "rule": rule,
+                "position": np.arange(p.size),
+                "price": np.asarray(p, dtype=np.float64).ravel(),
+            }
+        )
         for rule, p in plan.prices.items()
     ]
     tables = {
@@ -249,11 +263,21 @@ def _plan_parts(plan: Plan) -> tuple[Any, dict[str, pd.DataFrame]]:
         "places": pd.DataFrame({"places": plan.places}),
         "served": pd.DataFrame({name: getattr(plan, name) for name in _SERVED}),
         "unmet": pd.DataFrame({**dict(zip(_UNMET, at, strict=True)), "persons": plan.unmet[at]}),
-        "prices": pd.concat(prices, ignore_index=True) if prices else pd.DataFrame({"rule": pd.Series([], dtype="str"), "position": np.zeros(0, dtype=np.int64), "price": np.zeros(0)}),
+        "prices": pd.concat(prices, ignore_index=True)
+        if prices
+        else pd.DataFrame(
+            {
+                "rule": pd.Series([], dtype="str"),
+                "position": np.zeros(0, dtype=np.int64),
+                "price": np.zeros(0),
+            }
+        ),
     }
     arrays = {"stints", "places", "unmet", "prices", *_SERVED}
     scalars = {
-        f.name: to_plain(getattr(plan, f.name), {}) for f in dataclasses.fields(plan) if f.name not in arrays
+        f.name: to_plain(getattr(plan, f.name), {})
+        for f in dataclasses.fields(plan)
+        if f.name not in arrays
     }
     shapes = {rule: list(np.shape(p)) for rule, p in plan.prices.items()}
     return {"plan": scalars, "unmet_shape": list(plan.unmet.shape), "price_shapes": shapes}, tables
@@ -267,7 +291,7 @@ def _plan(header: Any, tables: Mapping[str, pd.DataFrame]) -> Plan:
     for rule, shape in header["price_shapes"].items():
         mine = tables["prices"][tables["prices"]["rule"] == rule].sort_values("position")
         prices[rule] = mine["price"].to_numpy(dtype=np.float64).reshape(shape)
-    served = {name: tables["served"][name].to_numpy() for name in _SERVED}
+    served: dict[str, Any] = {name: tables["served"][name].to_numpy() for name in _SERVED}
     scalars = {k: from_plain(v, {}) for k, v in header["plan"].items()}
     return Plan(
         stints=tables["stints"]["stint"].to_numpy(),

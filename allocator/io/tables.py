@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,21 +18,32 @@ import numpy as np
 import pandas as pd
 
 from allocator.errors import Finding, InputRefused, Rank, Where, nearest
-from allocator.io.findings import Words, error, notice, warning
+from allocator.io.columns import (
+    COLUMN_READERS,
+    Cells,
+    Faults,
+    default_values,
+    object_cells,
+    trimmed,
+)
+from allocator.io.findings import Words, error, notice
 from allocator.io.paths import MEBIBYTE, read_bytes
 from allocator.schema import UNIT_WORDS, Column, Schema
 
-__all__ = ["Grid", "decoded", "read_grid", "read_table", "table_of"]
+__all__ = [
+    "Grid",
+    "column_of",
+    "decoded",
+    "empty_table",
+    "grid_of",
+    "read_grid",
+    "read_table",
+    "table_of",
+]
 
 MAX_BYTES = 200 * MEBIBYTE
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 200
-MAX_TEXT = 500
-MAX_ID = 64
-MAX_FINDINGS = 10_000
-
-Text = np.ndarray
-"""One column of cells as an object array of `str`."""
 
 _PERSONAL_HEADER = re.compile(
     r"身份证|证件号|手机|电话|联系方式|银行卡|家庭住址|^姓名$|老人姓名|联系人|"
@@ -44,12 +55,7 @@ _PERSONAL_CELL = re.compile(
     r"[0-9]{3}[0-9Xx](?![0-9A-Za-z])|(?<![0-9.])1[3-9][0-9]{9}(?![0-9.])"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-_CONTROL_IN_CELL = re.compile("[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 _BRACKETED = re.compile(r"(.*?)\s*[(\[\uFF08\u3010]\s*(.*?)\s*[)\]\uFF09\u3011]")
-_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
-_INTEGER = r"[+-]?[0-9]{1,15}(?:\.0+)?"
-_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[,\uFF0C][0-9]{3})+(?:\.[0-9]+)?")
-_SCIENTIFIC_ID = re.compile(r"[0-9]\.[0-9]+[eE]\+[0-9]+")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,9 +64,25 @@ class Grid:
 
     where: Where
     headers: tuple[str, ...]
-    columns: tuple[Text, ...]
+    columns: tuple[Cells, ...]
     rows: np.ndarray
     findings: tuple[Finding, ...] = field(default_factory=tuple)
+
+
+def grid_of(
+    lines: Sequence[tuple[int, Sequence[str]]],
+    where: Where,
+    found: tuple[Finding, ...],
+    schema: Schema | None = None,
+) -> Grid:
+    """Return the grid of (row, cells); the first line is the header.
+
+    Raises
+    ------
+    InputRefused
+        When there is no line, or too many columns.
+    """
+    return _grid(lines, where, found, _expected(schema))
 
 
 def read_table(
@@ -181,7 +203,7 @@ def _grid(
     while head and not head[-1]:
         head.pop()
     width = len(head)
-    faults = _Faults(where, list(found))
+    faults = Faults(where, list(found))
     if width > MAX_COLUMNS:
         raise _refuse(
             "too-many-columns",
@@ -213,9 +235,9 @@ def _grid(
         faults.add(
             "no-rows", None, "", ("只有表头,没有数据。", "There is a header and no row."), expected
         )
-    columns = tuple(_objects(c) for c in zip(*(cells for _, cells in body), strict=True))
+    columns = tuple(object_cells(c) for c in zip(*(cells for _, cells in body), strict=True))
     if not body:
-        columns = tuple(_objects(()) for _ in head)
+        columns = tuple(object_cells(()) for _ in head)
     rows = np.fromiter((row for row, _ in body), dtype=np.int64, count=len(body))
     return Grid(
         where=where, headers=tuple(head), columns=columns, rows=rows, findings=tuple(faults.all())
@@ -226,20 +248,20 @@ def table_of(
     grid: Grid, schema: Schema, *, thousands: bool = False
 ) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Return the table of ``schema`` in a grid, and everything found; see `read_table`."""
-    faults = _Faults(grid.where, list(grid.findings))
+    faults = Faults(grid.where, list(grid.findings))
     if not _personal(grid, faults):
         return empty_table(schema), tuple(faults.all())
     at = _matched(grid, schema, faults)
     data: dict[str, pd.Series] = {}
     for column in schema.columns:
         if column.name in at:
-            cells = _trimmed(grid.columns[at[column.name]])
+            cells = trimmed(grid.columns[at[column.name]])
             header = grid.headers[at[column.name]]
-            data[column.name] = _COLUMN_READERS[column.kind](
+            data[column.name] = COLUMN_READERS[column.kind](
                 cells, column, header, grid.rows, faults, thousands
             )
         else:
-            data[column.name] = _defaults(column, len(grid.rows))
+            data[column.name] = default_values(column, len(grid.rows))
     table = pd.DataFrame(data)
     table.index = pd.Index(grid.rows, name="row")
     if all(k in at for k in schema.key if schema.column(k).required):
@@ -249,7 +271,7 @@ def table_of(
 
 def empty_table(schema: Schema) -> pd.DataFrame:
     """Return the table of ``schema`` without rows."""
-    return pd.DataFrame({c.name: _defaults(c, 0) for c in schema.columns})
+    return pd.DataFrame({c.name: default_values(c, 0) for c in schema.columns})
 
 
 def decoded(data: bytes, encoding: str, name: str) -> tuple[str, list[Finding]]:
@@ -329,7 +351,7 @@ def _encoding_of(data: bytes) -> str:
     return "unknown"
 
 
-def _personal(grid: Grid, faults: _Faults) -> bool:
+def _personal(grid: Grid, faults: Faults) -> bool:
     """Refuse columns that look like identity, phone or name of a person; True where none is."""
     clean = True
     for header, cells in zip(grid.headers, grid.columns, strict=True):
@@ -353,18 +375,39 @@ def _personal(grid: Grid, faults: _Faults) -> bool:
     return clean
 
 
-def _matched(grid: Grid, schema: Schema, faults: _Faults) -> dict[str, int]:
+def column_of(header: str, schema: Schema) -> Column | None:
+    """Return the column a header stands for: its name in either language, or both, or a synonym.
+
+    A unit in brackets is left aside here and checked by the reader.
+    """
+    name = _name_of(header, schema.headers)
+    if name is None and (match := _BRACKETED.fullmatch(header.strip())):
+        name = _name_of(match[1], schema.headers)
+    return None if name is None else schema.column(name)
+
+
+def _name_of(header: str, known: Mapping[str, str]) -> str | None:
+    for word in (header, unicodedata.normalize("NFKC", header)):
+        name = known.get(word.strip().lower())
+        if name is not None:
+            return name
+        parts = {known.get(part) for part in re.split(r"[\s/|]+", word.strip().lower())}
+        if len(parts) == 1 and None not in parts:
+            return parts.pop()
+    return None
+
+
+def _matched(grid: Grid, schema: Schema, faults: Faults) -> dict[str, int]:
     """Match headers to columns; missing, doubled and unknown ones become findings."""
     known = schema.headers
     at: dict[str, int] = {}
     unknown: list[str] = []
     for position, header in enumerate(grid.headers):
-        word = unicodedata.normalize("NFKC", header).strip().lower()
-        name = known.get(header.strip().lower()) or known.get(word)
-        if name is None and (match := _BRACKETED.fullmatch(header.strip())):
-            name = known.get(match[1].strip().lower())
-            if name is not None:
-                _check_unit(schema.column(name), match[2], header, faults)
+        column = column_of(header, schema)
+        name = None if column is None else column.name
+        if column is not None and _name_of(header, known) is None:
+            match = _BRACKETED.fullmatch(header.strip())
+            _check_unit(column, match[2] if match else "", header, faults)
         if name is None:
             unknown.append(header)
         elif name in at:
@@ -385,7 +428,7 @@ def _matched(grid: Grid, schema: Schema, faults: _Faults) -> dict[str, int]:
 
 
 def _missing(
-    grid: Grid, schema: Schema, at: dict[str, int], unknown: list[str], faults: _Faults
+    grid: Grid, schema: Schema, at: dict[str, int], unknown: list[str], faults: Faults
 ) -> None:
     taken: set[str] = set()
     for column in schema.columns:
@@ -431,7 +474,7 @@ def _missing(
             )
 
 
-def _check_unit(column: Column, unit: str, header: str, faults: _Faults) -> None:
+def _check_unit(column: Column, unit: str, header: str, faults: Faults) -> None:
     word = unicodedata.normalize("NFKC", unit).strip().lower()
     words = {
         unicodedata.normalize("NFKC", w).lower()
@@ -450,205 +493,7 @@ def _check_unit(column: Column, unit: str, header: str, faults: _Faults) -> None
         )
 
 
-def _text(
-    cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, _: bool
-) -> pd.Series:
-    longest = MAX_ID if column.kind == "id" else MAX_TEXT
-    blank = cells == ""
-    if column.required:
-        faults.each("cell-blank", rows[blank], header, _BLANK, _FILL)
-    elif column.default:
-        cells = np.where(blank, str(column.default), cells)
-    bad = np.fromiter(
-        (len(c) > longest or _CONTROL_IN_CELL.search(c) is not None for c in cells),
-        bool,
-        len(cells),
-    )
-    faults.each(
-        "cell-text",
-        rows[bad],
-        header,
-        (
-            f"文字超过{longest}个字符或含换行、控制字符。",
-            f"The text is longer than {longest} characters or holds a line break or control character.",
-        ),
-        ("请缩短或删去换行。", "Shorten it or remove the line break."),
-    )
-    if column.kind == "id":
-        ruined = np.fromiter(
-            (_SCIENTIFIC_ID.fullmatch(c) is not None for c in cells), bool, len(cells)
-        )
-        faults.each(
-            "id-looks-rounded",
-            rows[ruined],
-            header,
-            (
-                "代码像是被电子表格改成了科学计数。",
-                "The code looks as if a spreadsheet had rounded it.",
-            ),
-            ("请把该列设为文本格式后重新导出。", "Format the column as text and export again."),
-            rank=Rank.WARNING,
-        )
-    return pd.Series(np.where(bad, "", cells), dtype="str")
-
-
-def _choice(
-    cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, _: bool
-) -> pd.Series:
-    words = {c.casefold(): c for c in column.choices} | {w.casefold(): c for w, c in column.aliases}
-    words[""] = "" if column.required or column.default is None else str(column.default)
-    chosen = _objects([words.get(c.casefold()) for c in cells])
-    unknown = np.fromiter((c is None for c in chosen), bool, len(chosen))
-    if column.required:
-        faults.each("cell-blank", rows[cells == ""], header, _BLANK, _FILL)
-    listed = ", ".join(column.choices)
-    for row, cell in zip(rows[unknown], cells[unknown], strict=True):
-        near = nearest(cell.casefold(), (w for w in words if w)) if len(cell) < 40 else None
-        faults.add(
-            "cell-not-a-choice",
-            int(row),
-            header,
-            (f"“{cell[:40]}”不在可选值中。", f"{cell[:40]!r} is not one of the choices."),
-            (
-                (f"是否为“{words[near]}”?" if near else "") + f"可选:{listed}。",
-                (f"Did you mean {words[near]!r}? " if near else "") + f"Choices: {listed}.",
-            ),
-        )
-    return pd.Series(np.where(unknown, "", chosen), dtype="str")
-
-
-def _number(
-    cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, thousands: bool
-) -> pd.Series:
-    if thousands:
-        cells = _objects([c.replace(",", "") if _THOUSANDS.fullmatch(c) else c for c in cells])
-    whole = column.kind in ("integer", "year")
-    blank = cells == ""
-    good = (
-        pd.Series(cells, dtype="str")
-        .str.fullmatch(_INTEGER if whole else _NUMBER)
-        .to_numpy(dtype=bool, copy=True)
-    )
-    values = np.full(len(cells), np.nan)
-    values[good] = cells[good].astype(np.float64)
-    endless = np.isinf(values)
-    values[endless], good[endless] = np.nan, False
-    for row, cell in zip(rows[~good & ~blank], cells[~good & ~blank], strict=True):
-        faults.add("cell-not-a-number", int(row), header, *_number_words(cell, whole))
-    if column.required:
-        faults.each("cell-blank", rows[blank], header, _BLANK, _FILL)
-    elif column.default is not None:
-        values[blank] = float(str(column.default))
-    _check_bounds(values, column, header, rows, faults)
-    if whole and (column.required or column.default is not None):
-        return pd.Series(np.nan_to_num(values).astype(np.int64))
-    return pd.Series(values)
-
-
-def _check_bounds(
-    values: np.ndarray, column: Column, header: str, rows: np.ndarray, faults: _Faults
-) -> None:
-    low, high = column.minimum, column.maximum
-    if column.kind == "share":
-        low, high = 0.0, 1.0
-    elif column.kind == "year":
-        low, high = 1900.0, 2150.0
-    with np.errstate(invalid="ignore"):
-        under = values < low if low is not None else np.zeros(len(values), dtype=bool)
-        over = values > high if high is not None else np.zeros(len(values), dtype=bool)
-    bad = under | over
-    for row, value in zip(rows[bad], values[bad], strict=True):
-        negative = value < 0 and low == 0
-        hint = ("", "")
-        if column.unit == "degree":
-            hint = ("像是投影坐标(米)?", "Projected metres? ")
-        elif column.kind == "share" and 1 < value <= 100:
-            hint = ("像是百分数?", "A percentage? ")
-        faults.add(
-            "cell-negative" if negative else "cell-out-of-range",
-            int(row),
-            header,
-            (
-                f"{value:g}{'是负数' if negative else '超出范围'}。",
-                f"{value:g} is {'negative' if negative else 'out of range'}.",
-            ),
-            (
-                f"{hint[0]}应在{_bounds(low, high)}之间。",
-                f"{hint[1]}It must lie in {_bounds(low, high)}.",
-            ),
-        )
-    values[bad] = np.nan
-
-
-def _bounds(low: float | None, high: float | None) -> str:
-    return f"[{'-∞' if low is None else f'{low:g}'}, {'∞' if high is None else f'{high:g}'}]"
-
-
-def _number_words(cell: str, whole: bool) -> tuple[Words, Words]:
-    """Say why a cell is no number and what to write instead."""
-    shown = cell[:40]
-    what = (
-        f"“{shown}”不是{'整数' if whole else '数字'}。",
-        f"{shown!r} is not a {'whole ' if whole else ''}number.",
-    )
-    narrow = unicodedata.normalize("NFKC", cell).replace(",", "")
-    if cell.casefold().strip("+-") in (
-        "nan",
-        "inf",
-        "infinity",
-        "-",
-        "—",
-        "–",
-        "n/a",
-        "na",
-        "null",
-        "none",
-        "无",
-        "/",
-        "",
-    ):
-        return what, ("没有数据请留空。", "Leave the cell blank where there is no figure.")
-    if _THOUSANDS.fullmatch(cell):
-        return what, (
-            f"请去掉千分位逗号(写{narrow}),或在 case.yaml 中声明 thousands: true。",
-            f"Write {narrow} without separators, or declare thousands: true in case.yaml.",
-        )
-    if re.fullmatch(_NUMBER, narrow) and not cell.isascii():
-        return what, (
-            f"请用半角数字,写{narrow}。",
-            f"Write {narrow} with ordinary (half-width) digits.",
-        )
-    match = re.fullmatch(f"({_NUMBER})\\s*(\\D{{1,6}})", narrow)
-    if match:
-        return what, (
-            f"单位写在表头,这里只写{match[1]}。",
-            f"Write {match[1]} only; the unit belongs in the header.",
-        )
-    if whole and re.fullmatch(_NUMBER, cell):
-        return what, ("请写整数。", "Write a whole number.")
-    return what, ("请只写数字,如 12 或 12.5。", "Write digits only, such as 12 or 12.5.")
-
-
-_BLANK: Words = ("空白。", "The cell is blank.")
-_FILL: Words = ("请填写。", "Fill it in.")
-_COLUMN_READERS = {
-    "id": _text, "text": _text, "choice": _choice,
-    "integer": _number, "number": _number, "share": _number, "year": _number,
-}  # fmt: skip
-
-
-def _defaults(column: Column, count: int) -> pd.Series:
-    if column.kind in ("id", "text", "choice"):
-        return pd.Series([str(column.default or "")] * count, dtype="str")
-    whole = column.kind in ("integer", "year")
-    if whole and (column.required or column.default is not None):
-        return pd.Series(np.full(count, int(str(column.default or 0)), dtype=np.int64))
-    return pd.Series(
-        np.full(count, np.nan if column.default is None else float(str(column.default)))
-    )
-
-
-def _check_unique(table: pd.DataFrame, schema: Schema, faults: _Faults) -> None:
+def _check_unique(table: pd.DataFrame, schema: Schema, faults: Faults) -> None:
     """Refuse rows of equal key after folding case and width, naming both rows."""
     if table.empty:
         return
@@ -680,63 +525,6 @@ def _check_unique(table: pd.DataFrame, schema: Schema, faults: _Faults) -> None:
         )
 
 
-class _Faults:
-    """Collects findings of one file, up to a limit, and counts the rest."""
-
-    def __init__(self, where: Where, found: list[Finding]) -> None:
-        self.where = where
-        self.found = found
-        self.more = 0
-
-    def add(self, code: str, row: int | None, column: str, what: Words, remedy: Words) -> None:
-        self._keep(error(code, self._at(row, column), what, remedy))
-
-    def warn(self, code: str, row: int | None, column: str, what: Words, remedy: Words) -> None:
-        self._keep(warning(code, self._at(row, column), what, remedy))
-
-    def note(self, code: str, row: int | None, column: str, what: Words, remedy: Words) -> None:
-        self._keep(notice(code, self._at(row, column), what, remedy))
-
-    def each(
-        self,
-        code: str,
-        rows: Iterable[int],
-        column: str,
-        what: Words,
-        remedy: Words,
-        rank: Rank = Rank.ERROR,
-    ) -> None:
-        tell = self.add if rank is Rank.ERROR else self.warn
-        for row in rows:
-            tell(code, int(row), column, what, remedy)
-
-    def all(self) -> list[Finding]:
-        if not self.more:
-            return self.found
-        what = (
-            f"该文件另有{self.more:,}处问题未列出。",
-            f"{self.more:,} more faults of this file are not listed.",
-        )
-        return [
-            *self.found,
-            error(
-                "too-many-faults",
-                self.where,
-                what,
-                ("请先改正已列出的问题。", "Mend those listed first."),
-            ),
-        ]
-
-    def _at(self, row: int | None, column: str) -> Where:
-        return Where(file=self.where.file, sheet=self.where.sheet, row=row, column=column)
-
-    def _keep(self, finding: Finding) -> None:
-        if len(self.found) < MAX_FINDINGS:
-            self.found.append(finding)
-        else:
-            self.more += 1
-
-
 def _expected(schema: Schema | None) -> Words:
     if schema is None:
         return ("请提供文件。", "Provide the file.")
@@ -752,14 +540,3 @@ def _expected(schema: Schema | None) -> Words:
 
 def _refuse(code: str, where: Where, what: Words, remedy: Words) -> InputRefused:
     return InputRefused((error(code, where, what, remedy),))
-
-
-def _objects(cells: Sequence[str | None] | Iterable[str | None]) -> Text:
-    listed = list(cells)
-    out = np.empty(len(listed), dtype=object)
-    out[:] = listed
-    return out
-
-
-def _trimmed(cells: Text) -> Text:
-    return _objects([c.strip() for c in cells])

@@ -36,9 +36,9 @@ __all__ = ["Document", "KeyPath", "parse_yaml", "read_yaml", "validated"]
 
 KeyPath = tuple[str, ...]
 
-MAX_BYTES = MEBIBYTE
+MAX_BYTES = MEBIBYTE // 2
 MAX_DEPTH = 30
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -69,7 +69,7 @@ class Document:
 
 
 def read_yaml(path: Path, name: str = "") -> Document:
-    """Return the document in a file of at most 1 MiB.
+    """Return the document in a file of at most half a MiB.
 
     Raises
     ------
@@ -322,7 +322,12 @@ def validated(model: type[M], document: Document, data: Any = None) -> M:
     for fault in problem.errors(include_url=False):
         finding = _finding(model, document, fault)
         found.setdefault((finding.where, finding.code), finding)
-    raise InputRefused(tuple(found.values()))
+    unknown = {where for where, code in found if code == "key-unknown"}
+    raise InputRefused(
+        tuple(
+            f for (where, code), f in found.items() if code == "key-unknown" or where not in unknown
+        )
+    )
 
 
 def _as_written(problem: ValidationError, document: Document, data: Any) -> tuple[bool, Any]:

@@ -32,6 +32,7 @@ from allocator.population.small_areas import (
     project_county,
     project_small_areas,
     share_of_growth,
+    small_area_chunks,
     small_area_projection,
 )
 from allocator.population.tracks import Move, PhaseIn, Tier, absent_from, eligible, move
@@ -74,6 +75,7 @@ __all__ = [
     "seat_drift",
     "share_of_growth",
     "shares_with_seat_drift",
+    "small_area_chunks",
     "small_area_projection",
     "stack_tracks",
     "survival",

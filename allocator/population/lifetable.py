@@ -119,7 +119,8 @@ def life_table(mx: Floats, ages: tuple[int, ...] = ABRIDGED_AGES) -> LifeTable:
     lived[..., :-1, :] = n * alive[..., 1:, :] + ax * dead
     open_rate = mx[..., -1, :]
     lived[..., -1, :] = alive[..., -1, :] / np.maximum(open_rate, 1e-3)
-    return LifeTable(tuple(ages), alive, lived, lived.sum(axis=-2), open_rate)
+    e0 = np.asarray(np.ones(len(ages)) @ lived)
+    return LifeTable(tuple(ages), alive, lived, e0, open_rate)
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:

@@ -135,6 +135,22 @@ class VitalRates:
             net_rate=self.net_rate[rows],
         )
 
+    def part(self, futures: slice) -> VitalRates:
+        """Return some of the futures; their weights are normed to sum 1."""
+        weight = self.future_weight[futures]
+
+        def cut(values: Floats) -> Floats:
+            return values if values.shape[1] == 1 else values[:, futures]
+
+        return replace(
+            self,
+            mx=cut(self.mx),
+            fertility=cut(self.fertility),
+            net_rate=cut(self.net_rate),
+            futures=self.futures[futures],
+            future_weight=weight / weight.sum(),
+        )
+
     @property
     def tfr(self) -> Floats:
         """(P, W) total fertility rate, children a woman."""

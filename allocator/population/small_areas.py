@@ -10,8 +10,8 @@ Schmidt (2010); Hauer (2019) *Scientific Data* 6:190005 for ratios and differenc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.population.cohort import Projection, project, step
 from allocator.population.lifetable import Survival, life_table, survival
-from allocator.population.people import MARKS, Population, weakest_mark
+from allocator.population.people import MARKS, Population, stack_tracks, unknown, weakest_mark
 from allocator.population.raking import control, rake
 from allocator.population.rates import VitalRates
 
@@ -33,6 +33,7 @@ __all__ = [
     "project_county",
     "project_small_areas",
     "share_of_growth",
+    "small_area_chunks",
     "small_area_projection",
 ]
 
@@ -87,7 +88,10 @@ class SmallAreaMethod:
     drift_cap
         Largest yearly drift of a log share, either way.
     county_total
-        Total of the county by year (province or plan control), linear between; None: as projected.
+        Total of the county by year (province or plan control), linear between; empty: as projected.
+    place_total
+        Totals of single places (or parents) by year, such as a resettlement community or a result
+        of `share_of_growth`, linear from the base and held after; the others share the rest.
     ratio_cap
         Largest cohort-change ratio of a place relative to its county's, and the smallest inverse.
     """
@@ -97,6 +101,7 @@ class SmallAreaMethod:
     half_life_years: float = 10.0
     drift_cap: float = 0.05
     county_total: Mapping[int, float] = field(default_factory=dict)
+    place_total: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     ratio_cap: float = 2.0
 
 
@@ -279,6 +284,7 @@ def project_small_areas(
     to: int,
     years: Sequence[int] | None = None,
     method: SmallAreaMethod | None = None,
+    registered: tuple[VitalRates, SmallAreaMethod] | None = None,
 ) -> Population:
     """Project places to a year, controlled to their county; see `small_area_projection`.
 
@@ -295,8 +301,19 @@ def project_small_areas(
         Years of the result; by default every fifth year from the base, and ``to``.
     method
         Drift, controls and caps.
+    registered
+        Rates and method of a second, registered track; by default the same births and deaths, no
+        net migration (registration stays where people leave) and no drift.
     """
+    method = method or SmallAreaMethod()
     result = small_area_projection(base, rates, to=to, method=method).population
+    if len(base.tracks) > 1:
+        closed = replace(rates, net_rate=np.zeros_like(rates.net_rate))
+        still = replace(method, history=None, county_total={})
+        own, how = registered or (closed, still)
+        second = base.select(track=base.tracks[1])
+        other = small_area_projection(second, own, to=to, method=how).population
+        result = stack_tracks(result, other)
     launch = base.years[-1]
     wanted = years or sorted({*(y for y in result.years if y <= to), launch, to})
     return result.for_years(wanted)
@@ -309,7 +326,10 @@ def small_area_projection(
     to: int,
     method: SmallAreaMethod | None = None,
 ) -> SmallAreaProjection:
-    """Project places and keep county, factors and findings; arguments as `project_small_areas`."""
+    """Project the first track of places and keep county, factors and findings.
+
+    Arguments as `project_small_areas`, which projects a second track too.
+    """
     method = method or SmallAreaMethod()
     launch = base.years[-1]
     if to < launch:
@@ -322,7 +342,7 @@ def small_area_projection(
     county = project_county(
         now.sum(axis=1), rates, launch=launch, to=to, county_total=method.county_total
     )
-    groups = _Groups.of(base.places, method)
+    groups = _Groups.of(base.places, method, float(now.sum() / len(now)))
     interval = base.years[-1] - base.years[-2] if len(base.years) > 1 else 0
     before = base.persons[0, :, :, -2] if interval in (5, 10) else None
     count = county.persons.shape[1]
@@ -352,8 +372,10 @@ def small_area_projection(
             seed = step(place, ratios, fertility, srb, net)[0]
         cells = county.persons[t + 1].reshape(count, -1)
         total = cells.sum(axis=-1, keepdims=True)
-        wanted = groups.wanted(shares, seed, 5.0 * (t + 1), method) * total
-        seed = _bring_to(seed, wanted, groups, here.profile)
+        when = launch, launch + 5 * (t + 1)
+        wanted = groups.wanted(shares, seed, total, when, method)
+        if groups.drift is not None or method.place_total:
+            seed = _bring_to(seed, wanted, groups, here.profile)
         group_seed = groups.sum(seed)
         fitted = rake(group_seed.reshape(*group_seed.shape[:2], -1), wanted, cells)
         place = groups.spread(seed, fitted.table.reshape(group_seed.shape))
@@ -376,6 +398,24 @@ def small_area_projection(
     )
 
 
+def small_area_chunks(
+    base: Population,
+    rates: VitalRates,
+    *,
+    to: int,
+    method: SmallAreaMethod | None = None,
+    futures: int = 64,
+) -> Iterator[SmallAreaProjection]:
+    """Project in slices of ``futures`` futures, so that memory does not grow with their number.
+
+    Weights within a slice are those of the whole divided by the slice's sum. Other arguments as
+    `project_small_areas`; base with one future.
+    """
+    for begin in range(0, len(rates.futures), futures):
+        part = rates.part(slice(begin, begin + futures))
+        yield small_area_projection(base, part, to=to, method=method)
+
+
 @dataclass(frozen=True, eq=False)
 class _Groups:
     """The level at which totals are controlled: parents, or the places themselves."""
@@ -383,16 +423,23 @@ class _Groups:
     names: tuple[str, ...]
     row: npt.NDArray[np.intp]
     drift: Floats | None
+    base_total: float
 
     @classmethod
-    def of(cls, places: tuple[str, ...], method: SmallAreaMethod) -> _Groups:
+    def of(cls, places: tuple[str, ...], method: SmallAreaMethod, base_total: float) -> _Groups:
         of_place = [method.parents[p] if method.parents else p for p in places]
         names = tuple(sorted(set(of_place)))
         row = np.array([names.index(p) for p in of_place])
+        listed = [*method.place_total]
+        if method.history is not None and not set(names) & set(method.history.places):
+            listed.append(method.history.places[0])
+        for name in listed:
+            if name not in names:
+                raise unknown("place", "地区", name, names, "unknown-place")
         if method.history is None:
-            return cls(names, row, None)
+            return cls(names, row, None, base_total)
         known = dict(zip(method.history.places, method.history.drift, strict=True))
-        return cls(names, row, np.array([known.get(n, 0.0) for n in names]))
+        return cls(names, row, np.array([known.get(n, 0.0) for n in names]), base_total)
 
     def sum(self, persons: Floats) -> Floats:
         """Sum (future, place, age, sex) to (future, group, age, sex)."""
@@ -408,11 +455,39 @@ class _Groups:
         total = self.sum(persons).sum(axis=(-2, -1))
         return np.asarray(total / np.maximum(total.sum(axis=-1, keepdims=True), 1e-12))
 
-    def wanted(self, start: Floats, seed: Floats, years: float, method: SmallAreaMethod) -> Floats:
-        """Return (future, group) shares wanted after some years."""
+    def wanted(
+        self,
+        start: Floats,
+        seed: Floats,
+        county: Floats,
+        when: tuple[int, int],
+        method: SmallAreaMethod,
+    ) -> Floats:
+        """Return (future, group) totals wanted in a year, summing to the county's.
+
+        ``start`` are the shares at launch, ``county`` the (future, 1) total, ``when`` the launch
+        and the year.
+        """
+        launch, year = when
         if self.drift is None:
-            return self.totals(seed)
-        return drifted_totals(start, self.drift, years, method)
+            shares = self.totals(seed)
+        else:
+            shares = drifted_totals(start, self.drift, float(year - launch), method)
+        totals = shares * county
+        if not method.place_total:
+            return np.asarray(totals)
+        given = np.array([n in method.place_total for n in self.names])
+        for g in np.flatnonzero(given):
+            path = method.place_total[self.names[g]]
+            years = sorted(path)
+            first = start[:, g] * float(self.base_total)
+            at = [np.interp(year, [launch, *years], [f, *(path[y] for y in years)]) for f in first]
+            totals[:, g] = at
+        rest = county[:, 0] - totals[:, given].sum(axis=1)
+        others = totals[:, ~given].sum(axis=1)
+        factor = np.maximum(rest, 0.0) / np.maximum(others, 1e-12)
+        totals[:, ~given] *= factor[:, None]
+        return np.asarray(totals)
 
     def spread(self, seed: Floats, fitted: Floats) -> Floats:
         """Control places to their fitted groups, cell by cell."""
@@ -507,8 +582,6 @@ def _county_ratios(now: Floats, later: Floats) -> Floats:
 
 def _bring_to(seed: Floats, wanted: Floats, groups: _Groups, profile: Floats) -> Floats:
     """Move people in or out of each group by the age profile until it has its wanted total."""
-    if groups.drift is None:
-        return seed
     group = groups.sum(seed)
     for _ in range(3):
         gap = wanted - group.sum(axis=(-2, -1))

@@ -194,6 +194,11 @@ def residual_profile(
     net = gap / 2.0
     net[0] = gap[0]
     net[:-1] += gap[1:] / 2.0 / np.sqrt(np.maximum(alive.ages[:-1], 0.2))
+    # Smoothing over ages leaves the total a little off: scale to the one that was there.
+    moved = project(before, lead, fertility[None], srb, net[None]).persons[-1].sum()
+    wanted, made = float(gap.sum()), float(moved - closed.sum())
+    if abs(made) > 1e-9 * float(after.sum()) and 0.5 < wanted / made < 2.0:
+        net = net * (wanted / made)
     return np.asarray(net)
 
 
@@ -548,10 +553,23 @@ def _migration(
     lacking = [p for row, p in enumerate(periods) if np.isnan(given[row]).any()]
     if not lacking:
         return given
-    total = summary.column("net_mig_thousand", periods, 0.0)
     pattern = np.zeros((len(AGES_5), 2))
-    if profile == "residual":
+    known = summary.known("net_mig_thousand")
+    if profile == "residual" or not known:
         pattern = _past_pattern(tables, summary, periods[0], notes)
+    if known or not pattern.any():
+        total = summary.column("net_mig_thousand", periods, 0.0)
+    else:
+        total = np.full(len(periods), pattern.sum())
+        what = Text(
+            f"缺少净迁移,按基年前五年推算的 {total[0]:.1f} 千人/五年计。",
+            f"Net migration is missing; the {total[0]:.1f} thousand that the populations five years"
+            " before and at the base imply go on every five years.",
+        )
+        remedy = Text("请补充 net_mig_thousand。", "Add net_mig_thousand.")
+        notes.add(Rank.WARNING, "stood-in", "summary_5y", what, remedy)
+    if profile == "model":
+        pattern = np.zeros((len(AGES_5), 2))
     model = ROGERS_CASTRO.profile()
     spread = pattern + (total - pattern.sum())[:, None, None] * model
     what = Text(
@@ -577,7 +595,8 @@ def _past_pattern(
         last = _base(tables["population_5x5"], start, "estimate", quiet)
     except InputRefused:
         first = last = np.full((len(AGES_5), 2), np.nan)
-    if np.isnan(first).any() or np.isnan(last).any():
+    told = np.isfinite(first).all() and np.isfinite(last).all()
+    if not (told and _has_period(tables, before)):
         what = Text(
             f"无 {before} 年估计人口,改用模型模式。",
             f"No full estimate of {before}; the model profile is used.",
@@ -592,6 +611,14 @@ def _past_pattern(
     srb = summary.column("srb", [before], _USUAL_SRB)
     one = Survival(5, alive.birth[0], alive.ages[0])
     return residual_profile(first, last, one, tfr[0] * shares[0] / 5.0, float(srb[0]))
+
+
+def _has_period(tables: Mapping[str, pd.DataFrame], period: int) -> bool:
+    """Whether deaths, births and total fertility are given for a period, not stood in for."""
+    for name in ("mx_5x5", "pasfr_5x5", "summary_5y"):
+        if name not in tables or not (_starts(tables[name]["period"]) == period).any():
+            return False
+    return True
 
 
 def _note_clipped(found: Projection, net: Floats, periods: Sequence[int], notes: _Notes) -> None:

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from allocator.travel.arcs import Arcs, Floats, make_arcs
 
-__all__ = ["distance_km", "straight_line"]
+__all__ = ["as_points", "distance_km", "straight_line", "to_space"]
 
 
 def straight_line(
@@ -56,13 +56,13 @@ def straight_line(
         raise ValueError(f"speed_kmh must be positive, got {speed_kmh}")
     if not access_minutes >= 0:
         raise ValueError(f"access_minutes must not be negative, got {access_minutes}")
-    a, b = _points(origins_lonlat), _points(destinations_lonlat)
+    a, b = as_points(origins_lonlat), as_points(destinations_lonlat)
     has_a, has_b = (np.flatnonzero(np.isfinite(p).all(axis=1)) for p in (a, b))
     reach_km = (within_minutes - access_minutes) * speed_kmh / 60 / detour
     if reach_km < 0 or not len(has_a) or not len(has_b):
         return make_arcs([], [], [], method="straight-line")
     system = CRS.from_user_input(crs)
-    at_a, at_b = _space(a[has_a], system), _space(b[has_b], system)
+    at_a, at_b = to_space(a[has_a], system), to_space(b[has_b], system)
     # A chord is never longer than the geodesic above it, so this drops no pair within reach.
     reach_m = min(reach_km * 1000 * (1 + 1e-9) + 1e-3, 1.4e7)
     near = cKDTree(at_a).sparse_distance_matrix(cKDTree(at_b), reach_m, output_type="ndarray")
@@ -75,7 +75,7 @@ def straight_line(
 
 def distance_km(a: npt.ArrayLike, b: npt.ArrayLike, crs: str = "EPSG:4490") -> Floats:
     """Return (N,) kilometres between the points of ``a`` and ``b``, row by row, in ``crs``."""
-    p, q = _points(a), _points(b)
+    p, q = as_points(a), as_points(b)
     system = CRS.from_user_input(crs)
     if system.is_geographic:
         geod: Geod = system.get_geod() or Geod(ellps="GRS80")
@@ -84,7 +84,8 @@ def distance_km(a: npt.ArrayLike, b: npt.ArrayLike, crs: str = "EPSG:4490") -> F
     return np.asarray(np.hypot(*(p - q).T) * _metres_per_unit(system) / 1000)
 
 
-def _points(values: npt.ArrayLike) -> Floats:
+def as_points(values: npt.ArrayLike) -> Floats:
+    """Return points as an (N, 2) array."""
     return np.asarray(values, dtype=np.float64).reshape(-1, 2)
 
 
@@ -92,7 +93,7 @@ def _metres_per_unit(system: CRS) -> float:
     return float(system.axis_info[0].unit_conversion_factor)
 
 
-def _space(lonlat: Floats, system: CRS) -> Floats:
+def to_space(lonlat: Floats, system: CRS) -> Floats:
     """Return points in metres in a space where straight distance bounds travel from below."""
     if not system.is_geographic:
         return lonlat * _metres_per_unit(system)

@@ -370,7 +370,9 @@ def place(ground: Ground, seed: int, classes: dict[str, str], sites: Sequence[Ro
     for site in sites:
         at = str(site["near"])
         p = out[at] if at in out else centres[cell_of[at]]
-        out[str(site["site_id"])] = ground.near(rng, p, float(str(site["km0"])), float(str(site["km1"])))
+        out[str(site["site_id"])] = ground.near(
+            rng, p, float(str(site["km0"])), float(str(site["km1"]))
+        )
     return {key: ground.degrees(p) for key, p in out.items()}
 
 
@@ -395,7 +397,9 @@ def plan_sites(classes: dict[str, str], totals: dict[str, int]) -> tuple[list[Ro
             "area_class": kind,
             "today": "",
             "building": "none",
-            "medical_minutes": round(rng.uniform(4, 14) if kind != "village" else rng.uniform(15, 45)),
+            "medical_minutes": round(
+                rng.uniform(4, 14) if kind != "village" else rng.uniform(15, 45)
+            ),
             "near": near,
             "km0": km[0],
             "km1": km[1],
@@ -405,7 +409,9 @@ def plan_sites(classes: dict[str, str], totals: dict[str, int]) -> tuple[list[Ro
         sites.append(row)
         return row
 
-    def enrol(site: Row, places: int, nursing: int, residents: int, destitute: int, staff: int) -> None:
+    def enrol(
+        site: Row, places: int, nursing: int, residents: int, destitute: int, staff: int
+    ) -> None:
         homes.append(
             {
                 "site_id": site["site_id"],
@@ -420,7 +426,9 @@ def plan_sites(classes: dict[str, str], totals: dict[str, int]) -> tuple[list[Ro
         )
 
     # Homes of today: one county home, one home in each other township, many of them half empty.
-    home = add(TOWN, "county-town", TOWN, (0.8, 1.6), today="county-home", floor_area_m2=5600, land_m2=9000)
+    home = add(
+        TOWN, "county-town", TOWN, (0.8, 1.6), today="county-home", floor_area_m2=5600, land_m2=9000
+    )
     enrol(home, *COUNTY_HOME)
     small = set(rng.sample(sorted(seat_of), 7))
     for township, seat in sorted(seat_of.items()):
@@ -435,7 +443,14 @@ def plan_sites(classes: dict[str, str], totals: dict[str, int]) -> tuple[list[Ro
             today="township-home", floor_area_m2=area, land_m2=round(area * 1.6, -1),
         )  # fmt: skip
         nursing = round(places * rng.uniform(0.05, 0.25))
-        enrol(site, places, nursing, living, round(living * rng.uniform(0.42, 0.60)), max(2, round(living / 6.5)))
+        enrol(
+            site,
+            places,
+            nursing,
+            living,
+            round(living * rng.uniform(0.42, 0.60)),
+            max(2, round(living / 6.5)),
+        )
 
     # Candidates in townships: idle school buildings and bare plots by the seat.
     bare = set(rng.sample(sorted(seat_of), 5))
@@ -444,16 +459,47 @@ def plan_sites(classes: dict[str, str], totals: dict[str, int]) -> tuple[list[Ro
             add(township, "township-seat", seat, (0.2, 1.0), land_m2=rng.randrange(3000, 6001, 100))
         else:
             floor = rng.randrange(1400, 3201, 50)
-            add(township, "township-seat", seat, (0.2, 1.2), building="idle-school", floor_area_m2=floor, land_m2=floor * 2)
+            add(
+                township,
+                "township-seat",
+                seat,
+                (0.2, 1.2),
+                building="idle-school",
+                floor_area_m2=floor,
+                land_m2=floor * 2,
+            )
 
     # Candidates in the county town: rooms in and by each community, plots, a vacated hospital block.
     for k, community in enumerate(town):
         floor = rng.randrange(700, 1601, 50)
-        add(TOWN, "county-town", community, (0.05, 0.22), building=("vacant-building", "leased")[k % 2], floor_area_m2=floor)
+        add(
+            TOWN,
+            "county-town",
+            community,
+            (0.05, 0.22),
+            building=("vacant-building", "leased")[k % 2],
+            floor_area_m2=floor,
+        )
     for community in rng.sample(town, 2):
-        add(TOWN, "county-town", community, (0.05, 0.22), building="leased", floor_area_m2=rng.randrange(700, 1201, 50))
+        add(
+            TOWN,
+            "county-town",
+            community,
+            (0.05, 0.22),
+            building="leased",
+            floor_area_m2=rng.randrange(700, 1201, 50),
+        )
     add(TOWN, "county-town", TOWN, (0.8, 1.8), land_m2=12000, hold=True)  # plot for a care centre
-    add(TOWN, "county-town", TOWN, (0.6, 1.5), building="vacant-building", floor_area_m2=6400, land_m2=7000, hold=True)
+    add(
+        TOWN,
+        "county-town",
+        TOWN,
+        (0.6, 1.5),
+        building="vacant-building",
+        floor_area_m2=6400,
+        land_m2=7000,
+        hold=True,
+    )
     add(TOWN, "county-town", TOWN, (1.0, 2.2), land_m2=9000)
 
     # One plot far from the seat, room for 500 places.
@@ -464,18 +510,36 @@ def plan_sites(classes: dict[str, str], totals: dict[str, int]) -> tuple[list[Ro
     first = {c[:9]: c for c in reversed(large) if c[:9] != TOWN}
     for village in sorted(sorted(first.values(), key=lambda c: (-totals[c], c))[:12]):
         floor = rng.randrange(180, 521, 20)
-        add(village[:9], "village", village, (0.05, 0.3), building=rng.choice(("idle-school", "vacant-building")), floor_area_m2=floor)
+        add(
+            village[:9],
+            "village",
+            village,
+            (0.05, 0.3),
+            building=rng.choice(("idle-school", "vacant-building")),
+            floor_area_m2=floor,
+        )
 
     # Rented rooms that could base a home-visit team, in townships drawn by chance.
     for township in sorted(rng.sample(sorted(seat_of), 4)):
-        add(township, "township-seat", seat_of[township], (0.05, 0.5), building="leased", floor_area_m2=rng.randrange(160, 301, 20))
+        add(
+            township,
+            "township-seat",
+            seat_of[township],
+            (0.05, 0.5),
+            building="leased",
+            floor_area_m2=rng.randrange(160, 301, 20),
+        )
 
     for site in sites:
         chance = draw("screen", site["site_id"])
         for screen in SCREENS:
             x = chance.random()
             if site["today"]:
-                site[screen] = "未核" if x < SCREEN_OPEN and screen in ("hazard", "structure", "fire_access") else "是"
+                site[screen] = (
+                    "未核"
+                    if x < SCREEN_OPEN and screen in ("hazard", "structure", "fire_access")
+                    else "是"
+                )
             elif x < SCREEN_NO and not site.get("hold"):
                 site[screen] = "否"
             else:
@@ -552,7 +616,11 @@ def make(source: Path, out: Path) -> None:
         lon, lat = first[str(site["site_id"])]
         site["lon"], site["lat"] = f"{lon:.4f}", f"{lat:.4f}"
 
-    write(out / "townships.csv", ("township_id", "name_zh", "name_en", "population", "year", "area_class", "mark"), towns)
+    write(
+        out / "townships.csv",
+        ("township_id", "name_zh", "name_en", "population", "year", "area_class", "mark"),
+        towns,
+    )
     write(
         out / "areas.csv",
         ("area_id", "name_zh", "name_en", "township_id", "area_class", "lon", "lat", "population", "registered_60", "registered_80", "mark"),

@@ -1,0 +1,261 @@
+"""What stands in where a county has no table, and the entry in the list of data gaps for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from allocator.errors import Finding, Where
+from allocator.io.findings import data_gap, error
+from allocator.io.tables import empty_table
+from allocator.population import AGES_5, estimate_ages
+from allocator.schema import SCHEMAS
+
+__all__ = ["default_population", "default_sites", "least_findings"]
+
+Tables = Mapping[str, pd.DataFrame]
+DEFAULT_TYPE = "township-home"
+
+
+class _Declared(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+def default_sites(tables: Tables, file: _Declared) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return sites where there is no table of them: every home, and a plot at each township seat.
+
+    A township's plot has the township's id, so that the road-distance table reaches it.
+    """
+    homes, townships = tables["homes"], tables["townships"]
+    found = [
+        data_gap(
+            "sites",
+            Where(file="sites.csv"),
+            ("没有现有与备选地点表。", "there is no table of existing and candidate sites."),
+            (
+                "以名册中的机构和各乡镇驻地的示意地块代替,筛选条件均为未核。",
+                "The homes of the roll and one nominal plot at each township seat stand in, all screening unchecked.",
+            ),
+        )
+    ]
+    known = dict(zip(townships["township_id"], townships["area_class"], strict=True))
+    for row, home in homes[homes["township_id"] == ""].iterrows():
+        found.append(
+            error(
+                "home-without-site",
+                Where(
+                    file="homes.csv", row=int(str(row)), column="township_id", id=home["site_id"]
+                ),
+                (
+                    f"机构“{home['site_id']}”没有地点,也没有乡镇代码。",
+                    f"The home {home['site_id']!r} has neither a site nor a township.",
+                ),
+                (
+                    "请提供 sites.csv,或在名册中填写乡镇代码。",
+                    "Provide sites.csv, or fill in township_id in the roll.",
+                ),
+            )
+        )
+    existing = pd.DataFrame(
+        {
+            "site_id": homes["site_id"],
+            "name_zh": homes["name_zh"],
+            "township_id": homes["township_id"],
+            "area_class": homes["township_id"].map(known).fillna("township-seat"),
+            "today": homes["today"].where(homes["today"] != "", DEFAULT_TYPE),
+            "mark": homes["mark"],
+        }
+    )
+    taken = set(homes["site_id"])
+    free = townships[~townships["township_id"].isin(taken)]
+    plots = pd.DataFrame(
+        {
+            "site_id": free["township_id"],
+            "name_zh": free["name_zh"] + "驻地(示意)",
+            "name_en": free["name_en"] + " seat (nominal)",
+            "township_id": free["township_id"],
+            "area_class": free["area_class"],
+            "mark": "modelled",
+        }
+    )
+    schema = SCHEMAS["sites"]
+    blank = empty_table(schema)
+    sites = pd.concat([existing, plots], ignore_index=True)
+    for column in schema.columns:
+        if column.name not in sites:
+            sites[column.name] = pd.Series(
+                [column.default] * len(sites), dtype=blank[column.name].dtype
+            )
+        elif column.kind in ("id", "text", "choice"):
+            sites[column.name] = sites[column.name].fillna(str(column.default or "")).astype("str")
+    return sites[[c.name for c in schema.columns]], found
+
+
+def default_population(
+    tables: Tables, rates: Tables, base_year: int
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return modelled ages where there is no table of them.
+
+    Totals are those of the areas, or the township's spread over its areas by registered elders
+    (evenly where there are none); the age pattern is the standard population's, scaled to the
+    registered 60+ and 80+ counts, which are taken for resident ones.
+    """
+    schema = SCHEMAS["population"]
+    areas, standard = tables["areas"], rates.get("standard_population")
+    found = [
+        data_gap(
+            "population",
+            Where(file="population.csv"),
+            ("没有分村、分年龄、分性别的人口。", "there is no population by area, age and sex."),
+            (
+                "由总数、户籍60+、80+人数和标准年龄结构推算。",
+                "It is modelled from totals, registered 60+ and 80+ counts and a standard age pattern.",
+            ),
+        )
+    ]
+    if standard is None or areas.empty:
+        return empty_table(schema), found
+    donor = np.stack([_pattern(standard, _is_urban(c)) for c in areas["area_class"]])
+    totals = _totals(areas, tables["townships"])
+    aged = {
+        60: areas["registered_60"].to_numpy(dtype=float),
+        80: areas["registered_80"].to_numpy(dtype=float),
+    }
+    for age, counts in aged.items():
+        blank = int(np.isnan(counts).sum())
+        if blank:
+            found.append(
+                data_gap(
+                    f"registered-{age}",
+                    Where(file="areas.csv", column=f"registered_{age}"),
+                    (
+                        f"{blank}个村没有户籍{age}岁以上人数。",
+                        f"{blank} areas have no registered {age}+ count.",
+                    ),
+                    ("使用标准年龄结构。", "The standard age pattern stands in."),
+                )
+            )
+    persons = estimate_ages(totals, donor, aged=aged)
+    years = tables["townships"]["year"]
+    year = int(years.max()) if len(years) else base_year
+    count = len(AGES_5) * 2
+    table = pd.DataFrame(
+        {
+            "area_id": np.repeat(areas["area_id"].to_numpy(dtype=object), count),
+            "year": np.int64(year),
+            "track": "resident",
+            "sex": np.tile(np.array(["m", "f"], dtype=object), len(areas) * len(AGES_5)),
+            "age": np.tile(np.repeat(np.array(AGES_5, dtype=object), 2), len(areas)),
+            "persons": persons.reshape(-1),
+            "mark": "modelled",
+        }
+    )
+    for name in ("area_id", "track", "sex", "age", "mark"):
+        table[name] = table[name].astype("str")
+    return table, found
+
+
+def _is_urban(area_class: str) -> bool:
+    return area_class == "county-town"
+
+
+def _pattern(standard: pd.DataFrame, urban: bool) -> np.ndarray:
+    """Return the (age, sex) pattern of the standard population of town or country."""
+    here = standard[standard["area_class"] == ("urban" if urban else "rural")]
+    table = here.pivot_table(index="age", columns="sex", values="thousand", aggfunc="sum")
+    return np.asarray(
+        table.reindex(index=list(AGES_5), columns=["m", "f"]).fillna(0.0), dtype=float
+    )
+
+
+def _totals(areas: pd.DataFrame, townships: pd.DataFrame) -> np.ndarray:
+    """Return persons by area; unknown ones share what their township has left."""
+    totals = areas["population"].to_numpy(dtype=float).copy()
+    elders = areas["registered_60"].to_numpy(dtype=float)
+    whole = dict(zip(townships["township_id"], townships["population"], strict=True))
+    for township, at in areas.reset_index(drop=True).groupby("township_id").indices.items():
+        blank = at[np.isnan(totals[at])]
+        if not len(blank):
+            continue
+        left = max(0.0, float(whole.get(township, 0)) - float(np.nansum(totals[at])))
+        known = np.nan_to_num(elders[blank])
+        weight = known if known.sum() > 0 else np.ones(len(blank))
+        totals[blank] = left * weight / weight.sum()
+    return totals
+
+
+def least_findings(tables: Tables, method: str) -> list[Finding]:
+    """Say which places have neither coordinates nor road distances, and which gaps remain."""
+    found: list[Finding] = []
+    distances = tables.get("distances")
+    if method in ("road-table", "matrix") and distances is None:
+        found.append(
+            error(
+                "distances-missing",
+                Where(file="case.yaml", column="travel.method"),
+                (
+                    f"出行方法为 {method},但没有里程表。",
+                    f"The method of travel is {method} and there is no distance table.",
+                ),
+                (
+                    "请提供 distances.csv 或改用 straight-line。",
+                    "Provide distances.csv, or use straight-line.",
+                ),
+            )
+        )
+    if distances is None:
+        found.append(
+            data_gap(
+                "distances",
+                Where(file="distances.csv"),
+                ("没有公路里程表。", "there is no road-distance table."),
+                ("使用直线距离乘绕行系数。", "Straight lines times a detour factor stand in."),
+            )
+        )
+    reached = set() if distances is None else {*distances["from_id"], *distances["to_id"]}
+    for name, key, zh, en in (
+        ("areas", "area_id", "村", "areas"),
+        ("sites", "site_id", "地点", "sites"),
+    ):
+        table = tables[name]
+        placed = table["lon"].notna() & table["lat"].notna()
+        lost = table.loc[~placed & ~table[key].isin(reached), key]
+        if name == "sites":
+            # Reached through their township's seat.
+            lost = lost[~table.loc[lost.index, "township_id"].isin(reached)]
+        shown = ", ".join(lost.iloc[:5])
+        if len(lost):
+            found.append(
+                error(
+                    "place-unknown",
+                    Where(file=f"{name}.csv", column="lon"),
+                    (
+                        f"{len(lost)}个{zh}既无坐标也不在里程表中:{shown}。",
+                        f"{len(lost)} {en} have neither coordinates nor road distances: {shown}.",
+                    ),
+                    (
+                        "请填写经纬度,或补充里程表。",
+                        "Fill in lon and lat, or add them to distances.csv.",
+                    ),
+                )
+            )
+        if not placed.all() and distances is not None:
+            found.append(
+                data_gap(
+                    f"coordinates-{name}",
+                    Where(file=f"{name}.csv", column="lon"),
+                    (
+                        f"{int((~placed).sum())}个{zh}没有坐标。",
+                        f"{int((~placed).sum())} {en} have no coordinates.",
+                    ),
+                    (
+                        "距离取自里程表;这些地点不上图。",
+                        "Distances come from the road table; these places are not drawn.",
+                    ),
+                )
+            )
+    return found

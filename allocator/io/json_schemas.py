@@ -1,0 +1,156 @@
+"""JSON Schemas of every format, for editors and other programs; shipped in ``io/schemas``.
+
+They are derived from the declared tables and the models that read the files, and a test holds the
+shipped files equal to what this module derives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from allocator.io.case import CaseFile
+from allocator.io.catalogue_files import CATALOGUE_SCHEMAS
+from allocator.io.paths import write_bytes
+from allocator.io.runs import FORMAT
+from allocator.io.values import json_bytes
+from allocator.scenario import Scenario
+from allocator.schema import SCHEMAS, Column, Schema
+
+__all__ = ["FOLDER", "json_schemas", "write_json_schemas"]
+
+FOLDER = Path(__file__).parent / "schemas"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TYPES = {"integer": "integer", "year": "integer", "number": "number", "share": "number"}
+
+
+def json_schemas() -> Mapping[str, Mapping[str, Any]]:
+    """Return every schema by file stem: ``table-areas``, ``catalogue-offers``, ``scenario`` ..."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, schema in SCHEMAS.items():
+        found[f"table-{name}"] = _table(schema)
+    for name, schema in CATALOGUE_SCHEMAS.items():
+        found[f"catalogue-{name}"] = _table(schema)
+    found["case"] = _model(CaseFile, "case.yaml")
+    found["scenario"] = _model(Scenario, "scenario file")
+    study = _study_model()
+    if study is not None:
+        found["study"] = _model(study, "study file")
+    found["findings"] = _FINDINGS
+    found["manifest"] = _MANIFEST
+    return found
+
+
+def write_json_schemas(folder: Path = FOLDER) -> tuple[Path, ...]:
+    """Write every schema to ``folder`` and return the paths."""
+    return tuple(
+        write_bytes(folder / f"{name}.json", json_bytes(schema))
+        for name, schema in sorted(json_schemas().items())
+    )
+
+
+def _study_model() -> type[BaseModel] | None:
+    from allocator import scenario
+
+    study = getattr(scenario, "Study", None)
+    return study if isinstance(study, type) and issubclass(study, BaseModel) else None
+
+
+def _model(model: type[BaseModel], title: str) -> dict[str, Any]:
+    return {"$schema": _DIALECT, **model.model_json_schema(by_alias=True), "title": title}
+
+
+def _table(schema: Schema) -> dict[str, Any]:
+    """Return the schema of a table as a list of rows; ``x-key`` names the columns of its key."""
+    return {
+        "$schema": _DIALECT,
+        "title": schema.name,
+        "description": f"{schema.en} / {schema.zh}",
+        "type": "array",
+        "x-key": list(schema.key),
+        "items": {
+            "type": "object",
+            "properties": {c.name: _column(c) for c in schema.columns},
+            "required": [c.name for c in schema.columns if c.required],
+        },
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    kind = _TYPES.get(column.kind, "string")
+    out: dict[str, Any] = {"type": kind, "title": column.zh, "x-kind": column.kind}
+    if not column.required and column.default is None:
+        out["type"] = [kind, "null"]
+    if column.unit:
+        out["x-unit"] = column.unit
+    if column.kind == "share":
+        out |= {"minimum": 0, "maximum": 1}
+    if column.minimum is not None:
+        out["minimum"] = column.minimum
+    if column.maximum is not None:
+        out["maximum"] = column.maximum
+    if column.choices:
+        out["enum"] = list(column.choices)
+    if column.default is not None:
+        out["default"] = column.default
+    if column.synonyms:
+        out["x-synonyms"] = list(column.synonyms)
+    if column.words_en:
+        out["description"] = f"{column.words_en} / {column.words_zh}"
+    return out
+
+
+_TEXT = {
+    "type": "object",
+    "properties": {"zh": {"type": "string"}, "en": {"type": "string"}},
+    "required": ["zh", "en"],
+}
+_FINDINGS: Mapping[str, Any] = {
+    "$schema": _DIALECT,
+    "title": "findings.json",
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "rank": {"enum": ["error", "warning", "information"]},
+            "code": {"type": "string", "pattern": "^[a-z0-9-]+$"},
+            "file": {"type": "string"},
+            "sheet": {"type": "string"},
+            "row": {"type": ["integer", "null"]},
+            "column": {"type": "string"},
+            "id": {"type": "string"},
+            "what": _TEXT,
+            "remedy": _TEXT,
+        },
+        "required": ["rank", "code", "file", "sheet", "row", "column", "id", "what", "remedy"],
+    },
+}
+_MANIFEST: Mapping[str, Any] = {
+    "$schema": _DIALECT,
+    "title": "manifest.json",
+    "type": "object",
+    "properties": {
+        "format": {"type": "integer", "minimum": 1, "maximum": FORMAT},
+        "run": {"type": "string"},
+        "scenario": {"type": "string"},
+        "status": {"type": "string"},
+        "problem": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "versions": {"type": "object", "additionalProperties": {"type": "string"}},
+        "files": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "properties": {
+                    "bytes": {"type": "integer", "minimum": 0},
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                },
+                "required": ["bytes", "sha256"],
+            },
+        },
+        "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
+    "required": ["format", "run", "scenario", "status", "problem", "versions", "files", "digest"],
+}

@@ -1,0 +1,64 @@
+"""Arcs kept on disk under the digest of everything they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from allocator.travel.arcs import Arcs
+
+__all__ = ["cached_arcs", "journey_key"]
+
+_PARTS = ("origin", "destination", "minutes", "km", "method")
+
+
+def journey_key(parts: Mapping[str, object]) -> str:
+    """Return the digest of what journeys were made from: names to digests, numbers and words."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, allow_nan=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cached_arcs(folder: Path, parts: Mapping[str, object], make: Callable[[], Arcs]) -> Arcs:
+    """Return stored arcs of the same ``parts``, else make them and store them.
+
+    A file that is cut short or was changed is made again, never half read.
+
+    Parameters
+    ----------
+    parts
+        Everything the arcs depend on, by name: digests of points, network and tables, limits,
+        speeds, method.
+    """
+    path = folder / f"{journey_key(parts)}.npz"
+    stored = _stored(path)
+    if stored is not None:
+        return stored
+    arcs = make()
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, digest=np.array(arcs.digest), **{p: getattr(arcs, p) for p in _PARTS})
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return arcs
+
+
+def _stored(path: Path) -> Arcs | None:
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arcs = Arcs(*(file[p] for p in _PARTS))
+            return arcs if str(file["digest"]) == arcs.digest else None
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, TypeError):
+        return None

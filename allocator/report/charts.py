@@ -1,0 +1,207 @@
+"""Charts of runs as drawings: each says its numbers beside its marks, so none needs colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from allocator.errors import Text
+from allocator.report.cells import Quantity, written
+from allocator.report.svg import (
+    BLUE,
+    DEEP,
+    GREY,
+    INK,
+    LIGHT,
+    MUTED,
+    ORANGE,
+    PALE,
+    PAPER,
+    SAND,
+    Drawing,
+    text_width,
+)
+
+__all__ = ["bed_use", "dumbbells", "line_chart", "need_bars", "small_multiples", "stacked"]
+
+FILLS = (DEEP, PALE, BLUE, SAND, GREY, ORANGE, LIGHT)
+
+
+def small_multiples(title: Text, panels: Sequence[tuple[Text, Sequence[int], Sequence[Quantity]]]) -> Drawing:  # fmt: skip
+    """One small line a figure over the years, its values written at the points."""
+    across, wide, tall = 3, 246, 138
+    rows = -(-len(panels) // across)
+    d = Drawing(760, rows * tall + 4, title)
+    for n, (name, years, values) in enumerate(panels):
+        x0, y0 = (n % across) * (wide + 11), (n // across) * tall
+        d.rect(x0, y0 + 2, wide, tall - 12, PAPER, stroke=LIGHT, stroke_width=1)
+        d.text(x0 + 10, y0 + 21, name, 12, weight=600)
+        top = max((q.value for q in values), default=1.0) or 1.0
+        left, right, low, high = x0 + 34, x0 + wide - 34, y0 + tall - 36, y0 + 56
+        step = (right - left) / max(len(values) - 1, 1)
+        points = [(left + i * step, low - (low - high) * max(q.value, 0) / top) for i, q in enumerate(values)]  # fmt: skip
+        d.line(x0 + 10, low, x0 + wide - 10, low, LIGHT)
+        d.path(points, stroke=DEEP, stroke_width=2)
+        for i, ((x, y), q, year) in enumerate(zip(points, values, years, strict=True)):
+            d.circle(x, y, 4, PAPER if i == 0 else DEEP, stroke=DEEP, stroke_width=2)
+            d.text(x, y - 9, written(q), 11.5, anchor="middle", weight=600, halo=True)
+            d.text(x, low + 15, str(year), 10.5, anchor="middle", fill=MUTED)
+    return d
+
+
+def _legend(d: Drawing, y: float, entries: Sequence[tuple[str, Text]], x: float = 6) -> None:
+    for fill, words in entries:
+        d.rect(x, y - 10, 14, 11, fill, stroke=MUTED, stroke_width=0.6)
+        d.text(x + 20, y, words, 12)
+        x += 20 + max(text_width(words.zh, 12), text_width(words.en, 12)) + 22
+
+
+def bed_use(title: Text, rows: Sequence[tuple[Text, float, float, float]]) -> Drawing:
+    """Places by plan: filled as assigned, filled by free choice, and the whole bar."""
+    d = Drawing(760, 40 + 52 * len(rows), title)
+    _legend(
+        d, 16,
+        [(DEEP, Text("规划安排入住", "Filled, as assigned")), (BLUE, Text("自由选择入住", "Filled, free choice")), (PAPER, Text("全部床位", "All places"))],
+    )  # fmt: skip
+    top = max((places for _, places, _, _ in rows), default=1) or 1
+    left, room = 196, 420
+    for n, (name, places, own, free) in enumerate(rows):
+        y = 36 + n * 52
+        d.text(left - 10, y + 22, _short(name, 186, 12.5), 12.5, anchor="end")
+        scale = room / top
+        d.rect(left, y, places * scale, 34, PAPER, stroke=MUTED, stroke_width=1)
+        d.rect(left, y + 2, own * scale, 14, DEEP)
+        d.rect(left, y + 18, free * scale, 14, BLUE)
+        x = left + places * scale + 8
+        zh = f"{places:,.0f} 张;自由选择下空置 {places - free:,.0f}"
+        d.text(x, y + 14, Text(f"共 {places:,.0f} 张", f"{places:,.0f} places"), 11.5, weight=600)
+        d.text(x, y + 29, Text(zh.split(";")[1], f"{places - free:,.0f} empty"), 11, fill=MUTED)
+    return d
+
+
+def need_bars(title: Text, services: Sequence[Text], rows: Sequence[tuple[Text, Sequence[tuple[float, float]]]]) -> Drawing:  # fmt: skip
+    """Need and served by township, one column a service; ``rows`` hold (need, served) by service."""
+    d = Drawing(760, 62 + 22 * len(rows), title)
+    _legend(d, 16, [(PALE, Text("需求", "Need")), (DEEP, Text("已满足", "Served"))])
+    left = 150
+    wide = (760 - left) / len(services)
+    for s, name in enumerate(services):
+        d.text(left + s * wide, 42, name, 12, weight=600)
+        top = max((need[s][0] for _, need in rows), default=1) or 1
+        for n, (_, both) in enumerate(rows):
+            y = 52 + n * 22
+            need, got = both[s]
+            scale = (wide - 62) / top
+            d.rect(left + s * wide, y, need * scale, 14, PALE)
+            d.rect(left + s * wide, y + 3, got * scale, 8, DEEP)
+            share = f"{100 * got / need:.0f}%" if need > 0 else "—"
+            d.text(left + s * wide + max(need, got) * scale + 5, y + 11, share, 10.5, fill=MUTED)
+    for n, (name, _) in enumerate(rows):
+        d.text(left - 8, 63 + n * 22, _short(name, 140, 11.5), 11.5, anchor="end")
+    return d
+
+
+def stacked(title: Text, bars: Sequence[tuple[Text, Sequence[float]]], parts: Sequence[Text]) -> Drawing:  # fmt: skip
+    """Money by part, one bar a row; each part labelled where it has room, and in a legend."""
+    d = Drawing(760, 46 + 46 * len(bars), title)
+    _legend(d, 16, [(FILLS[n % len(FILLS)], p) for n, p in enumerate(parts)])
+    left, room = 150, 480
+    top = max((sum(v) for _, v in bars), default=1) or 1
+    for n, (name, values) in enumerate(bars):
+        y, x = 36 + n * 46, float(left)
+        d.text(left - 10, y + 19, name, 12.5, anchor="end")
+        for k, v in enumerate(values):
+            w = v / top * room
+            fill = FILLS[k % len(FILLS)]
+            d.rect(x, y, w, 28, fill, stroke=PAPER, stroke_width=1)
+            label = written(Quantity(v, "money"))
+            if w > text_width(label.en, 10.5) + 8:
+                ink = PAPER if fill in (DEEP, BLUE, ORANGE) else INK
+                d.text(x + w / 2, y + 18, label, 10.5, anchor="middle", fill=ink)
+            x += w
+        total = written(Quantity(sum(values), "money"))
+        words = Text(f"{total.zh} 万元", f"{total.en} m yuan")
+        d.text(x + 8, y + 18, words, 11.5, weight=600)
+    return d
+
+
+def dumbbells(title: Text, rows: Sequence[tuple[Text, float, float]]) -> Drawing:
+    """Served share by township, today to the end; who loses is drawn hollow and named so."""
+    d = Drawing(760, 66 + 21 * len(rows), title)
+    d.circle(14, 12, 5, GREY)
+    d.text(26, 16, Text("现状", "Today"), 12)
+    d.circle(94, 12, 5, DEEP)
+    d.text(106, 16, Text("规划期末:提高", "End: gains"), 12)
+    d.mark("diamond", 220, 12, 5, PAPER, stroke=ORANGE, stroke_width=2)
+    d.text(232, 16, Text("规划期末:下降", "End: loses"), 12)
+    left, room = 156, 530
+    low = 50 + 21 * len(rows)
+    for k in range(0, 101, 20):
+        x = left + room * k / 100
+        d.line(x, 34, x, low, LIGHT)
+        d.text(x, low + 14, f"{k}%", 10.5, anchor="middle", fill=MUTED)
+    for n, (name, before, after) in enumerate(rows):
+        y = 46 + n * 21
+        a, b = (left + room * min(max(v, 0), 1) for v in (before, after))
+        d.text(left - 12, y + 4, _short(name, 140, 11.5), 11.5, anchor="end")
+        loses = after < before - 5e-4
+        d.line(a, y, b, y, ORANGE if loses else BLUE, 3)
+        d.circle(a, y, 4.5, GREY)
+        d.mark("diamond" if loses else "circle", b, y, 5, PAPER if loses else DEEP, stroke=ORANGE if loses else DEEP, stroke_width=2)  # fmt: skip
+    return d
+
+
+def line_chart(title: Text, table: pd.DataFrame, x: str, y: str, series: str, words: tuple[Text, Text]) -> Drawing:  # fmt: skip
+    """Lines of y over x, one a series, each named at its end and told apart by its dashes."""
+    d = Drawing(760, 330, title)
+    left, right, low, high = 64.0, 560.0, 270.0, 34.0
+    xs, ys = table[x].astype(float), table[y].astype(float)
+    x0, x1 = xs.min(), max(xs.max(), xs.min() + 1e-9)
+    top = max(ys.max(), 1e-9)
+    bottom = min(ys.min(), 0.0)
+
+    def at(u: float, v: float) -> tuple[float, float]:
+        return (
+            left + (right - left) * (u - x0) / (x1 - x0),
+            low - (low - high) * (v - bottom) / (top - bottom),
+        )
+
+    for k in range(5):
+        v = bottom + (top - bottom) * k / 4
+        _, py = at(x0, v)
+        d.line(left, py, right, py, LIGHT)
+        d.text(left - 8, py + 4, f"{v:,.2f}" if top <= 2 else f"{v:,.0f}", 10.5, anchor="end", fill=MUTED)  # fmt: skip
+    for u in sorted(set(xs))[:: max(1, len(set(xs)) // 8)]:
+        px, _ = at(u, bottom)
+        d.text(px, low + 16, f"{u:g}", 10.5, anchor="middle", fill=MUTED)
+    d.text(left, 18, words[1], 12, fill=MUTED)
+    d.text((left + right) / 2, low + 38, words[0], 12, anchor="middle", fill=MUTED)
+    groups = [("", table)] if not series else list(table.groupby(series, sort=True))
+    ends: list[float] = []
+    dashes = ("", "7 3", "2 3", "9 3 2 3", "1 4", "12 4")
+    for n, (name, part) in enumerate(groups):
+        part = part.sort_values(x)
+        points = [at(float(u), float(v)) for u, v in zip(part[x], part[y], strict=True)]
+        stroke = (DEEP, ORANGE, BLUE, GREY, INK)[n % 5]
+        d.path(points, stroke=stroke, stroke_width=2, stroke_dasharray=dashes[n % 6] or "none")
+        for px, py in points:
+            d.circle(px, py, 2.6, stroke)
+        end = points[-1][1]
+        while any(abs(end - e) < 14 for e in ends):
+            end += 14
+        ends.append(end)
+        d.text(right + 10, end + 4, str(name), 11.5, fill=INK)
+    return d
+
+
+def _short(text: Text, room: float, size: float) -> Text:
+    return Text(*(_cut(v, room, size) for v in (text.zh, text.en)))
+
+
+def _cut(text: str, room: float, size: float) -> str:
+    if text_width(text, size) <= room:
+        return text
+    while text and text_width(text + "…", size) > room:
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,323 @@
+"""Maps of a run as drawings: points on the county's outline, every one with the footer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from allocator.errors import Text
+from allocator.region import Region
+from allocator.report.svg import (
+    BLUE,
+    DEEP,
+    GREY,
+    INK,
+    LIGHT,
+    MUTED,
+    ORANGE,
+    PALE,
+    PAPER,
+    SAND,
+    Drawing,
+    text_width,
+)
+from allocator.report.words import Names
+from allocator.run import Run
+
+__all__ = ["coverage_map", "gap_map", "sites_map", "siting_map", "township_points"]
+
+SHAPES = ("square", "diamond", "triangle", "circle", "down", "hexagon", "star")
+LAND, SHORE = "#f6f4ee", "#8d8a7d"
+WIDTH, MAP = 760.0, 560.0
+
+
+class _Frame:
+    """Degrees to drawing units: plate carrée true at the middle latitude, north up."""
+
+    def __init__(
+        self, region: Region, run: Run, x: float, y: float, width: float, most: float
+    ) -> None:
+        areas, sites = run.tables["areas"], run.tables["sites"]
+        lon = pd.concat([areas["lon"], sites["lon"]])
+        lat = pd.concat([areas["lat"], sites["lat"]])
+        west, south, east, north = lon.min(), lat.min(), lon.max(), lat.max()
+        self.rings: list[list[tuple[float, float]]] = []
+        if region.outline is not None and len(region.outline):
+            west, south, east, north = region.outline.total_bounds
+            for shape in region.outline.geometry:
+                for polygon in getattr(shape, "geoms", [shape]):
+                    self.rings += [list(r.coords) for r in (polygon.exterior, *polygon.interiors)]
+        squeeze = math.cos(math.radians((south + north) / 2))
+        wide, tall = max((east - west) * squeeze, 1e-6), max(north - south, 1e-6)
+        self.scale = min((width - 20) / wide, (most - 20) / tall)
+        self.west, self.north, self.squeeze = west, north, squeeze
+        self.x = x + (width - wide * self.scale) / 2
+        self.y = y + 10
+        self.width, self.height = width, tall * self.scale + 20
+
+    def at(self, lon: float, lat: float) -> tuple[float, float]:
+        return (
+            self.x + (lon - self.west) * self.squeeze * self.scale,
+            self.y + (self.north - lat) * self.scale,
+        )
+
+    def land(self, d: Drawing, seat: tuple[float, float] | None) -> None:
+        if self.rings:
+            rings = [[self.at(*p[:2]) for p in ring] for ring in self.rings]
+            d.rings(rings, LAND, stroke=SHORE, stroke_width=1.2, stroke_linejoin="round")
+        if seat is not None:
+            x, y = self.at(*seat)
+            d.circle(x, y, 5.5, "none", stroke=INK, stroke_width=1.2)
+            d.circle(x, y, 2, INK)
+
+    def scale_bar(self, d: Drawing, x: float, y: float) -> None:
+        km = next((k for k in (50, 20, 10, 5, 2, 1) if k / 111.2 * self.scale < self.width / 4), 1)
+        length = km / 111.2 * self.scale
+        d.line(x, y, x + length, y, INK, 1.4)
+        for end in (x, x + length):
+            d.line(end, y - 4, end, y, INK, 1.4)
+        d.text(x + length / 2, y - 6, f"{km} km", 10, anchor="middle", fill=MUTED)
+
+
+def _board(run: Run, title: Text, panels: int, region: Region) -> tuple[Drawing, list[_Frame]]:
+    width = WIDTH if panels == 1 else WIDTH / panels - 6
+    frames = [
+        _Frame(region, run, n * (width + 12), 8 if panels == 1 else 30, width, MAP)
+        for n in range(panels)
+    ]
+    for frame in frames:
+        frame.height = frames[0].height
+    return Drawing(WIDTH, frames[0].y + frames[0].height, title), frames
+
+
+def _finish(d: Drawing, run: Run, frame: _Frame, legend: Sequence[tuple[Callable[[float, float], None], Text]]) -> Drawing:  # fmt: skip
+    """Add scale, legend, footer and disclaimer below the map."""
+    frame.scale_bar(d, d.width - 130, d.height - 4)
+    y = d.height + 22
+    x = 6.0
+    for draw, words in legend:
+        wide = 26 + max(text_width(words.zh, 12), text_width(words.en, 12)) + 16
+        if x + wide > d.width:
+            x, y = 6.0, y + 22
+        draw(x + 10, y - 4)
+        d.text(x + 24, y, words, 12)
+        x += wide
+    d.height = y + 12
+    footer, disclaimer = run.inputs["map_footer"], run.inputs["disclaimer"]
+    d.line(0, d.height, d.width, d.height, LIGHT)
+    for words in (footer, disclaimer):
+        text = Text(words["zh"], words["en"])
+        d.paragraph(6, d.height + 16, text, 10.5, d.width - 12)
+        lines = max(text_width(text.zh, 10.5), text_width(text.en, 10.5)) // (d.width - 24) + 1
+        d.height += 15 * lines
+    d.height += 12
+    return d
+
+
+def township_points(run: Run) -> pd.DataFrame:
+    """Return a labelling point of each township: the mean of its areas' points."""
+    areas = run.tables["areas"]
+    first = areas[areas["year"] == areas["year"].min()]
+    towns = run.tables["townships"].drop_duplicates("township_id").set_index("township_id")
+    points = first.groupby("township_id")[["lon", "lat"]].mean()
+    return towns[["name_zh", "name_en"]].join(points, how="inner").reset_index()
+
+
+def _township_names(d: Drawing, frame: _Frame, run: Run, size: float = 11) -> None:
+    taken: list[tuple[float, float]] = []
+    for row in township_points(run).sort_values("lat", ascending=False).itertuples():
+        x, y = frame.at(row.lon, row.lat)
+        while any(abs(x - u) < 64 and abs(y - v) < size for u, v in taken):
+            y += 2
+        taken.append((x, y))
+        short = (
+            str(row.name_en).replace(" Ethnic", "").removesuffix(" Township").removesuffix(" Town")
+        )
+        zh = str(row.name_zh)
+        d.text(
+            x,
+            y,
+            Text(_cut(zh, 12), _cut(short, 24)),
+            size,
+            anchor="middle",
+            fill="#3c4650",
+            halo=True,
+        )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _shape_of(names: Names, types: Sequence[str]) -> Mapping[str, str]:
+    return {t: SHAPES[n % len(SHAPES)] for n, t in enumerate(types)}
+
+
+def _at_year(table: pd.DataFrame, year: int) -> pd.DataFrame:
+    return table[table["year"] == year]
+
+
+def _beds(run: Run, year: int) -> pd.Series:
+    use = _at_year(run.tables["use"], year)
+    return use.groupby("site_id")["places"].max()
+
+
+def _open_types(run: Run) -> list[str]:
+    """Types ever standing, largest first, so that a type keeps its mark on every map."""
+    sites, use = run.tables["sites"], run.tables["use"]
+    joined = use.merge(sites[["year", "site_id", "state"]], on=["year", "site_id"])
+    return list(
+        joined.groupby("state")["places"].max().sort_values(ascending=False, kind="stable").index
+    )
+
+
+def _radius(places: float) -> float:
+    return 3.2 + 0.85 * math.sqrt(max(places, 0.0))
+
+
+def _dot(
+    d: Drawing, shape: str, r: float, fill: str, **more: object
+) -> Callable[[float, float], None]:
+    return lambda x, y: d.mark(shape, x, y, r, fill, **more)
+
+
+def sites_map(run: Run, region: Region, names: Names, title: Text) -> Drawing:
+    """Facilities of today by type and size."""
+    year = run.scenario.base_year
+    d, (frame,) = _board(run, title, 1, region)
+    frame.land(d, region.seat)
+    _people(d, frame, run, year)
+    shapes = _shape_of(names, _open_types(run))
+    beds = _beds(run, year)
+    sites = _at_year(run.tables["sites"], year)
+    standing = sites[sites["site_id"].isin(beds.index)]
+    order = standing.assign(r=standing["site_id"].map(beds)).sort_values("r", ascending=False)
+    for row in order.itertuples():
+        x, y = frame.at(row.lon, row.lat)
+        d.mark(shapes[row.state], x, y, _radius(row.r), BLUE, stroke=PAPER, stroke_width=1, fill_opacity=0.88)  # fmt: skip
+    _township_names(d, frame, run)
+    legend = [(_dot(d, shapes[t], 6, BLUE), names.type(t)) for t in dict.fromkeys(order["state"])]
+    legend += [
+        (_dot(d, "circle", 2.5, "#b9b5a5"), Text("居民点(无名点,大小示老年人数)", "Settlement (unnamed; size: elders)")),
+        (_seat(d), Text("县城", "County seat")),
+    ]  # fmt: skip
+    return _finish(d, run, frame, legend)
+
+
+def _seat(d: Drawing) -> Callable[[float, float], None]:
+    def draw(x: float, y: float) -> None:
+        d.circle(x, y, 5.5, "none", stroke=INK, stroke_width=1.2)
+        d.circle(x, y, 2, INK)
+
+    return draw
+
+
+def _people(d: Drawing, frame: _Frame, run: Run, year: int) -> None:
+    areas = _at_year(run.tables["areas"], year)
+    for row in areas.itertuples():
+        x, y = frame.at(row.lon, row.lat)
+        d.circle(x, y, 1 + 0.07 * math.sqrt(row.people_60), "#c9c5b5", fill_opacity=0.75)
+
+
+def coverage_map(run: Run, region: Region, service: str, title: Text) -> Drawing:
+    """Settlements in and out of reach of a service, today beside the end of the plan."""
+    column = f"reach_{service.split('.')[-1]}"
+    d, frames = _board(run, title, 2, region)
+    years = (run.scenario.base_year, run.scenario.years[-1])
+    heads = (Text(f"现状({years[0]} 年)", f"Today ({years[0]})"), Text(f"规划期末({years[1]} 年)", f"End of plan ({years[1]})"))  # fmt: skip
+    for frame, year, head in zip(frames, years, heads, strict=True):
+        frame.land(d, region.seat)
+        d.text(frame.x, 20, head, 14, weight=600)
+        areas = _at_year(run.tables["areas"], year).sort_values(column)
+        for row in areas.to_dict("records"):
+            x, y = frame.at(row["lon"], row["lat"])
+            r = 1.6 + 0.11 * math.sqrt(row["people_60"])
+            if row[column]:
+                d.circle(x, y, r, BLUE, fill_opacity=0.85)
+            else:
+                d.circle(x, y, r, PAPER, stroke=ORANGE, stroke_width=1.5)
+    legend = [
+        (_dot(d, "circle", 5, BLUE), Text("可达", "In reach")),
+        (
+            _dot(d, "circle", 5, PAPER, stroke=ORANGE, stroke_width=1.5),
+            Text("不可达", "Out of reach"),
+        ),
+        (lambda x, y: None, Text("圆点大小示老年人数(60+)", "Size: people aged 60+")),
+    ]
+    return _finish(d, run, frames[0], legend)
+
+
+def gap_map(run: Run, region: Region, service: str, title: Text) -> Drawing:
+    """Share of need still unmet at the end, by settlement, in four steps of darkness."""
+    column = f"share_{service.split('.')[-1]}"
+    year = run.scenario.years[-1]
+    d, (frame,) = _board(run, title, 1, region)
+    frame.land(d, region.seat)
+    steps = ((0.25, PALE), (0.5, SAND), (0.75, "#dd8a45"), (1.01, "#8c3503"))
+    areas = _at_year(run.tables["areas"], year).sort_values(column, ascending=False)
+    for row in areas.to_dict("records"):
+        x, y = frame.at(row["lon"], row["lat"])
+        missing = 1 - row[column]
+        fill = next(colour for top, colour in steps if missing <= top)
+        d.circle(x, y, 2 + 0.16 * math.sqrt(row["people_60"]), fill, stroke=PAPER, stroke_width=0.6)
+    _township_names(d, frame, run)
+    words = (
+        ("25% 及以下", "25%–50%", "50%–75%", "75% 以上"),
+        ("up to 25%", "25–50%", "50–75%", "over 75%"),
+    )
+    legend = [
+        (_dot(d, "circle", 6, colour), Text(f"未满足 {zh}", f"Unmet {en}"))
+        for (_, colour), zh, en in zip(steps, *words, strict=True)
+    ]
+    return _finish(d, run, frame, legend)
+
+
+def siting_map(run: Run, region: Region, names: Names, title: Text) -> Drawing:
+    """The plan: kept, changed and closed facilities, the changed ones with their project number."""
+    year = run.scenario.years[-1]
+    d, (frame,) = _board(run, title, 1, region)
+    frame.land(d, region.seat)
+    _people(d, frame, run, year)
+    shapes = _shape_of(names, _open_types(run))
+    beds = _beds(run, year)
+    sites = _at_year(run.tables["sites"], year)
+    projects = run.tables["projects"]
+    number: dict[str, Any] = projects.groupby("site_id")["number"].last().to_dict()
+    standing = sites[sites["site_id"].isin(beds.index)]
+    order = standing.assign(r=standing["site_id"].map(beds)).sort_values("r", ascending=False)
+    labels = []
+    for row in order.itertuples():
+        x, y = frame.at(row.lon, row.lat)
+        changed = row.site_id in number
+        look = {"stroke": PAPER, "stroke_width": 1} if changed else {"stroke": DEEP, "stroke_width": 1.4}  # fmt: skip
+        d.mark(shapes[row.state], x, y, _radius(row.r), ORANGE if changed else PAPER, **look)
+        if changed:
+            labels.append((x + _radius(row.r) + 1, y + 4, str(number[row.site_id])))
+    gone = sites[sites["site_id"].isin(number) & ~sites["site_id"].isin(beds.index)]
+    for row in gone.itertuples():
+        x, y = frame.at(row.lon, row.lat)
+        d.mark("cross", x, y, 7, INK, stroke=INK)
+        labels.append((x + 8, y + 4, str(number[row.site_id])))
+    _township_names(d, frame, run, 10)
+    for x, y, text in labels:
+        d.text(x, y, text, 11, weight=700, halo=True)
+    legend = [(_dot(d, shapes[t], 6, GREY), names.type(t)) for t in dict.fromkeys(order["state"])]
+    legend += [
+        (_dot(d, "circle", 6, ORANGE), Text("规划新增或调整(数字为项目序号)", "New or changed (number: project)")),
+        (_dot(d, "circle", 6, PAPER, stroke=DEEP, stroke_width=1.4), Text("保留", "Kept")),
+    ]  # fmt: skip
+    if len(gone):
+        legend.append((_dot(d, "cross", 6, INK, stroke=INK), Text("关停", "Closed")))
+    legend.append((_size(d), Text("大小示规模:10、50、150", "Size: 10, 50, 150 places")))
+    return _finish(d, run, frame, legend)
+
+
+def _size(d: Drawing) -> Callable[[float, float], None]:
+    def draw(x: float, y: float) -> None:
+        for r in (150, 50, 10):
+            d.circle(x, y + 4 - _radius(r), _radius(r), "none", stroke=MUTED, stroke_width=1)
+
+    return draw

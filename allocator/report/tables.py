@@ -1,0 +1,506 @@
+"""The published tables of a run, as cells: indicators, projects, money, townships, alternatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from allocator.catalogue import Catalogue
+from allocator.errors import NO_TEXT, Text
+from allocator.report.cells import Cell, Kind, Quantity, withhold
+from allocator.report.document import Column, Note, Table
+from allocator.report.words import (
+    AREA_CLASSES,
+    GROUPS,
+    MODES,
+    MONEY_ITEMS,
+    OBJECTIVES,
+    PAYERS,
+    POOLS,
+    SCREENS,
+    Names,
+    word,
+)
+from allocator.run import Run
+
+__all__ = [
+    "access",
+    "coverage",
+    "gains",
+    "indicators",
+    "money",
+    "needs",
+    "note_table",
+    "objectives",
+    "payers",
+    "pools",
+    "projects",
+    "rules",
+    "scoreboard",
+    "service_ids",
+    "standards",
+    "townships",
+    "use",
+    "year_title",
+]
+
+YUAN = Text("万元", "million yuan")
+YUAN_YEAR = Text("万元/年", "million yuan a year")
+PERSON, PLACE = Text("人", "persons"), Text("张", "places")
+MINUTES = Text("分钟", "minutes")
+WITHHELD_NOTE = Text(
+    "“<5”为不足5人,按隐私要求不公布;“*”为避免由合计倒推而一并隐去。",
+    "“<5” is fewer than 5 persons, withheld for privacy; “*” is withheld so that sums do not give it away.",
+)
+KINDS = {
+    "约束性": Text("约束性", "binding"),
+    "预期性": Text("预期性", "expected"),
+}
+
+
+def service_ids(run: Run) -> list[str]:
+    """Services of a run, in the scenario's order."""
+    present = set(run.tables["townships"]["service"])
+    return [s for s in run.scenario.services if s in present]
+
+
+def year_title(run: Run, year: int) -> Text:
+    """Return ``现状(2025)`` or the period's title with its last year."""
+    if year == run.scenario.base_year:
+        return Text(f"现状({year})", f"Today ({year})")
+    for n, period in enumerate(run.scenario.periods):
+        if period.to == year:
+            last = n == len(run.scenario.periods) - 1
+            zh = "近期" if n == 0 and not last else "远期" if last else f"第{n + 1}期"
+            en = "Near term" if n == 0 and not last else "Long term" if last else f"Period {n + 1}"
+            if period.title is not None:
+                zh = period.title.zh
+                en = period.title.en
+            return Text(f"{zh}({year})", f"{en} ({year})")
+    return Text(str(year), str(year))
+
+
+def _place(id: str, unit: str) -> tuple[Text, Kind]:
+    """Unit words and kind of an indicator."""
+    if unit == "share":
+        return Text("%", "%"), "share"
+    if unit == "yuan":
+        return (Text("元", "yuan"), "yuan") if id.startswith("cost_person") else (YUAN, "money")
+    if unit == "yuan/year":
+        return YUAN_YEAR, "money"
+    if unit == "minute":
+        return MINUTES, "minutes"
+    if unit == "person":
+        return PERSON, "count"
+    return PLACE, "decimal" if "per_1000" in id else "count"
+
+
+def indicator_cell(row: Any) -> Quantity:
+    """Return the cell of a row of the indicator table."""
+    return Quantity(float(row.value), _place(str(row.indicator), str(row.unit))[1])
+
+
+def indicators(run: Run) -> Table:
+    """规划指标表: each indicator today and at the end of each period."""
+    table = run.tables["indicators"]
+    years = sorted(set(table["year"]))
+    columns = [Column("indicator", Text("指标", "Indicator"), wide=True), Column("unit", Text("单位", "Unit")), Column("kind", Text("属性", "Kind"))]  # fmt: skip
+    columns += [Column(str(y), year_title(run, y)) for y in years]
+    rows: list[tuple[Cell, ...]] = []
+    for id in table["indicator"].drop_duplicates():
+        part = table[table["indicator"] == id].set_index("year")
+        first = part.iloc[0]
+        unit, kind = _place(str(id), str(first["unit"]))
+        cells: list[Cell] = [Quantity(float(part["value"][y]), kind) if y in part.index else None for y in years]  # fmt: skip
+        rows.append((Text(first["zh"], first["en"]), unit, KINDS.get(first["kind"], str(first["kind"])), *cells))  # fmt: skip
+    note = Text(
+        "投资为该规划期内合计;其余为各年末数。“约束性”指标须达到,“预期性”指标力争达到。",
+        "Investment is the sum of the period; the others are at the end of the year. Binding indicators must be met, expected ones are aimed at.",
+    )
+    return Table("indicators", Text("规划指标表", "Indicator table"), tuple(columns), tuple(rows), note=note)  # fmt: skip
+
+
+def _screens(unchecked: str) -> Text:
+    names = [word(SCREENS, s) for s in unchecked.split("、") if s]
+    if not names:
+        return Text("已核", "checked")
+    return Text(
+        "选址待核:" + "、".join(n.zh for n in names), "to check: " + ", ".join(n.en for n in names)
+    )
+
+
+def _town_names(run: Run) -> dict[str, Text]:
+    towns = run.tables["townships"].drop_duplicates("township_id")
+    return {
+        str(r.township_id): Text(str(r.name_zh), str(r.name_en) or str(r.name_zh))
+        for r in towns.itertuples()
+    }
+
+
+def _site_name(row: Any) -> Text:
+    zh = str(row.name_zh) or str(row.site_id)
+    return Text(zh, str(row.name_en) or zh)
+
+
+def projects(run: Run, names: Names) -> Table:
+    """项目库: every site whose state changes, with its money and what is still to be checked."""
+    towns = _town_names(run)
+    columns = (
+        Column("number", Text("序号", "No.")),
+        Column("site", Text("项目", "Project"), wide=True),
+        Column("township", Text("乡镇", "Township")),
+        Column("period", Text("期末年", "By")),
+        Column("mode", Text("方式", "Mode")),
+        Column("type", Text("由 → 到", "From → to"), wide=True),
+        Column("places_resident", Text("床位", "Resident places"), summed=True),
+        Column("places_day", Text("日间名额", "Day places"), summed=True),
+        Column("visits_home", Text("上门名额", "Home-visit places"), summed=True),
+        Column("capital", Text("投资", "Capital"), YUAN, summed=True),
+        Column("running", Text("年运行(财政)", "Running, public"), YUAN_YEAR, summed=True),
+        Column("care_workers", Text("护理员", "Care workers"), summed=True),
+        Column("unchecked", Text("选址核查", "Screening"), wide=True),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    flagged = set()
+    table = run.tables["projects"]
+    for n, r in enumerate(table.itertuples()):
+        before, after = names.type(str(r.before)), Text(str(r.type_zh), str(r.type_en))
+        if str(r.unchecked):
+            flagged.add(n)
+        rows.append(
+            (
+                Quantity(r.number, "year"), _site_name(r), towns.get(str(r.township_id), str(r.township_id)),
+                Quantity(r.period, "year"), word(MODES, str(r.mode)),
+                Text(f"{before.zh} → {after.zh}", f"{before.en} → {after.en}"),
+                Quantity(r.places_resident, "count"), Quantity(r.places_day, "count"),
+                Quantity(r.visits_home, "count"), Quantity(r.capital_yuan, "money"),
+                Quantity(r.running_yuan_year, "money"), Quantity(r.care_workers, "people1"),
+                _screens(str(r.unchecked)),
+            )
+        )  # fmt: skip
+    total: tuple[Cell, ...] = (
+        None, Text("合计", "Total"), None, None, None, None,
+        Quantity(table["places_resident"].sum(), "count"), Quantity(table["places_day"].sum(), "count"),
+        Quantity(table["visits_home"].sum(), "count"), Quantity(table["capital_yuan"].sum(), "money"),
+        Quantity(table["running_yuan_year"].sum(), "money"), Quantity(table["care_workers"].sum(), "people1"), None,
+    )  # fmt: skip
+    return Table(
+        "projects", Text("项目库", "Project list"), columns, tuple(rows), total if rows else (),
+        Text("床位等为该项目建成后的总规模;同一地点分期变动时各列一行。选址待核项须先完成核查。",
+             "Places are the project's whole size once done; a site that changes twice has two rows. Items to check must be checked first."),
+        frozenset(flagged),
+    )  # fmt: skip
+
+
+def payers(run: Run) -> Table:
+    """资金筹措表: money by payer and period; what has no source yet stands last."""
+    table = run.tables["payers"]
+    years = sorted(set(table["year"]))
+    columns = (
+        Column("payer", Text("资金来源", "Payer"), wide=True),
+        Column("pool", Text("用途", "For")),
+        *(Column(str(y), year_title(run, y), YUAN, summed=True) for y in years),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    flagged = set()
+    for pool in table["pool"].drop_duplicates():
+        part = table[table["pool"] == pool].pivot_table(
+            index="payer", columns="year", values="yuan", aggfunc="sum", fill_value=0, sort=False
+        )
+        order = [p for p in part.index if p != "unassigned"]
+        order += [p for p in part.index if p == "unassigned"]
+        for payer in order:
+            if payer == "unassigned":
+                flagged.add(len(rows))
+            rows.append((word(PAYERS, str(payer)), word(POOLS, str(pool)), *(Quantity(float(part.loc[payer].get(y, 0)), "money") for y in years)))  # fmt: skip
+    one = table["pool"].nunique() <= 1
+    total: tuple[Cell, ...] = ()
+    if one and rows:
+        sums = table.groupby("year")["yuan"].sum()
+        total = (Text("合计", "Total"), None, *(Quantity(float(sums[y]), "money") for y in years))
+    return Table("payers", Text("资金筹措表", "Sources of money"), columns, tuple(rows), total, flagged=frozenset(flagged))  # fmt: skip
+
+
+def pools(run: Run) -> Table:
+    """Use and supply of money, staff and other pools, and what is left."""
+    columns = (
+        Column("pool", Text("资源", "Resource"), wide=True), Column("year", Text("期末年", "By")), Column("unit", Text("单位", "Unit")),
+        Column("use", Text("使用", "Use")), Column("supply", Text("可用", "Available")), Column("share", Text("使用占比", "Share used")),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for r in run.tables["pools"].itertuples():
+        is_yuan = str(r.unit).startswith("yuan")
+        kind: Kind = "money" if is_yuan else "people1"
+        unit = {"yuan": YUAN, "yuan/year": YUAN_YEAR, "person": PERSON}.get(str(r.unit), Text(str(r.unit), str(r.unit)))  # fmt: skip
+        free = pd.isna(r.supply) or r.supply >= 1e29
+        supply: Cell = Text("不限", "unlimited") if free else Quantity(float(r.supply), kind)
+        share = None if free or not r.supply else Quantity(r.use / r.supply, "share")
+        rows.append((word(POOLS, str(r.pool)), Quantity(r.year, "year"), unit, Quantity(float(r.use), kind), supply, share))  # fmt: skip
+    return Table(
+        "pools", Text("资源使用与余量", "Resources used and available"), columns, tuple(rows)
+    )
+
+
+def money(run: Run) -> Table:
+    """Yearly running money of all that stands, and who bears it."""
+    table = run.tables["money"].pivot(index="item", columns="year", values="yuan_year")
+    years = list(table.columns)
+    columns = (Column("item", Text("项目", "Item"), wide=True), *(Column(str(y), year_title(run, int(y)), YUAN_YEAR) for y in years))  # fmt: skip
+    items = [i for i in MONEY_ITEMS if i in table.index]
+    rows = tuple((word(MONEY_ITEMS, i), *(Quantity(float(table.loc[i, y]), "money") for y in years)) for i in items)  # fmt: skip
+    return Table("money", Text("年运行费用及承担", "Yearly running cost and who bears it"), columns, rows)  # fmt: skip
+
+
+def townships(run: Run, service: str, names: Names) -> Table:
+    """Need and service by township at the end, beside the share of today."""
+    table = run.tables["townships"]
+    table = table[table["service"] == service]
+    first = table[table["year"] == run.scenario.base_year].set_index("township_id")
+    last = table[table["year"] == run.scenario.years[-1]]
+    end = run.scenario.years[-1]
+    columns = (
+        Column("township", Text("乡镇", "Township"), wide=True),
+        Column("people_60", Text(f"{end} 年老年人", f"Aged 60+ in {end}"), PERSON),
+        Column("need", Text("需求", "Need"), PERSON), Column("served", Text("规划满足", "Served"), PERSON),
+        Column("unmet", Text("未满足", "Unmet"), PERSON), Column("free", Text("自由选择满足", "Served, free choice"), PERSON),
+        Column("today", Text("现状满足率", "Share today")), Column("share", Text("期末满足率", "Share at end")),
+        Column("change", Text("变化", "Change")), Column("minutes", Text("平均出行", "Mean travel"), MINUTES),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for r in last.itertuples():
+        before = float(first["share"][r.township_id])
+        rows.append(
+            (
+                Text(str(r.name_zh), str(r.name_en) or str(r.name_zh)), Quantity(r.people_60, "people"), Quantity(r.need, "people"),
+                Quantity(r.served, "people"), Quantity(r.unmet, "people"), Quantity(r.free_choice, "people"),
+                Quantity(before, "share"), Quantity(r.share, "share"), Quantity(r.share - before, "change"),
+                Quantity(r.mean_minutes, "minutes"),
+            )
+        )  # fmt: skip
+    hidden = withhold(rows, [(2, 3, 4)])
+    total: tuple[Cell, ...] = (
+        Text("合计", "Total"), *(Quantity(float(last[c].sum()), "people") for c in ("people_60", "need", "served", "unmet", "free_choice")),
+        None, None, None, None,
+    )  # fmt: skip
+    for row in hidden:
+        if FEW_OR(row[3]) or FEW_OR(row[4]):  # a share beside the need would give it away
+            row[7] = row[8] = Text("*", "*")
+    name = names.service(service)
+    return Table(
+        f"townships-{service.split('.')[-1]}",
+        Text(f"各乡镇{name.zh}需求与满足", f"{name.en}: need and service by township"),
+        columns, tuple(tuple(r) for r in hidden), total, WITHHELD_NOTE,
+    )  # fmt: skip
+
+
+def FEW_OR(cell: Cell) -> bool:
+    """Whether a cell was withheld."""
+    return cell in ("<5", "*")
+
+
+def needs(run: Run, names: Names) -> Table:
+    """Need, served and unmet by service and group at the end."""
+    end = run.scenario.years[-1]
+    table = run.tables["needs"]
+    columns = (
+        Column("service", Text("服务", "Service")), Column("group", Text("人群", "Group")),
+        Column("need", Text("需求", "Need"), PERSON), Column("served", Text("满足", "Served"), PERSON),
+        Column("unmet", Text("未满足", "Unmet"), PERSON),
+    )  # fmt: skip
+    rows = [
+        (names.service(str(r.service)), word(GROUPS, str(r.group)), Quantity(r.need, "people"), Quantity(r.served, "people"), Quantity(r.unmet, "people"))
+        for r in table[table["year"] == end].itertuples()
+    ]  # fmt: skip
+    hidden = withhold(rows, [(2, 3, 4)], totals=False)
+    return Table("needs", Text(f"{end} 年分人群需求", f"Need by group, {end}"), columns, tuple(tuple(r) for r in hidden), note=WITHHELD_NOTE)  # fmt: skip
+
+
+def coverage(run: Run, names: Names) -> Table:
+    """Share of elders with an open offer in reach, by area class and year."""
+    return _by_class(run, names, "coverage", "share", "share", Text("老年人可达占比", "Elders in reach of a service"))  # fmt: skip
+
+
+def access(run: Run, names: Names) -> Table:
+    """Mean and 90th-percentile travel of people served, by area class at the end."""
+    return _by_class(run, names, "access", "mean_minutes", "minutes", Text("平均出行时间(分钟)", "Mean travel (minutes)"), "p90_minutes")  # fmt: skip
+
+
+def _by_class(run: Run, names: Names, table: str, column: str, kind: Kind, title: Text, also: str = "") -> Table:  # fmt: skip
+    frame = run.tables[table]
+    years = sorted(set(frame["year"]))
+    columns = [
+        Column("service", Text("服务", "Service")),
+        Column("area_class", Text("地域", "Area")),
+    ]
+    for y in years:
+        columns.append(Column(str(y), year_title(run, y)))
+        if also:
+            columns.append(Column(f"{y}-p90", Text(f"90分位({y})", f"90th percentile ({y})")))
+    rows: list[tuple[Cell, ...]] = []
+    order = [c for c in AREA_CLASSES if c in set(frame["area_class"])]
+    for service in service_ids(run):
+        for area_class in order:
+            part = frame[(frame["service"] == service) & (frame["area_class"] == area_class)].set_index("year")  # fmt: skip
+            cells: list[Cell] = []
+            for y in years:
+                for c in (column, also) if also else (column,):
+                    cells.append(Quantity(float(part[c][y]), kind) if y in part.index else None)
+            rows.append((names.service(service), word(AREA_CLASSES, area_class), *cells))
+    return Table(table, title, tuple(columns), tuple(rows))
+
+
+def use(run: Run, names: Names) -> Table:
+    """Places of each facility at the end: assigned, free choice, empty."""
+    end = run.scenario.years[-1]
+    sites = run.tables["sites"]
+    sites = sites[sites["year"] == end].set_index("site_id")
+    towns = _town_names(run)
+    columns = (
+        Column("site", Text("设施", "Facility"), wide=True), Column("township", Text("乡镇", "Township")), Column("type", Text("类型", "Type")),
+        Column("service", Text("服务", "Service")), Column("places", Text("名额", "Places"), summed=False),
+        Column("assigned", Text("规划安排", "Assigned"), PERSON), Column("empty", Text("空置", "Empty")),
+        Column("free", Text("自由选择", "Free choice"), PERSON), Column("empty_free", Text("空置(自由选择)", "Empty, free choice")),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    table = run.tables["use"]
+    for r in table[table["year"] == end].itertuples():
+        site = sites.loc[r.site_id]
+        cells: list[Cell] = [
+            Text(site["name_zh"] or r.site_id, site["name_en"] or site["name_zh"] or r.site_id),
+            towns.get(str(site["township_id"]), str(site["township_id"])), names.type(str(site["state"])), names.service(str(r.service)),
+            Quantity(r.places, "count"), Quantity(r.assigned, "people"), Quantity(r.empty_assigned, "count"),
+            Quantity(r.free_choice, "people"), Quantity(r.empty_free, "count"),
+        ]  # fmt: skip
+        (hidden,) = withhold([cells], [], totals=False)
+        for n in (5, 7):  # places less the empty ones would give the people away
+            if hidden[n] == "<5":
+                hidden[n + 1] = "*"
+        rows.append(tuple(hidden))
+    return Table("use", Text(f"设施使用({end})", f"Use of facilities ({end})"), columns, tuple(rows), note=WITHHELD_NOTE)  # fmt: skip
+
+
+def scoreboard(runs: Sequence[Run]) -> Table:
+    """Indicators of every alternative at the end of the plan, today first."""
+    main = runs[0]
+    table = main.tables["indicators"]
+    end, base = main.scenario.years[-1], main.scenario.base_year
+    columns = [Column("indicator", Text("指标", "Indicator"), wide=True), Column("unit", Text("单位", "Unit")), Column("today", year_title(main, base))]  # fmt: skip
+    columns += [Column(r.scenario.name, r.scenario.title.text) for r in runs]
+    rows: list[tuple[Cell, ...]] = []
+    for id in table["indicator"].drop_duplicates():
+        first = table[table["indicator"] == id].iloc[0]
+        unit, kind = _place(str(id), str(first["unit"]))
+        cells: list[Cell] = []
+        for run, year in [(main, base), *((r, r.scenario.years[-1]) for r in runs)]:
+            t = run.tables["indicators"]
+            v = t[(t["indicator"] == id) & (t["year"] == year)]["value"]
+            cells.append(Quantity(float(v.iloc[0]), kind) if len(v) else None)
+        rows.append((Text(first["zh"], first["en"]), unit, *cells))
+    gaps: list[Cell] = [Quantity(float(r.measures["gap"]), "gap") for r in runs]
+    rows.append((Text("求解精度", "Gap of the solution"), Text("%", "%"), None, *gaps))
+    return Table("scoreboard", Text(f"方案比较({end})", f"Alternatives compared ({end})"), tuple(columns), tuple(rows))  # fmt: skip
+
+
+def gains(runs: Sequence[Run], service: str, names: Names) -> Table:
+    """Change of the served share by township against today, one column a plan."""
+    main = runs[0].tables["changes"]
+    main = main[main["service"] == service]
+    columns = [Column("township", Text("乡镇", "Township"), wide=True)]
+    columns += [Column(r.scenario.name, r.scenario.title.text) for r in runs]
+    values = {}
+    for r in runs:
+        changes = r.tables["changes"]
+        mine = changes[changes["service"] == service]
+        values[r.scenario.name] = mine.set_index("township_id")["change"]
+    rows: list[tuple[Cell, ...]] = []
+    flagged = set()
+    for n, row in enumerate(main.itertuples()):
+        if row.change < -5e-4:
+            flagged.add(n)
+        cells = [Quantity(float(v.get(row.township_id, float("nan"))), "change") for v in values.values()]  # fmt: skip
+        rows.append((Text(str(row.name_zh), str(row.name_en) or str(row.name_zh)), *cells))
+    name = names.service(service)
+    return Table("gains", Text(f"各乡镇{name.zh}满足率较现状的变化", f"{name.en}: change of the served share against today"), tuple(columns), tuple(rows), flagged=frozenset(flagged))  # fmt: skip
+
+
+_UNITS = {"yuan": ("money", YUAN), "minute": ("minutes", MINUTES), "person": ("people1", PERSON), "share": ("share", Text("%", "%"))}  # fmt: skip
+
+
+def objectives(run: Run) -> Table:
+    """Each objective with its value, proven bound and gap, also in its own unit."""
+    columns = (
+        Column("objective", Text("目标(按次序)", "Objective, in order"), wide=True), Column("unit", Text("单位", "Unit")),
+        Column("value", Text("方案值", "Value")), Column("bound", Text("可证明的界", "Proven bound")),
+        Column("gap", Text("求解精度", "Gap")), Column("apart", Text("相差", "Apart")),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for o in run.measures["objectives"]:
+        known = _UNITS.get(o["unit"])
+        kind: Kind = known[0] if known else "decimal"  # type: ignore[assignment]
+        unit = known[1] if known else Text(str(o["unit"]), str(o["unit"]))
+        rows.append((word(OBJECTIVES, o["id"]), unit, Quantity(o["value"], kind), Quantity(o["bound"], kind), Quantity(o["gap"], "gap"), Quantity(abs(o["value"] - o["bound"]), kind)))  # fmt: skip
+    return Table("objectives", Text("目标与求解精度", "Objectives and gap"), columns, tuple(rows))
+
+
+def rules(run: Run) -> Table:
+    """Every rule of the plan in words, hard or priced, and by how much it is missed."""
+    columns = (
+        Column("rule", Text("规则", "Rule"), wide=True), Column("hard", Text("性质", "Kind")),
+        Column("short", Text("未达量", "Missed by")), Column("source", Text("依据", "Basis")),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    flagged = set()
+    missed = run.measures["shortfalls"]
+    for r in run.measures["rules"]:
+        short = missed.get(r["id"], 0.0)
+        if short > 1e-6:
+            flagged.add(len(rows))
+        cell: Cell = Text(f"{short:,.2f}", f"{short:,.2f}") if short > 1e-6 else Text("—", "—")
+        kind = Text("刚性", "hard") if r["hard"] else Text("目标", "target")
+        rows.append((Text(r["zh"], r["en"]), kind, cell, str(r["source"])))
+    return Table("rules", Text("约束与目标", "Rules and targets"), columns, tuple(rows), flagged=frozenset(flagged))  # fmt: skip
+
+
+MARKS = {
+    "verified": Text("已核", "verified"),
+    "stated": Text("据公开说明", "stated"),
+    "unconfirmed": Text("未核实", "unconfirmed"),
+    "assumed": Text("假定", "assumed"),
+    "synthetic": Text("模拟", "synthetic"),
+    "counted": Text("统计", "counted"),
+    "modelled": Text("推算", "modelled"),
+}
+
+
+def standards(run: Run, catalogue: Catalogue | None) -> Table:
+    """Norms with value, source and mark; without a catalogue, those the run marks unconfirmed."""
+    columns = [
+        Column("standard", Text("标准", "Standard"), wide=True), Column("value", Text("数值", "Value")),
+        Column("unit", Text("单位", "Unit")), Column("level", Text("层级", "Level")),
+        Column("source", Text("依据与来源", "Basis and source"), wide=True), Column("mark", Text("核实情况", "Mark")),
+    ]  # fmt: skip
+    title = Text("采用的标准", "Norms used")
+    if catalogue is None:
+        short = tuple((id, MARKS["unconfirmed"]) for id in run.inputs["unconfirmed_standards"])
+        return Table("standards", title, (columns[0], columns[-1]), short, flagged=frozenset(range(len(short))))  # fmt: skip
+    rows = tuple(
+        (s.title, f"{s.value:g}", s.unit, s.level, " ".join(p for p in (s.basis, s.source) if p), word(MARKS, s.mark))
+        for s in catalogue.standards
+    )  # fmt: skip
+    flagged = frozenset(n for n, s in enumerate(catalogue.standards) if s.mark == "unconfirmed")
+    return Table("standards", title, tuple(columns), rows, flagged=flagged)
+
+
+def note_table(note: Note) -> Table:
+    """Return a study's own table as cells."""
+    columns = tuple(Column(id, title) for id, (title, _) in note.columns.items())
+    rows: list[tuple[Cell, ...]] = []
+    for record in note.table[list(note.columns)].to_dict("records"):
+        cells: list[Cell] = []
+        for id, (_, kind) in note.columns.items():
+            v = record[id]
+            cells.append(str(v) if kind == "text" else Quantity(float(v), kind))  # type: ignore[arg-type]
+        rows.append(tuple(cells))
+    return Table(note.id, note.title, columns, tuple(rows), note=NO_TEXT)

@@ -1,0 +1,177 @@
+"""Map layers: each format gives the same table; wrong shapes and systems are refused by feature."""
+
+import json
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from shapely.geometry import Point, Polygon
+
+from allocator.errors import InputRefused
+from allocator.io import layers
+from allocator.io.layers import read_layer, read_outline
+from allocator.schema import SCHEMAS
+
+AREAS = SCHEMAS["areas"]
+SQUARE = Polygon([(109, 25), (109.5, 25), (109.5, 25.5), (109, 25.5)])
+
+
+def frame(crs="EPSG:4490"):
+    points = [Point(109.1, 25.1), Point(109.2, 25.2)]
+    data = {
+        "area_id": ["001", "002"],
+        "township_id": ["01", "01"],
+        "name_zh": ["甲村", "乙村"],
+        "population": [10.0, 20.5],
+    }
+    return gpd.GeoDataFrame(data, geometry=points, crs="EPSG:4490").to_crs(crs)
+
+
+def outline(tmp_path, geometry, **more):
+    path = tmp_path / "outline.geojson"
+    collection = {
+        "type": "FeatureCollection",
+        "features": [{"type": "Feature", "properties": {"id": "x7"}, "geometry": geometry}],
+        **more,
+    }
+    path.write_text(json.dumps(collection), encoding="utf-8")
+    return path
+
+
+def refused(path):
+    with pytest.raises(InputRefused) as caught:
+        read_outline(path)
+    return caught.value.findings[0]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet", ".shp"])
+def test_each_format_gives_the_same_table(tmp_path, suffix):
+    path = tmp_path / f"areas{suffix}"
+    made = frame()
+    if suffix == ".parquet":
+        made.to_parquet(path)
+    elif suffix == ".shp":
+        made.rename(columns={"township_id": "township_i", "population": "人口"}).to_file(
+            path, encoding="UTF-8"
+        )
+    else:
+        made.to_file(path)
+    table, found = read_layer(path, AREAS)
+    assert not [f for f in found if f.rank == "error"]
+    assert list(table["area_id"]) == ["001", "002"] and list(table["name_zh"]) == ["甲村", "乙村"]
+    assert np.allclose(table[["lon", "lat"]], [[109.1, 25.1], [109.2, 25.2]], atol=1e-6)
+    assert list(table["population"]) == [10.0, 20.5]
+
+
+def test_a_shapefile_in_gbk_is_refused_until_declared(tmp_path):
+    path = tmp_path / "areas.shp"
+    made = frame().rename(columns={"township_id": "township_i", "population": "人口"})
+    made.to_file(path, encoding="GBK")
+    (tmp_path / "areas.cpg").unlink()
+    dbf = tmp_path / "areas.dbf"
+    raw = bytearray(dbf.read_bytes())
+    raw[29] = 0  # no code page in the header either
+    dbf.write_bytes(bytes(raw))
+    _, found = read_layer(path, AREAS)
+    assert [f.code for f in found] == ["encoding-undeclared"]
+    table, _ = read_layer(path, AREAS, encoding="gb18030")
+    assert list(table["name_zh"]) == ["甲村", "乙村"]
+
+
+def test_a_zone_of_cgcs2000_comes_to_degrees_and_polygons_to_a_point_inside(tmp_path):
+    path = tmp_path / "areas.gpkg"
+    frame("EPSG:4546").to_file(path)
+    table, _ = read_layer(path, AREAS)
+    assert np.allclose(table[["lon", "lat"]], [[109.1, 25.1], [109.2, 25.2]], atol=1e-6)
+    gpd.GeoDataFrame(
+        {"area_id": ["1"], "township_id": ["01"]}, geometry=[SQUARE], crs="EPSG:4490"
+    ).to_file(tmp_path / "p.gpkg")
+    table, _ = read_layer(tmp_path / "p.gpkg", AREAS)
+    assert SQUARE.contains(Point(table["lon"].iloc[0], table["lat"].iloc[0]))
+
+
+def test_another_system_than_declared_is_refused_and_none_is_told(tmp_path):
+    path = tmp_path / "areas.gpkg"
+    frame("EPSG:4546").to_file(path)
+    _, found = read_layer(path, AREAS, crs="EPSG:4490")
+    assert [f.code for f in found] == ["crs-differs"] and "EPSG:4546" in found[0].what.en
+    frame().set_crs(None, allow_override=True).to_parquet(tmp_path / "a.parquet")
+    _, found = read_layer(tmp_path / "a.parquet", AREAS, crs="EPSG:4490")
+    assert [f.code for f in found if f.rank == "information" and "crs" in f.code] == [
+        "crs-undeclared"
+    ]
+
+
+def test_a_parquet_table_without_shapes_is_read(tmp_path):
+    pd.DataFrame(
+        {"area_id": ["1"], "township_id": ["01"], "lon": [109.5], "lat": [25.5]}
+    ).to_parquet(tmp_path / "a.parquet")
+    table, found = read_layer(tmp_path / "a.parquet", AREAS)
+    assert table["lon"].iloc[0] == 109.5 and not [f for f in found if f.rank == "error"]
+
+
+BOW = [[[109, 25], [110, 26], [110, 25], [109, 26], [109, 25]]]
+RING = [[[109, 25], [109.5, 25], [109.5, 25.5], [109, 25]]]
+
+
+def test_empty_and_self_crossing_shapes_are_refused_with_their_id(tmp_path):
+    fault = refused(outline(tmp_path, {"type": "Polygon", "coordinates": BOW}))
+    assert (
+        fault.code == "geometry-invalid"
+        and fault.where.id == "x7"
+        and "Self-intersection" in fault.what.en
+    )
+    assert (
+        refused(outline(tmp_path, {"type": "Polygon", "coordinates": []})).code
+        == "geometry-invalid"
+    )
+
+
+def test_heights_are_dropped_with_a_finding(tmp_path):
+    ring = [[[x, y, 300.0] for x, y in RING[0]]]
+    made, found = read_outline(outline(tmp_path, {"type": "Polygon", "coordinates": ring}))
+    assert not made.geometry.has_z.any() and "heights-dropped" in {f.code for f in found}
+
+
+def test_points_other_systems_metres_and_nonsense_are_no_outline(tmp_path):
+    crs = {"crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}}
+    assert (
+        refused(outline(tmp_path, {"type": "Point", "coordinates": [1, 2]})).code
+        == "outline-not-polygon"
+    )
+    assert (
+        refused(outline(tmp_path, {"type": "Polygon", "coordinates": RING}, **crs)).code
+        == "crs-differs"
+    )
+    metres = [[[x * 1e5, y * 1e5] for x, y in RING[0]]]
+    assert (
+        refused(outline(tmp_path, {"type": "Polygon", "coordinates": metres})).code
+        == "layer-not-degrees"
+    )
+    path = tmp_path / "outline.geojson"
+    for text in (
+        "",
+        "{}",
+        "[" * 5000,
+        '{"type": "FeatureCollection", "features": [1]}',
+        '{"type":"Polygon","coordinates":"x"}',
+    ):
+        path.write_text(text, encoding="utf-8")
+        assert refused(path).code in ("geojson-syntax", "geometry-invalid")
+
+
+def test_too_many_vertices_are_refused_before_parsing(tmp_path, monkeypatch):
+    monkeypatch.setattr(layers, "MAX_VERTICES", 3)
+    assert (
+        refused(outline(tmp_path, {"type": "Polygon", "coordinates": RING})).code
+        == "layer-too-large"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet", ".geojson", ".exe"])
+def test_a_broken_file_is_refused(tmp_path, suffix):
+    path = tmp_path / f"areas{suffix}"
+    path.write_bytes(b"\x00\x01nonsense" * 20)
+    table, found = read_layer(path, AREAS)
+    assert not len(table) and found[0].rank == "error"

@@ -296,6 +296,16 @@ def test_futures_give_intervals_that_hold_the_plan_itself(flags):
     assert row["low"] <= row["after"] <= row["high"]
 
 
+def test_a_service_that_nobody_can_reach_is_not_called_even(flags):
+    none = _state(0.0).assign(access=0.0, covered=0.0, minutes=np.nan)
+    table = equity_chapter(PEOPLE, none, flags).headline().set_index(["index", "base"])
+    for index in ("gini", "theil", "cv"):
+        assert np.isnan(table.loc[(index, "resident"), "after"])
+    assert table.loc[("coverage", "resident"), "after"] == 0.0
+    assert bool(table.loc[("coverage", "resident"), "is_flagged"])
+    assert "even" not in table.loc[("gini", "resident"), "note_en"]
+
+
 def test_row_order_does_not_change_the_chapter(chapter, flags):
     land = pd.Series({"T3": 30.0, "T2": 40.0, "T1": 10.0})
     again = equity_chapter(

@@ -263,7 +263,7 @@ def test_flags_come_from_data_and_carry_the_caution(chapter, flags):
     tight = equity_chapter(PEOPLE, _state(0.03, 15.0), strict)
     assert (
         bool(_row(tight, "gini")["is_flagged"])
-        and "beyond the flag at 0.01" in _row(tight, "gini")["note_en"]
+        and "above the flag at 0.01" in _row(tight, "gini")["note_en"]
     )
     assert any("not a law" in c.en for c in chapter.cautions)
     default = flags[(flags["kind"] == "flag") & (flags["index"] == "gini")]["threshold"]
@@ -294,6 +294,16 @@ def test_futures_give_intervals_that_hold_the_plan_itself(flags):
     row = _row(got, "access", dimension="township", part="T2")
     assert row["low"] == pytest.approx(24.0) and row["high"] == pytest.approx(36.0)
     assert row["low"] <= row["after"] <= row["high"]
+
+
+def test_a_service_that_nobody_can_reach_is_not_called_even(flags):
+    none = _state(0.0).assign(access=0.0, covered=0.0, minutes=np.nan)
+    table = equity_chapter(PEOPLE, none, flags).headline().set_index(["index", "base"])
+    for index in ("gini", "theil", "cv"):
+        assert np.isnan(table.loc[(index, "resident"), "after"])
+    assert table.loc[("coverage", "resident"), "after"] == 0.0
+    assert bool(table.loc[("coverage", "resident"), "is_flagged"])
+    assert "even" not in table.loc[("gini", "resident"), "note_en"]
 
 
 def test_row_order_does_not_change_the_chapter(chapter, flags):

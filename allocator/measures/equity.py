@@ -252,19 +252,21 @@ def _county_rows(
     """Indices that compare people with one another."""
     w, level = rows["persons"].to_numpy(dtype=float), rows["access"].to_numpy(dtype=float)
     whole = (*key,)
-    found[(*whole, "gini", "county", "county")] = gini(level, w)
-    found[(*whole, "cv", "county", "county")] = variation(level, w)
-    found[(*whole, "theil", "county", "county")] = theil(level, w).total
+    mean = weighted_mean(level, w)
+    there = mean > 0  # where nothing is in reach of anyone, evenness says nothing
+    found[(*whole, "gini", "county", "county")] = gini(level, w) if there else np.nan
+    found[(*whole, "cv", "county", "county")] = variation(level, w) if there else np.nan
+    found[(*whole, "theil", "county", "county")] = theil(level, w).total if there else np.nan
+    if not there:
+        return
     for dimension in DIMENSIONS:
         if dimension in rows:
             split = theil(level, w, list(rows[dimension].astype(str)))
             within = 1.0 - split.between_share if split.total > 0 else 0.0
             found[(*whole, "theil-between", dimension, "all")] = split.between_share
             found[(*whole, "theil-within", dimension, "all")] = within
-    mean = weighted_mean(level, w)
-    if mean > 0:
-        of = [weighted_mean(g["access"], g["persons"]) for _, g in rows.groupby("township")]
-        found[(*whole, "least-access", "county", "county")] = float(np.nanmin(of)) / mean
+    of = [weighted_mean(g["access"], g["persons"]) for _, g in rows.groupby("township")]
+    found[(*whole, "least-access", "county", "county")] = float(np.nanmin(of)) / mean
 
 
 def _township_rows(
@@ -320,8 +322,9 @@ def _annotate(rows: pd.DataFrame, flags: pd.DataFrame) -> None:
         is_flagged = r["index"] in limits.index and _beyond(limits.loc[r["index"]], r["after"])
         if is_flagged:
             limit = limits.loc[r["index"]]
-            zh.append(f"超出提示线 {limit['threshold']:g}")
-            en.append(f"beyond the flag at {limit['threshold']:g}")
+            side = Text("高于", "above") if limit["side"] == "above" else Text("低于", "below")
+            zh.append(f"{side.zh}提示线 {limit['threshold']:g}")
+            en.append(f"{side.en} the flag at {limit['threshold']:g}")
         if r["is_hidden"]:
             zh.append("人数过少,不公布")
             en.append("too few persons to show")

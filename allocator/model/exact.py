@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from allocator.model.blocks import Block, blocks_of, link_rows, objective_coefficients
+from allocator.model.blocks import (
+    Block,
+    blocks_of,
+    link_rows,
+    objective_coefficients,
+    tightened,
+)
 from allocator.model.columns import Columns, make_columns
 from allocator.model.highs import Linear, Outcome, solve_linear, stacked, version
 from allocator.plan import ObjectiveValue, Plan, Status
 from allocator.problem import Objective, Problem
-from allocator.rules import Floats, Link
+from allocator.rules import Floats, Floor, Link, Rule, Served
 
 __all__ = ["Formulation", "formulate", "plan_from_values", "solve_exactly"]
 
@@ -156,15 +162,18 @@ def plan_from_values(
     got = np.zeros(problem.need.size)
     np.add.at(got, columns.x_cell[some], served)
     unmet = np.maximum(problem.need.ravel() - got, 0.0).reshape(problem.need.shape)
-    shortfalls = {
-        rule: float(values[columns.of(rule, kind)].sum())
-        for rule, kind in columns.auxiliary
-        if kind == "short"
-    }
     final = values.copy()
     final[columns.y : columns.y + z["p"]] = np.isin(np.arange(z["p"]), chosen)
     final[columns.n : columns.n + z["f"]] = places
+    final[columns.x : columns.x + len(x)] = 0.0
+    final[columns.x + some] = served
     final[columns.u : columns.u + len(columns.u_cell)] = unmet.ravel()[columns.u_cell]
+    final = tightened(problem, columns, final)
+    shortfalls = {
+        rule.id: _shortfall(problem, rule, final[columns.of(rule.id, "short")])
+        for rule in problem.rules
+        if (rule.id, "short") in columns.auxiliary
+    }
     objectives = []
     for objective, bound in bounds:
         value = float(objective_coefficients(problem, columns, objective) @ final)
@@ -182,6 +191,13 @@ def plan_from_values(
         served=served, unmet=unmet, shortfalls=shortfalls, objectives=tuple(objectives),
         road=road, solver=solver, seed=seed, reproducible=reproducible, work=work or {},
     )  # fmt: skip
+
+
+def _shortfall(problem: Problem, rule: Rule, short: Floats) -> float:
+    """Sum of a rule's shortfalls, those of futures weighted."""
+    if isinstance(rule, Served | Floor):
+        return float((short @ problem.future_weight).sum())
+    return float(short.sum())
 
 
 def _no_plan(problem: Problem, status: Status, seed: int) -> Plan:

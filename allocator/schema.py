@@ -10,10 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SCHEMAS", "Column", "Kind", "Schema"]
+__all__ = ["SCHEMAS", "UNIT_WORDS", "Column", "Kind", "Schema"]
 
 Kind = Literal["id", "text", "integer", "number", "share", "choice", "year"]
 SCREENING = ("是", "否", "未核")
+
+UNIT_WORDS: Mapping[str, tuple[str, ...]] = {
+    "person": ("人", "persons", "people", "名"),
+    "place": ("床", "张", "个", "places", "beds"),
+    "minute": ("分钟", "分", "min", "minutes"),
+    "km": ("公里", "千米", "kilometre", "kilometres"),
+    "m2": ("平方米", "㎡", "m²", "sqm"),
+    "degree": ("度", "°", "degrees"),
+    "yuan": ("元", "cny"),
+}
+"""Words a header may carry in brackets for a unit; any other word there is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +32,8 @@ class Column:
     """One column: English name, Chinese name, kind, unit, bounds and, where optional, the default.
 
     ``share`` is a number in [0, 1]. ``default`` None with ``required`` False leaves the cell blank
-    (NaN for numbers, "" for text). ``synonyms`` are other headers accepted for it.
+    (NaN for numbers, "" for text). ``synonyms`` are other headers accepted for it, ``aliases``
+    other words accepted for a choice, as (written, choice).
     """
 
     name: str
@@ -34,6 +46,7 @@ class Column:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     synonyms: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
     example: str = ""
     words_zh: str = ""
     words_en: str = ""
@@ -71,23 +84,31 @@ def _id(name: str, zh: str, example: str = "", **more: object) -> Column:
 _MARKS = ("counted", "modelled", "synthetic")
 _MARK = Column(
     "mark", "数据性质", "choice", required=False, default="counted", choices=_MARKS,
+    aliases=(("统计", "counted"), ("推算", "modelled"), ("模拟", "synthetic")),
     words_en="counted, modelled or synthetic", words_zh="统计、推算或模拟",
 )  # fmt: skip
 _LON = Column(
-    "lon", "经度", "number", "degree", required=False, minimum=-180, maximum=180, example="109.25"
-)
+    "lon", "经度", "number", "degree", required=False, minimum=-180, maximum=180, example="109.25",
+    synonyms=("longitude", "x"),
+)  # fmt: skip
 _LAT = Column(
-    "lat", "纬度", "number", "degree", required=False, minimum=-90, maximum=90, example="25.07"
-)
+    "lat", "纬度", "number", "degree", required=False, minimum=-90, maximum=90, example="25.07",
+    synonyms=("latitude", "y"),
+)  # fmt: skip
+_CLASS_WORDS = (
+    ("县城", "county-town"), ("乡镇驻地", "township-seat"), ("集镇", "township-seat"), ("村", "village"),
+)  # fmt: skip
 _AREA_CLASS = Column(
     "area_class", "地域类型", "choice", required=False, default="village",
-    choices=("county-town", "township-seat", "village"), synonyms=("类型",), example="village",
+    choices=("county-town", "township-seat", "village"), synonyms=("类型",), aliases=_CLASS_WORDS,
+    example="village",
 )  # fmt: skip
 
 
 def _screen(name: str, zh: str) -> Column:
     return Column(
         name, zh, "choice", required=False, default="未核", choices=SCREENING,
+        aliases=(("yes", "是"), ("no", "否"), ("unchecked", "未核")),
         words_en="是: passes; 否: forbids; 未核: not yet checked", words_zh="是:符合;否:禁止;未核:选址待核",
     )  # fmt: skip
 
@@ -100,7 +121,7 @@ TOWNSHIPS = Schema(
         Column("name_en", "英文名称", "text", required=False, default=""),
         Column("population", "总人口", "integer", "person", minimum=0, synonyms=("人口", "pop_2020"), example="150326"),
         Column("year", "年份", "year", example="2020"),
-        Column("area_class", "地域类型", "choice", required=False, default="township-seat", choices=("county-town", "township-seat", "village")),
+        Column("area_class", "地域类型", "choice", required=False, default="township-seat", choices=("county-town", "township-seat", "village"), aliases=_CLASS_WORDS),
         _MARK,
     ),
     ("township_id",),
@@ -135,7 +156,7 @@ SITES = Schema(
         _LON,
         _LAT,
         Column("today", "现状设施类型", "id", required=False, default="", example="township-home", words_en="facility type in place today; blank: none", words_zh="现状设施类型,空白为无"),
-        Column("building", "可用房屋", "choice", required=False, default="none", choices=("none", "idle-school", "vacant-building", "leased"), example="idle-school"),
+        Column("building", "可用房屋", "choice", required=False, default="none", choices=("none", "idle-school", "vacant-building", "leased"), aliases=(("无", "none"), ("闲置校舍", "idle-school"), ("空置房屋", "vacant-building"), ("租赁", "leased")), example="idle-school"),
         Column("floor_area_m2", "建筑面积", "number", "m2", required=False, minimum=0, example="1200"),
         Column("land_m2", "用地面积", "number", "m2", required=False, minimum=0, example="2000"),
         Column("medical_minutes", "到最近医疗机构分钟数", "number", "minute", required=False, minimum=0),
@@ -157,8 +178,8 @@ POPULATION = Schema(
     (
         _id("area_id", "村代码", "450225100001"),
         Column("year", "年份", "year", example="2020"),
-        Column("track", "口径", "choice", required=False, default="resident", choices=("resident", "registered"), words_en="resident (常住) or registered (户籍)", words_zh="常住或户籍"),
-        Column("sex", "性别", "choice", choices=("m", "f"), example="f"),
+        Column("track", "口径", "choice", required=False, default="resident", choices=("resident", "registered"), aliases=(("常住", "resident"), ("户籍", "registered")), words_en="resident (常住) or registered (户籍)", words_zh="常住或户籍"),
+        Column("sex", "性别", "choice", choices=("m", "f"), aliases=(("男", "m"), ("女", "f"), ("male", "m"), ("female", "f")), example="f"),
         Column("age", "年龄组", "text", example="60-64"),
         Column("persons", "人数", "number", "person", minimum=0, example="41.3"),
         _MARK,
@@ -170,6 +191,9 @@ HOMES = Schema(
     "homes", "机构名册(汇总数)", "Roll of homes (counts only)",
     (
         _id("site_id", "地点编号", "S001"),
+        Column("name_zh", "名称", "text", required=False, default="", words_en="needed only where there is no table of sites", words_zh="没有地点表时填写"),
+        Column("township_id", "乡镇代码", "id", required=False, default="", example="450225100", words_en="needed only where there is no table of sites", words_zh="没有地点表时填写"),
+        Column("today", "现状设施类型", "id", required=False, default="", example="township-home", words_en="facility type; needed only where there is no table of sites", words_zh="设施类型,没有地点表时填写"),
         Column("places", "床位数", "integer", "place", minimum=0, synonyms=("床位", "beds"), example="60"),
         Column("nursing_places", "护理型床位", "integer", "place", required=False, default=0, minimum=0, example="20"),
         Column("residents", "在住人数", "integer", "person", minimum=0, synonyms=("入住人数",), example="18"),

@@ -22,7 +22,7 @@ FLOORS = [
     {"cli"},
 ]
 # compile stands on problem, plan on rules: the order inside a floor, where one floor holds two steps.
-WITHIN = {("compile", "problem")}
+WITHIN = {("compile", "problem"), ("compare", "run")}
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 ONLY_IN = {"pulp": {"model"}, "highspy": {"model"}}
 

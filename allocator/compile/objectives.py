@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -89,7 +89,14 @@ def make_objectives(
     return tuple(found)
 
 
-def _money(base, name, scenario, stints, pools, running_person):  # type: ignore[no-untyped-def]
+def _money(
+    base: Objective,
+    name: str,
+    scenario: Scenario,
+    stints: Stints,
+    pools: tuple[str, ...],
+    running_person: Callable[[], Floats],
+) -> Objective:
     """Money is real and discounted; capital is credited with unexpired straight-line life."""
     periods = len(scenario.periods)
     worth, yearly = present_value(scenario), annuity(scenario)

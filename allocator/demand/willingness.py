@@ -192,7 +192,8 @@ class Calibration:
         One row a band: up_to_minutes, origins, need, residents, raw share, fitted share, low, high
         (the interval), expected residents, and whether the band has data of its own.
     dispersion
-        Pearson chi-square a degree of freedom; above 1 the interval is widened by its root.
+        Pearson chi-square a degree of freedom. Above 1 the people of an origin decide alike, and
+        the interval widens by their intraclass correlation.
     confidence
         Share of samples in which the interval should hold the truth, band by band.
     findings
@@ -225,7 +226,7 @@ def calibrate_willingness(
     need of an origin whose nearest home is in band ``b``, a share ``f(b)`` lives in that home (any
     of them, where homes tie within the band). ``f`` is the binomial estimate made non-rising by
     pooling neighbours (isotonic regression; Barlow, Bartholomew, Bremner, Brunk 1972), with Wilson
-    intervals widened by the dispersion between origins.
+    intervals widened where the people of an origin decide alike.
 
     Parameters
     ----------
@@ -298,7 +299,7 @@ def _fit_bands(
     default: WillingnessCurve | None,
     group: str,
 ) -> tuple[pd.DataFrame, float]:
-    from scipy.stats import norm
+    from scipy.stats import norm, t
 
     count = len(edges)
     total = np.bincount(band_of, weights=need, minlength=count).astype(float)
@@ -313,8 +314,15 @@ def _fit_bands(
     chi2 = float(((living - expected) ** 2 / np.maximum(spread, 1e-9))[spread > 1e-9].sum())
     freedom = max(len(band_of) - int(has.sum()), 1)
     dispersion = max(chi2 / freedom, 1.0)
-    z = float(norm.ppf((1 + confidence) / 2))
-    n = np.maximum(total / dispersion, 1e-9)
+    # People of one origin decide alike: intraclass correlation by moments (beta-binomial).
+    alike = max(chi2 - freedom, 0.0) / max(float((need - 1.0).sum()), 1.0)
+    inflated = need * (1.0 + np.maximum(need - 1.0, 0.0) * alike)
+    noise = np.bincount(band_of, weights=inflated, minlength=count)
+    n = np.maximum(np.divide(total**2, noise, out=np.zeros(count), where=noise > 0), 1e-9)
+    origins = np.bincount(band_of, minlength=count)
+    z = t.ppf((1 + confidence) / 2, np.maximum(origins - 1, 1))
+    if alike == 0.0:
+        z = np.full(count, norm.ppf((1 + confidence) / 2))
     middle = (raw + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(raw * (1 - raw) / n + z * z / (4 * n * n))
     low, high = middle - half, middle + half
@@ -334,7 +342,7 @@ def _fit_bands(
     fit = pd.DataFrame(
         {
             "up_to_minutes": edges,
-            "origins": np.bincount(band_of, minlength=count),
+            "origins": origins,
             "need": total,
             "residents": stay,
             "raw_share": raw,

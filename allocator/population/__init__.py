@@ -5,7 +5,20 @@ one from a base, a county's `VitalRates` and a `SmallAreaMethod`. The parts belo
 cohort components, raking, tracks, futures) stand alone.
 """
 
+from allocator.population.backcast import (
+    CountyShares,
+    backcast_shares,
+    seat_drift,
+    shares_with_seat_drift,
+)
 from allocator.population.cohort import AGES_5, Projection, project
+from allocator.population.futures import (
+    BandFit,
+    Uncertainty,
+    fit_uncertainty,
+    sample_futures,
+    variant_futures,
+)
 from allocator.population.lifetable import LifeTable, Survival, fit_to_e0, life_table, survival
 from allocator.population.people import MARKS, Population, stack_tracks, weakest_mark
 from allocator.population.raking import Raked, control, rake
@@ -16,6 +29,7 @@ from allocator.population.small_areas import (
     SmallAreaProjection,
     estimate_ages,
     hamilton_perry,
+    project_county,
     project_small_areas,
     share_of_growth,
     small_area_projection,
@@ -26,6 +40,8 @@ __all__ = [
     "AGES_5",
     "MARKS",
     "ROGERS_CASTRO",
+    "BandFit",
+    "CountyShares",
     "LifeTable",
     "Move",
     "PhaseIn",
@@ -38,21 +54,29 @@ __all__ = [
     "SmallAreaProjection",
     "Survival",
     "Tier",
+    "Uncertainty",
     "VitalRates",
     "absent_from",
+    "backcast_shares",
     "control",
     "eligible",
     "estimate_ages",
     "fit_to_e0",
+    "fit_uncertainty",
     "hamilton_perry",
     "life_table",
     "move",
     "project",
+    "project_county",
     "project_small_areas",
     "rake",
+    "sample_futures",
+    "seat_drift",
     "share_of_growth",
+    "shares_with_seat_drift",
     "small_area_projection",
     "stack_tracks",
     "survival",
+    "variant_futures",
     "weakest_mark",
 ]

@@ -30,6 +30,7 @@ __all__ = [
     "drifted_totals",
     "estimate_ages",
     "hamilton_perry",
+    "project_county",
     "project_small_areas",
     "share_of_growth",
     "small_area_projection",
@@ -318,7 +319,9 @@ def small_area_projection(
     now = base.persons[0, :, :, -1]
     here = rates.at(starts)
     alive = survival(life_table(here.mx))
-    county = _project_county(now.sum(axis=1), here, alive, method, launch)
+    county = project_county(
+        now.sum(axis=1), rates, launch=launch, to=to, county_total=method.county_total
+    )
     groups = _Groups.of(base.places, method)
     interval = base.years[-1] - base.years[-2] if len(base.years) > 1 else 0
     before = base.persons[0, :, :, -2] if interval in (5, 10) else None
@@ -421,31 +424,46 @@ class _Groups:
         return out
 
 
-def _project_county(
-    base: Floats, rates: VitalRates, alive: Survival, method: SmallAreaMethod, launch: int
+def project_county(
+    base: Floats,
+    rates: VitalRates,
+    *,
+    launch: int,
+    to: int,
+    county_total: Mapping[int, float] | None = None,
 ) -> Projection:
-    """Project (future, age, sex) county counts; migrants close the gap to a given total."""
+    """Project one region for every future of its rates.
+
+    Parameters
+    ----------
+    base
+        (future or 1, age, sex) persons in the year ``launch``.
+    rates
+        Its rates, one future or many.
+    launch, to
+        First and last year; steps are of five years and reach ``to`` or beyond.
+    county_total
+        Totals by year, linear between, which net migration is made to reach; after the last
+        given year the rates rule again.
+    """
+    steps = max(1, -(-(to - launch) // 5))
+    here = rates.at([launch + 5 * k for k in range(steps)])
+    alive = survival(life_table(here.mx))
     count = len(rates.futures)
     now = np.broadcast_to(base, (count, *base.shape[-2:]))
-    shape = (len(rates.start_years), count)
-    fertility = np.broadcast_to(rates.fertility, (*shape, 7))
-    ratios = Survival(
-        5,
-        np.broadcast_to(alive.birth, (*shape, 2)),
-        np.broadcast_to(alive.ages, (*shape, 21, 2)),
-    )
     parts = []
-    years = sorted(method.county_total)
-    totals = [method.county_total[y] for y in years]
-    for t, start in enumerate(rates.start_years):
-        one = Survival(5, ratios.birth[t : t + 1], ratios.ages[t : t + 1])
-        amount = 5.0 * rates.net_rate[t] * now.sum(axis=(-2, -1))
-        for _ in range(4):
-            net = _by_profile(now, amount, rates.profile)
-            part = project(now, one, fertility[t : t + 1], float(rates.srb[t]), net[None])
+    years = sorted(county_total or {})
+    totals = [(county_total or {})[y] for y in years]
+    first = float(base.sum() / len(base))
+    for t, start in enumerate(here.start_years):
+        one = Survival(5, alive.birth[t : t + 1], alive.ages[t : t + 1])
+        amount = 5.0 * here.net_rate[t] * now.sum(axis=(-2, -1))
+        for _ in range(6):
+            net = _by_profile(now, amount, here.profile)
+            part = project(now, one, here.fertility[t : t + 1], float(here.srb[t]), net[None])
             if not years or start + 5 > years[-1]:
                 break
-            want = np.interp(start + 5, [launch, *years], [float(base.sum() / len(base)), *totals])
+            want = np.interp(start + 5, [launch, *years], [first, *totals])
             amount = amount + want - part.persons[-1].sum(axis=(-2, -1))
         parts.append(part)
         now = part.persons[-1]

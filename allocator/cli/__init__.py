@@ -1,0 +1,48 @@
+"""The command line: thin faces on the functions of the house.
+
+Exit codes: 0 plan, 2 refused input, 3 no plan exists, 4 a plan or store failed its check, 5 limit
+before any plan, 6 a study with failed runs, 64 usage, 70 a bug of ours, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code; never a traceback for what we foresaw."""
+    import click
+    from rich.console import Console
+
+    from allocator.cli.commands import app, language_of
+    from allocator.cli.show import findings
+    from allocator.errors import AllocatorError, ExitCode, _WithFindings
+
+    console = Console(stderr=True)
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        import typer
+
+        code = typer.main.get_command(app).main(
+            args=given, prog_name="allocator", standalone_mode=False
+        )
+        result = int(code or 0)
+    except click.exceptions.Abort:
+        result = ExitCode.INTERRUPTED
+    except KeyboardInterrupt:
+        result = ExitCode.INTERRUPTED
+    except click.ClickException as problem:
+        problem.show()
+        result = ExitCode.USAGE
+    except AllocatorError as problem:
+        language = language_of(given)
+        if isinstance(problem, _WithFindings):
+            findings(console, problem.findings, language)
+        else:
+            console.print(str(problem), style="red", markup=False)
+        result = problem.exit_code
+    if arguments is None:
+        sys.exit(int(result))
+    return int(result)

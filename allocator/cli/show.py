@@ -1,0 +1,138 @@
+"""Tables and numbers on a terminal, in the reader's language."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from allocator.compare import Comparison
+from allocator.errors import Finding, Rank
+from allocator.run import Run
+
+__all__ = ["findings", "indicator_table", "number", "say", "scoreboard", "townships"]
+
+SCORE = (
+    "coverage_day", "resident_met", "day_met", "home_met", "destitute_met", "mean_minutes",
+    "p90_minutes", "places", "use_assigned", "use_free", "empty_free", "investment", "running_gap",
+    "cost_person_day", "care_workers",
+)  # fmt: skip
+
+
+def number(value: float, unit: str, language: str) -> str:
+    """Return a value as a planner reads it: 万元 in Chinese, million yuan in English."""
+    if value is None or math.isnan(value):
+        return "—"
+    if unit == "share":
+        return f"{value:.1%}"
+    if unit.startswith("yuan") and abs(value) >= 10_000:
+        return f"{value / 1e4:,.0f} 万元" if language == "zh" else f"¥{value / 1e6:,.2f} m"
+    if unit.startswith("yuan"):
+        return f"{value:,.0f} 元" if language == "zh" else f"¥{value:,.0f}"
+    if unit == "minute":
+        return f"{value:,.1f} 分" if language == "zh" else f"{value:,.1f} min"
+    return f"{value:,.1f}" if abs(value) < 100 and value != round(value) else f"{value:,.0f}"
+
+
+def say(language: str, zh: str, en: str) -> str:
+    """Return the sentence in the reader's language."""
+    return zh if language == "zh" else en
+
+
+def indicator_table(runs: Sequence[Run], language: str) -> Table:
+    """规划指标表: indicators by scenario, today / each period's end."""
+    first = runs[0]
+    table = Table(
+        title=say(
+            language, "规划指标表(现状 / 近期 / 远期)", "Planning indicators (today / near / far)"
+        )
+    )
+    table.add_column(say(language, "指标", "Indicator"), no_wrap=False, min_width=16)
+    table.add_column(say(language, "现状", "Today"), justify="right")
+    for run in runs:
+        title = run.scenario.title.text.in_language(language)
+        years = " / ".join(str(p.to) for p in run.scenario.periods)
+        table.add_column(f"{title}\n{years}", justify="right")
+    rows = first.tables["indicators"]
+    for indicator, part in rows.groupby("indicator", sort=False):
+        unit = part["unit"].iloc[0]
+        today = part.loc[part["year"] == first.scenario.base_year, "value"].iloc[0]
+        cells = []
+        for run in runs:
+            mine = (
+                run.tables["indicators"].query("indicator == @indicator").set_index("year")["value"]
+            )
+            cells.append(
+                " / ".join(number(mine[p.to], unit, language) for p in run.scenario.periods)
+            )
+        table.add_row(part[language].iloc[0], number(today, unit, language), *cells)
+    return table
+
+
+def scoreboard(comparison: Comparison, language: str) -> Table:
+    """Headline measures at the end of the last period, one column a scenario, gap last."""
+    runs = comparison.runs
+    year = runs[0].scenario.years[-1]
+    values = comparison.table(year)
+    table = Table(title=say(language, f"方案比较({year} 年)", f"Plans compared ({year})"))
+    table.add_column(say(language, "指标", "Measure"), min_width=16)
+    for run in runs:
+        table.add_column(run.scenario.title.text.in_language(language), justify="right")
+    for name in SCORE:
+        row = values.loc[name]
+        table.add_row(
+            row[language], *(number(row[r.scenario.name], row["unit"], language) for r in runs)
+        )
+    for area_class, zh, en in (
+        ("county-town", "县城", "county town"), ("township-seat", "乡镇驻地", "township seats"), ("village", "村", "villages"),
+    ):  # fmt: skip
+        cells = []
+        for run in runs:
+            part = run.tables["coverage"]
+            part = part[(part["year"] == year) & (part["area_class"] == area_class)]
+            cells.append(" ".join(f"{s:.0%}" for s in part.sort_values("service")["share"]))
+        services = sorted(set(runs[0].tables["coverage"]["service"]))
+        names = "/".join(s.split(".")[-1] for s in services)
+        table.add_row(say(language, f"可达率·{zh} {names}", f"In reach, {en}: {names}"), *cells)
+    table.add_row(
+        say(language, "求解精度(gap)", "Gap of the solve"), *(f"{r.plan.gap:.3%}" for r in runs)
+    )
+    return table
+
+
+def townships(run: Run, language: str, service: str = "elderly.resident") -> Table:
+    """Who gains and who loses by township against today, for one service."""
+    rows = run.tables["changes"]
+    rows = rows[rows["service"] == service].sort_values("change")
+    title = run.scenario.title.text.in_language(language)
+    table = Table(
+        title=say(
+            language, f"各乡镇满足率变化:{title}", f"Change of served share by township: {title}"
+        )
+    )
+    table.add_column(say(language, "乡镇", "Township"))
+    for zh, en in (("现状", "Today"), ("规划期末", "End"), ("变化", "Change")):
+        table.add_column(say(language, zh, en), justify="right")
+    for row in rows.itertuples():
+        name = row.name_zh if language == "zh" else row.name_en or row.name_zh
+        mark = "▲" if row.change > 5e-4 else "▼" if row.change < -5e-4 else " "
+        table.add_row(
+            name, f"{row.share_today:.1%}", f"{row.share_end:.1%}", f"{mark} {row.change:+.1%}"
+        )
+    return table
+
+
+def findings(console: Console, found: Sequence[Finding], language: str, most: int = 20) -> None:
+    """Print findings, errors first; only so many, with the count of the rest."""
+    order = {Rank.ERROR: 0, Rank.WARNING: 1, Rank.INFORMATION: 2}
+    style = {Rank.ERROR: "red", Rank.WARNING: "yellow", Rank.INFORMATION: "dim"}
+    ordered = sorted(found, key=lambda f: order[f.rank])
+    for f in ordered[:most]:
+        console.print(f.line(language), style=style[f.rank], markup=False, highlight=False)
+    if len(ordered) > most:
+        console.print(
+            say(language, f"… 另有 {len(ordered) - most} 条", f"… and {len(ordered) - most} more"),
+            style="dim",
+        )

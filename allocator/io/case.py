@@ -1,0 +1,384 @@
+"""A case folder into a `Case`: every fault of every file at once, every default in the gaps' list.
+
+``case.yaml`` says what county it is; the tables lie beside it as CSV, or as sheets of ``case.xlsx``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from allocator.case import Case, TravelSpec
+from allocator.catalogue import Catalogue
+from allocator.errors import NO_TEXT, Finding, InputRefused, Rank, Text, Where, nearest, refuse_if_any
+from allocator.io.case_checks import check_case
+from allocator.io.case_gaps import default_population, default_sites, least_findings
+from allocator.io.catalogue_files import catalogue_and_findings
+from allocator.io.coordinates import DATUMS, to_degrees
+from allocator.io.findings import data_gap, error, notice
+from allocator.io.paths import digest_of, inside, read_bytes, shipped
+from allocator.io.rates_files import read_rates
+from allocator.io.tables import empty_table, read_table
+from allocator.io.yaml_file import read_yaml, validated
+from allocator.region import Region
+from allocator.scenario import Title
+from allocator.schema import SCHEMAS, Schema
+
+__all__ = ["CaseFile", "read_case"]
+
+WORKBOOK = "case.xlsx"
+GEOGRAPHIC = "EPSG:4490"
+_ID = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+_MODES = Literal["elder-walk", "walk", "bicycle", "bus", "car", "mobile", "mobile-team"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TravelFile(_Strict):
+    """``travel`` of ``case.yaml``: see `TravelSpec`."""
+
+    method: Literal["straight-line", "road-table", "matrix"] = "straight-line"
+    detour: float = Field(default=1.4, ge=1, le=5)
+    speed_kmh: dict[str, Annotated[float, Field(gt=0, le=200)]] = Field(default_factory=dict)
+    access_minutes: dict[str, Annotated[float, Field(ge=0, le=600)]] = Field(default_factory=dict)
+
+
+class SourceFile(_Strict):
+    """One line of ``sources``: which file, what it holds, from where, under which licence."""
+
+    file: str
+    what: str
+    source: str
+    licence: str = ""
+
+
+class CaseFile(_Strict):
+    """``case.yaml``."""
+
+    id: _ID
+    title: Title
+    crs: str = Field(default=GEOGRAPHIC, max_length=40)
+    base_year: int = Field(ge=1990, le=2100)
+    declared_population: int | None = Field(default=None, ge=0)
+    seat: tuple[float, float] | None = None
+    travel: TravelFile = TravelFile()
+    catalogue: str = "shipped"
+    disclaimer: Title | None = None
+    map_footer: Title | None = None
+    finest_published: Literal["county", "township", "village"] = "township"
+    encoding: Literal["utf-8", "gb18030"] = "utf-8"
+    thousands: bool = False
+    sources: tuple[SourceFile, ...] = ()
+
+
+@dataclass(eq=False)
+class _Reading:
+    """What has been read of one case so far."""
+
+    folder: Path
+    file: CaseFile
+    findings: list[Finding] = field(default_factory=list)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def at_fault(self) -> bool:
+        return any(f.rank is Rank.ERROR for f in self.findings)
+
+
+def read_case(folder: Path | str) -> Case:
+    """Return the case in a folder.
+
+    Raises
+    ------
+    InputRefused
+        With every fault of every file; nothing is repaired. What is missing and has a default
+        becomes a finding ``data-gap-...`` of the case.
+    """
+    folder = Path(folder)
+    name = "case.yaml"
+    if not folder.is_dir():
+        raise InputRefused(
+            (
+                error(
+                    "folder-missing",
+                    Where(file=folder.name),
+                    ("找不到案例文件夹。", "There is no such case folder."),
+                    ("请检查路径;新案例可用 allocator init 建立。", "Check the path; 'allocator init' makes a new one."),
+                ),
+            )
+        )
+    findings: list[Finding] = []
+    file: CaseFile | None = None
+    try:
+        file = validated(CaseFile, read_yaml(inside(folder, name)))
+    except InputRefused as refused:
+        findings += refused.findings
+    # Tables are read even when case.yaml is at fault, so that all is told at once.
+    reading = _Reading(folder, file or _STAND_IN, findings)
+    _read_tables(reading)
+    region_crs = _to_degrees(reading)
+    outline = _read_outline(reading)
+    catalogue = _read_catalogue(reading)
+    rates = _read_rates(reading)
+    _fill_gaps(reading, rates)
+    if file is not None:
+        reading.findings += check_case(reading.tables, outline, file, catalogue)
+        _gaps_of_file(reading)
+    refuse_if_any(reading.findings)
+    assert file is not None and catalogue is not None
+    return _case(reading, file, region_crs, outline, catalogue, rates)
+
+
+_STAND_IN = CaseFile(id="unread", title=Title(zh="", en=""), base_year=2020)
+
+
+def _case(
+    reading: _Reading,
+    file: CaseFile,
+    crs: str,
+    outline: gpd.GeoDataFrame | None,
+    catalogue: Catalogue,
+    rates: Mapping[str, pd.DataFrame],
+) -> Case:
+    tables = {n: _sorted(t, SCHEMAS[n]) for n, t in reading.tables.items()}
+    case_yaml = read_bytes(reading.folder / "case.yaml")
+    return Case(
+        region=Region(
+            id=file.id,
+            title=file.title.text,
+            crs=crs,
+            townships=tables["townships"],
+            areas=tables["areas"],
+            sites=tables["sites"],
+            homes=tables["homes"],
+            outline=outline,
+            seat=file.seat,
+        ),
+        base_year=file.base_year,
+        population=tables["population"],
+        catalogue=catalogue,
+        rates=rates,
+        travel=TravelSpec(**file.travel.model_dump()),
+        distances=tables.get("distances"),
+        placements=tables.get("placements"),
+        disclaimer=_text(file.disclaimer),
+        map_footer=_text(file.map_footer),
+        finest_published=file.finest_published,
+        sources=tuple(s.model_dump() for s in file.sources),
+        digests=dict(sorted({**reading.digests, "case.yaml": digest_of(case_yaml)}.items())),
+        findings=tuple(reading.findings),
+    )
+
+
+def _text(title: Title | None) -> Text:
+    return NO_TEXT if title is None else title.text
+
+
+def _sorted(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    return table.sort_values(list(schema.key), kind="stable").reset_index(drop=True)
+
+
+def _read_tables(reading: _Reading) -> None:
+    """Read each table from CSV, or from the workbook where there is one and no CSV."""
+    folder, file = reading.folder, reading.file
+    book = folder / WORKBOOK
+    sheets: Mapping[str, tuple[pd.DataFrame, tuple[Finding, ...]]] = {}
+    if book.exists():
+        from allocator.io.workbook import read_workbook
+
+        try:
+            sheets = read_workbook(inside(folder, WORKBOOK), thousands=file.thousands)
+            reading.digests[WORKBOOK] = digest_of(book.read_bytes())
+        except InputRefused as refused:
+            reading.findings += refused.findings
+            return
+    for name, schema in SCHEMAS.items():
+        schema = _with_bounds(schema, file.crs)
+        path = folder / f"{name}.csv"
+        if path.exists() or path.is_symlink():
+            if name in sheets:
+                reading.findings.append(_twice(name))
+            read = _csv_reader(reading, path, schema)
+        elif name in sheets:
+            read = sheets[name]
+        elif name in ("townships", "areas", "homes"):
+            read = _csv_reader(reading, path, schema)
+        else:
+            continue
+        reading.tables[name], found = read
+        reading.findings += found
+
+
+def _csv_reader(
+    reading: _Reading, path: Path, schema: Schema
+) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    try:
+        inside(reading.folder, path.name)
+    except InputRefused as refused:
+        return empty_table(schema), refused.findings
+    table = read_table(path, schema, encoding=reading.file.encoding, thousands=reading.file.thousands)
+    if path.is_file():
+        reading.digests[path.name] = digest_of(path.read_bytes())
+    return table
+
+
+def _twice(name: str) -> Finding:
+    return error(
+        "table-twice",
+        Where(file=WORKBOOK, sheet=name),
+        (f"{name} 同时在 {WORKBOOK} 和 {name}.csv 中。", f"{name} stands both in {WORKBOOK} and in {name}.csv."),
+        ("请只保留一处。", "Keep one of the two."),
+    )
+
+
+def _is_projected(crs: str) -> bool:
+    if crs.upper() in DATUMS or not crs.upper().startswith("EPSG:"):
+        return False
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        return bool(CRS.from_user_input(crs).is_projected)
+    except CRSError:
+        return False
+
+
+def _with_bounds(schema: Schema, crs: str) -> Schema:
+    """Return the schema, in metres instead of degrees where the declared system is projected."""
+    if not _is_projected(crs):
+        return schema
+    columns = tuple(
+        replace(c, unit="m", minimum=-1e7, maximum=1e8) if c.unit == "degree" else c for c in schema.columns
+    )
+    return replace(schema, columns=columns)
+
+
+def _to_degrees(reading: _Reading) -> str:
+    """Bring points of any declared system to degrees; return the system of the region."""
+    crs = reading.file.crs
+    where = Where(file="case.yaml", column="crs")
+    result = crs
+    for name in ("areas", "sites", "placements"):
+        table = reading.tables.get(name)
+        if table is None:
+            continue
+        known = table["lon"].notna() & table["lat"].notna()
+        try:
+            lon, lat, result, found = to_degrees(table.loc[known, "lon"], table.loc[known, "lat"], crs, where)
+        except InputRefused as refused:
+            reading.findings += [f for f in refused.findings if f not in reading.findings]
+            return crs
+        table.loc[known, "lon"], table.loc[known, "lat"] = lon, lat
+        reading.findings += [f for f in found if f not in reading.findings]
+    return result
+
+
+def _read_outline(reading: _Reading) -> gpd.GeoDataFrame | None:
+    path = reading.folder / "outline.geojson"
+    if not path.exists() and not path.is_symlink():
+        reading.findings.append(
+            data_gap(
+                "outline",
+                Where(file="outline.geojson"),
+                ("没有县界。", "there is no county outline."),
+                ("地图不画县界,也不检查点位是否在县内。", "Maps show none; points are not tested against it."),
+            )
+        )
+        return None
+    from allocator.io.layers import read_outline
+
+    try:
+        outline, found = read_outline(inside(reading.folder, path.name))
+    except InputRefused as refused:
+        reading.findings += refused.findings
+        return None
+    reading.findings += found
+    reading.digests[path.name] = digest_of(path.read_bytes())
+    return outline
+
+
+def _read_catalogue(reading: _Reading) -> Catalogue | None:
+    name = reading.file.catalogue
+    try:
+        folder = shipped("data/catalogue") if name == "shipped" else inside(reading.folder, name)
+    except InputRefused as refused:
+        reading.findings += refused.findings
+        return None
+    catalogue, found = catalogue_and_findings(folder)
+    reading.findings += found
+    if name == "shipped":
+        reading.findings.append(
+            data_gap(
+                "catalogue",
+                Where(file="catalogue"),
+                ("没有本地设施目录和单位造价。", "there is no local catalogue with local unit costs."),
+                ("使用随附目录;造价为示意。", "The shipped catalogue stands in; its costs are illustrative."),
+            )
+        )
+    return catalogue
+
+
+def _read_rates(reading: _Reading) -> dict[str, pd.DataFrame]:
+    rates, digests, found = read_rates(reading.folder, reading.file.encoding)
+    reading.findings += found
+    reading.digests |= digests
+    return rates
+
+
+def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame]) -> None:
+    """Put marked defaults where optional tables are missing, and say so."""
+    tables = reading.tables
+    fillers: tuple[tuple[str, Callable[..., Any], tuple[Any, ...]], ...] = (
+        ("sites", default_sites, (tables, reading.file)),
+        ("population", default_population, (tables, rates, reading.file.base_year)),
+    )
+    for name, make, arguments in fillers:
+        if name not in tables:
+            tables[name], found = make(*arguments)
+            reading.findings += found
+    reading.findings += least_findings(tables, reading.file.travel.method)
+
+
+def _gaps_of_file(reading: _Reading) -> None:
+    """Say which declarations of ``case.yaml`` are missing."""
+    file = reading.file
+    where = Where(file="case.yaml")
+    if file.declared_population is None:
+        reading.findings.append(
+            data_gap(
+                "declared-population",
+                replace(where, column="declared_population"),
+                ("没有公布的县总人口。", "the county's published total is not declared."),
+                ("未核对乡镇合计。", "The sum of townships is not compared with it."),
+            )
+        )
+    if not file.travel.speed_kmh:
+        reading.findings.append(
+            data_gap(
+                "speeds",
+                replace(where, column="travel.speed_kmh"),
+                ("没有本地出行速度。", "there are no local travel speeds."),
+                ("使用缺省速度。", "Default speeds stand in."),
+            )
+        )
+    for source in file.sources:
+        if source.file not in reading.digests and source.file not in ("case.yaml",):
+            near = nearest(source.file, reading.digests)
+            reading.findings.append(
+                notice(
+                    "source-of-no-file",
+                    replace(where, column="sources", id=source.file),
+                    (f"来源清单中的“{source.file}”未被读取。", f"The file {source.file!r} of the sources was not read."),
+                    (f"是否为“{near}”?" if near else "请核对。", f"Did you mean {near!r}?" if near else "Check it."),
+                )
+            )

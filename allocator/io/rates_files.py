@@ -1,0 +1,84 @@
+"""Rate tables of a case: its own ``rates/*.csv`` before those shipped, file by file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from allocator.errors import Finding, InputRefused, Where
+from allocator.io.findings import data_gap
+from allocator.io.paths import digest_of, inside, shipped
+from allocator.io.tables import read_grid
+
+__all__ = ["read_plain_table", "read_rates"]
+
+_INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+
+def read_rates(
+    folder: Path, encoding: str = "utf-8"
+) -> tuple[dict[str, pd.DataFrame], dict[str, str], list[Finding]]:
+    """Return the rate tables by file stem, digests of the files read, and what was found.
+
+    A table of the case folder takes the place of the shipped one of that name; for the others a
+    data gap is noted.
+    """
+    tables: dict[str, pd.DataFrame] = {}
+    digests: dict[str, str] = {}
+    found: list[Finding] = []
+    own = folder / "rates"
+    local = sorted(p.name for p in own.glob("*.csv")) if own.is_dir() else []
+    base = shipped("data/rates")
+    defaults = sorted(p.name for p in base.glob("*.csv")) if base.is_dir() else []
+    for name in sorted({*local, *defaults}):
+        try:
+            path = inside(folder, f"rates/{name}") if name in local else base / name
+            used = encoding if name in local else "utf-8"
+            tables[name.removesuffix(".csv")] = read_plain_table(path, used, f"rates/{name}")
+            digests[f"rates/{name}"] = digest_of(path.read_bytes())
+        except InputRefused as refused:
+            found += refused.findings
+    missing = [n.removesuffix(".csv") for n in defaults if n not in local]
+    if missing:
+        listed = ", ".join(missing)
+        found.append(
+            data_gap(
+                "rates",
+                Where(file="rates"),
+                (f"没有本地参数表:{listed}。", f"there are no local rates for {listed}."),
+                ("使用随附的缺省参数。", "The shipped defaults stand in."),
+            )
+        )
+    return tables, digests, found
+
+
+def read_plain_table(path: Path, encoding: str = "utf-8", name: str = "") -> pd.DataFrame:
+    """Return a CSV file whose columns are declared by the room that uses it.
+
+    A column whose every filled cell is a number becomes numbers (blank: NaN), any other text.
+
+    Raises
+    ------
+    InputRefused
+        When the file as a whole cannot be read; see `tables.read_grid`.
+    """
+    grid = read_grid(path, encoding=encoding, name=name)
+    errors = tuple(f for f in grid.findings if f.rank == "error")
+    if errors:
+        raise InputRefused(errors)
+    return pd.DataFrame(
+        {h: _typed([c.strip() for c in cells]) for h, cells in zip(grid.headers, grid.columns, strict=True)}
+    )
+
+
+def _typed(cells: list[str]) -> pd.Series:
+    filled = [c for c in cells if c]
+    if filled and all(_INTEGER.fullmatch(c) for c in filled) and len(filled) == len(cells):
+        return pd.Series(np.array([int(c) for c in cells], dtype=np.int64))
+    if filled and all(_NUMBER.fullmatch(c) for c in filled):
+        return pd.Series([float(c) if c else np.nan for c in cells])
+    return pd.Series(cells, dtype="str")

@@ -1,0 +1,765 @@
+"""CSV files and workbook sheets into tables of a `Schema`, with every fault at once.
+
+Cells arrive as text and are read column by column; nothing is guessed and nothing repaired but
+blanks around a cell. Rows of a table read here are indexed by their row in the file (header = 1).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from allocator.errors import Finding, InputRefused, Rank, Where, nearest
+from allocator.io.findings import Words, error, notice, warning
+from allocator.io.paths import MEBIBYTE, read_bytes
+from allocator.schema import UNIT_WORDS, Column, Schema
+
+__all__ = ["Grid", "decoded", "read_grid", "read_table", "table_of"]
+
+MAX_BYTES = 200 * MEBIBYTE
+MAX_ROWS = 1_000_000
+MAX_COLUMNS = 200
+MAX_TEXT = 500
+MAX_ID = 64
+MAX_FINDINGS = 10_000
+
+Text = np.ndarray
+"""One column of cells as an object array of `str`."""
+
+_PERSONAL_HEADER = re.compile(
+    r"身份证|证件号|手机|电话|联系方式|银行卡|家庭住址|^姓名$|老人姓名|联系人|"
+    r"\bid[ _-]?card|id[ _-]?num|identity|passport|phone|mobile|\btel\b|bank[ _-]?account|person[ _-]?name",
+    re.IGNORECASE,
+)
+_PERSONAL_CELL = re.compile(
+    r"(?<![0-9.])[1-9][0-9]{5}(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+    r"[0-9]{3}[0-9Xx](?![0-9A-Za-z])|(?<![0-9.])1[3-9][0-9]{9}(?![0-9.])"
+)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+_CONTROL_IN_CELL = re.compile("[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+_BRACKETED = re.compile(r"(.*?)\s*[(\[\uFF08\u3010]\s*(.*?)\s*[)\]\uFF09\u3011]")
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+_INTEGER = r"[+-]?[0-9]{1,15}(?:\.0+)?"
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[,\uFF0C][0-9]{3})+(?:\.[0-9]+)?")
+_SCIENTIFIC_ID = re.compile(r"[0-9]\.[0-9]+[eE]\+[0-9]+")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Grid:
+    """Cells of a file or sheet as text: headers, columns, and the row in the file of each line."""
+
+    where: Where
+    headers: tuple[str, ...]
+    columns: tuple[Text, ...]
+    rows: np.ndarray
+    findings: tuple[Finding, ...] = field(default_factory=tuple)
+
+
+def read_table(
+    path: Path,
+    schema: Schema,
+    *,
+    encoding: str = "utf-8",
+    thousands: bool = False,
+    name: str = "",
+) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    """Return the table in a CSV file and everything found in it.
+
+    Parameters
+    ----------
+    encoding
+        ``utf-8`` (a byte-order mark is fine) or, declared by the user, ``gb18030``.
+    thousands
+        Whether the user declared that numbers carry thousands separators.
+    name
+        What findings call the file; its bare name where blank.
+
+    Returns
+    -------
+    The columns of ``schema`` in order (ids and text as text, numbers as floats, required integers
+    as integers), indexed by row in the file, and the findings. Cells at fault are blank; a table
+    that could not be read at all is empty.
+    """
+    try:
+        grid = read_grid(path, encoding=encoding, name=name, schema=schema)
+    except InputRefused as refused:
+        return empty_table(schema), refused.findings
+    return table_of(grid, schema, thousands=thousands)
+
+
+def read_grid(
+    path: Path, *, encoding: str = "utf-8", name: str = "", schema: Schema | None = None
+) -> Grid:
+    """Return the cells of a CSV file as text.
+
+    Raises
+    ------
+    InputRefused
+        When the file is missing, too large, empty, in another encoding or not comma separated.
+    """
+    name = name or path.name
+    where = Where(file=name)
+    expected = _expected(schema)
+    try:
+        data = read_bytes(path, MAX_BYTES, name)
+    except InputRefused as refused:
+        if refused.findings[0].code == "file-missing" and schema is not None:
+            raise _refuse(
+                "file-missing",
+                where,
+                ("找不到文件。", "The file is not there, or is no ordinary file."),
+                expected,
+            ) from None
+        raise
+    text, found = decoded(data, encoding, name)
+    if not text.strip():
+        raise _refuse("file-empty", where, ("文件是空的。", "The file is empty."), expected)
+    head = text[: text.find("\n") if "\n" in text else len(text)]
+    if "," not in head:
+        for mark, words in ((";", ("分号", "semicolons")), ("\t", ("制表符", "tabs"))):
+            if mark in head:
+                raise _refuse(
+                    "separator-not-comma",
+                    where,
+                    (f"列之间用的是{words[0]}。", f"Columns are separated by {words[1]}."),
+                    ("请另存为逗号分隔的CSV。", "Save it as CSV separated by commas."),
+                )
+    lines, faults = _lines(text, where)
+    found += faults
+    return _grid(lines, where, tuple(found), expected)
+
+
+def _lines(text: str, where: Where) -> tuple[list[tuple[int, list[str]]], list[Finding]]:
+    """Split CSV text into (row, cells); blank lines are left out but counted."""
+    lines: list[tuple[int, list[str]]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    row = 0
+    try:
+        for row, cells in enumerate(reader, start=1):
+            if row > MAX_ROWS + 1:
+                return lines, [
+                    error(
+                        "too-many-rows",
+                        where,
+                        (f"超过{MAX_ROWS:,}行。", f"There are more than {MAX_ROWS:,} rows."),
+                        ("请拆分文件。", "Split the file."),
+                    )
+                ]
+            if any(cells):
+                lines.append((row, cells))
+    except csv.Error as problem:
+        place = Where(file=where.file, row=row + 1)
+        what = (f"CSV格式错误({problem})。", f"This is not CSV: {problem}.")
+        return lines, [
+            error(
+                "csv-syntax", place, what, ("请检查引号是否成对。", "Check that quotes are paired.")
+            )
+        ]
+    return lines, []
+
+
+def _grid(
+    lines: Sequence[tuple[int, Sequence[str]]],
+    where: Where,
+    found: tuple[Finding, ...],
+    expected: Words,
+) -> Grid:
+    """Turn (row, cells) into columns; the first line is the header."""
+    if not lines:
+        if any(f.rank is Rank.ERROR for f in found):
+            raise InputRefused(found)
+        raise _refuse("file-empty", where, ("文件是空的。", "The file is empty."), expected)
+    head = [cell.strip() for cell in lines[0][1]]
+    while head and not head[-1]:
+        head.pop()
+    width = len(head)
+    faults = _Faults(where, list(found))
+    if width > MAX_COLUMNS:
+        raise _refuse(
+            "too-many-columns",
+            where,
+            (
+                f"有{width}列,上限{MAX_COLUMNS}列。",
+                f"There are {width} columns; the limit is {MAX_COLUMNS}.",
+            ),
+            ("请删去不用的列。", "Leave out the columns that are not needed."),
+        )
+    body: list[tuple[int, Sequence[str]]] = []
+    for row, cells in lines[1:]:
+        if len(cells) == width:
+            body.append((row, cells))
+            continue
+        if any(cells[width:]):
+            faults.add(
+                "row-too-long",
+                row,
+                "",
+                (
+                    f"该行有{len(cells)}格,表头有{width}列。",
+                    f"The row has {len(cells)} cells, the header {width}.",
+                ),
+                ("含逗号的文字请加双引号。", "Put text that contains a comma in double quotes."),
+            )
+        body.append((row, [*cells[:width], *[""] * (width - len(cells))]))
+    if not body:
+        faults.add(
+            "no-rows", None, "", ("只有表头,没有数据。", "There is a header and no row."), expected
+        )
+    columns = tuple(_objects(c) for c in zip(*(cells for _, cells in body), strict=True))
+    if not body:
+        columns = tuple(_objects(()) for _ in head)
+    rows = np.fromiter((row for row, _ in body), dtype=np.int64, count=len(body))
+    return Grid(
+        where=where, headers=tuple(head), columns=columns, rows=rows, findings=tuple(faults.all())
+    )
+
+
+def table_of(
+    grid: Grid, schema: Schema, *, thousands: bool = False
+) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    """Return the table of ``schema`` in a grid, and everything found; see `read_table`."""
+    faults = _Faults(grid.where, list(grid.findings))
+    if not _personal(grid, faults):
+        return empty_table(schema), tuple(faults.all())
+    at = _matched(grid, schema, faults)
+    data: dict[str, pd.Series] = {}
+    for column in schema.columns:
+        if column.name in at:
+            cells = _trimmed(grid.columns[at[column.name]])
+            header = grid.headers[at[column.name]]
+            data[column.name] = _COLUMN_READERS[column.kind](
+                cells, column, header, grid.rows, faults, thousands
+            )
+        else:
+            data[column.name] = _defaults(column, len(grid.rows))
+    table = pd.DataFrame(data)
+    table.index = pd.Index(grid.rows, name="row")
+    if all(k in at for k in schema.key if schema.column(k).required):
+        _check_unique(table, schema, faults)
+    return table, tuple(faults.all())
+
+
+def empty_table(schema: Schema) -> pd.DataFrame:
+    """Return the table of ``schema`` without rows."""
+    return pd.DataFrame({c.name: _defaults(c, 0) for c in schema.columns})
+
+
+def decoded(data: bytes, encoding: str, name: str) -> tuple[str, list[Finding]]:
+    """Return the text of ``data`` in UTF-8 or in the declared encoding.
+
+    Raises
+    ------
+    InputRefused
+        When it is in another encoding, named in the finding, or holds control characters.
+    """
+    where = Where(file=name)
+    found: list[Finding] = []
+    text: str | None = None
+    if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = _decode(data, "utf-8-sig")
+        if text is not None and encoding != "utf-8" and not data.isascii():
+            found.append(
+                notice(
+                    "encoding-differs",
+                    where,
+                    (
+                        f"声明为{encoding},实为UTF-8,已按UTF-8读取。",
+                        f"Declared {encoding}; it is UTF-8 and was read so.",
+                    ),
+                    ("请核对文字。", "Check the text."),
+                )
+            )
+        if text is None and encoding != "utf-8":
+            text = _decode(data, encoding)
+    if text is None or "\x00" in text:
+        actual = _encoding_of(data)
+        raise _refuse(
+            "encoding-not-utf8",
+            where,
+            (
+                f"文件编码是{actual},不是{encoding.upper()}。",
+                f"The file is in {actual}, not in {encoding.upper()}.",
+            ),
+            (
+                "请另存为“CSV UTF-8(逗号分隔)”;GBK/GB18030文件也可在 case.yaml 中声明 encoding: gb18030。",
+                "Save it as CSV UTF-8; for GBK or GB18030 you may declare encoding: gb18030 in case.yaml.",
+            ),
+        )
+    control = _CONTROL.search(text)
+    if control:
+        raise _refuse(
+            "control-character",
+            Where(file=name, row=text.count("\n", 0, control.start()) + 1),
+            (
+                f"含控制字符U+{ord(control.group()):04X}。",
+                f"There is a control character U+{ord(control.group()):04X}.",
+            ),
+            ("请删去。", "Remove it."),
+        )
+    return text, found
+
+
+def _decode(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _encoding_of(data: bytes) -> str:
+    """Name the encoding of bytes that are not what was declared."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    sample = data[:4096]
+    if sample.count(0) > len(sample) // 5:
+        return "UTF-16"
+    if 0 in data:
+        return "binary (not text)"
+    for encoding, shown in (("gb18030", "GB18030/GBK"), ("big5", "Big5")):
+        if _decode(data, encoding) is not None:
+            return shown
+    return "unknown"
+
+
+def _personal(grid: Grid, faults: _Faults) -> bool:
+    """Refuse columns that look like identity, phone or name of a person; True where none is."""
+    clean = True
+    for header, cells in zip(grid.headers, grid.columns, strict=True):
+        row = None
+        if not _PERSONAL_HEADER.search(header):
+            hit = _PERSONAL_CELL.search("\n".join(cells))
+            if hit is None:
+                continue
+            row = int(grid.rows["\n".join(cells)[: hit.start()].count("\n")])
+        clean = False
+        faults.add(
+            "personal-data",
+            row,
+            header[:60],
+            (
+                "疑似个人信息(身份证号、手机号、姓名等),已拒绝读取,内容不予显示。",
+                "This looks like personal data (identity number, phone, name); it is refused and not shown.",
+            ),
+            ("请删去该列,名册只用汇总人数。", "Delete the column: rolls are counts."),
+        )
+    return clean
+
+
+def _matched(grid: Grid, schema: Schema, faults: _Faults) -> dict[str, int]:
+    """Match headers to columns; missing, doubled and unknown ones become findings."""
+    known = schema.headers
+    at: dict[str, int] = {}
+    unknown: list[str] = []
+    for position, header in enumerate(grid.headers):
+        word = unicodedata.normalize("NFKC", header).strip().lower()
+        name = known.get(header.strip().lower()) or known.get(word)
+        if name is None and (match := _BRACKETED.fullmatch(header.strip())):
+            name = known.get(match[1].strip().lower())
+            if name is not None:
+                _check_unit(schema.column(name), match[2], header, faults)
+        if name is None:
+            unknown.append(header)
+        elif name in at:
+            faults.add(
+                "column-twice",
+                1,
+                header[:60],
+                (
+                    f"与列“{grid.headers[at[name]]}”重复。",
+                    f"It repeats the column {grid.headers[at[name]]!r}.",
+                ),
+                ("请只保留一列。", "Keep one of the two."),
+            )
+        else:
+            at[name] = position
+    _missing(grid, schema, at, unknown, faults)
+    return at
+
+
+def _missing(
+    grid: Grid, schema: Schema, at: dict[str, int], unknown: list[str], faults: _Faults
+) -> None:
+    taken: set[str] = set()
+    for column in schema.columns:
+        if column.name in at:
+            continue
+        words = (column.name, column.zh, *column.synonyms)
+        near = next(
+            (n for w in words if (n := nearest(w, (u for u in unknown if u not in taken)))), None
+        )
+        if near is not None:
+            taken.add(near)
+        if not column.required and near is None:
+            continue
+        tell = faults.add if column.required else faults.warn
+        tell(
+            "column-missing",
+            1,
+            column.name,
+            (
+                f"缺少列“{column.zh}”({column.name})。",
+                f"The column {column.name!r} ({column.zh}) is missing.",
+            ),
+            (
+                f"列“{near}”是否就是它?请改名。"
+                if near
+                else f"请加上该列,例如:{column.example or column.name}。",
+                f"Did you mean it by {near!r}? Rename that."
+                if near
+                else f"Add it, for example: {column.example or column.name}.",
+            ),
+        )
+    for header in unknown:
+        if header not in taken:
+            faults.note(
+                "column-unknown",
+                1,
+                header[:60] or "?",
+                ("未知的列,未使用。", "The column is unknown and was not used."),
+                (
+                    "无需处理,或改成格式说明中的列名。",
+                    "Leave it, or rename it as the page on formats says.",
+                ),
+            )
+
+
+def _check_unit(column: Column, unit: str, header: str, faults: _Faults) -> None:
+    word = unicodedata.normalize("NFKC", unit).strip().lower()
+    words = {
+        unicodedata.normalize("NFKC", w).lower()
+        for w in (column.unit, *UNIT_WORDS.get(column.unit, ()))
+    }
+    if word and column.unit and word not in words:
+        faults.add(
+            "unit-differs",
+            1,
+            header[:60],
+            (
+                f"单位写的是“{unit}”,应为{column.unit}。",
+                f"The unit given is {unit!r}; it must be {column.unit}.",
+            ),
+            ("请换算后改写表头。", "Convert the values and write the unit asked for."),
+        )
+
+
+def _text(
+    cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, _: bool
+) -> pd.Series:
+    longest = MAX_ID if column.kind == "id" else MAX_TEXT
+    blank = cells == ""
+    if column.required:
+        faults.each("cell-blank", rows[blank], header, _BLANK, _FILL)
+    elif column.default:
+        cells = np.where(blank, str(column.default), cells)
+    bad = np.fromiter(
+        (len(c) > longest or _CONTROL_IN_CELL.search(c) is not None for c in cells),
+        bool,
+        len(cells),
+    )
+    faults.each(
+        "cell-text",
+        rows[bad],
+        header,
+        (
+            f"文字超过{longest}个字符或含换行、控制字符。",
+            f"The text is longer than {longest} characters or holds a line break or control character.",
+        ),
+        ("请缩短或删去换行。", "Shorten it or remove the line break."),
+    )
+    if column.kind == "id":
+        ruined = np.fromiter(
+            (_SCIENTIFIC_ID.fullmatch(c) is not None for c in cells), bool, len(cells)
+        )
+        faults.each(
+            "id-looks-rounded",
+            rows[ruined],
+            header,
+            (
+                "代码像是被电子表格改成了科学计数。",
+                "The code looks as if a spreadsheet had rounded it.",
+            ),
+            ("请把该列设为文本格式后重新导出。", "Format the column as text and export again."),
+            rank=Rank.WARNING,
+        )
+    return pd.Series(np.where(bad, "", cells), dtype="str")
+
+
+def _choice(
+    cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, _: bool
+) -> pd.Series:
+    words = {c.casefold(): c for c in column.choices} | {w.casefold(): c for w, c in column.aliases}
+    words[""] = "" if column.required or column.default is None else str(column.default)
+    chosen = _objects([words.get(c.casefold()) for c in cells])
+    unknown = np.fromiter((c is None for c in chosen), bool, len(chosen))
+    if column.required:
+        faults.each("cell-blank", rows[cells == ""], header, _BLANK, _FILL)
+    listed = ", ".join(column.choices)
+    for row, cell in zip(rows[unknown], cells[unknown], strict=True):
+        near = nearest(cell.casefold(), (w for w in words if w)) if len(cell) < 40 else None
+        faults.add(
+            "cell-not-a-choice",
+            int(row),
+            header,
+            (f"“{cell[:40]}”不在可选值中。", f"{cell[:40]!r} is not one of the choices."),
+            (
+                (f"是否为“{words[near]}”?" if near else "") + f"可选:{listed}。",
+                (f"Did you mean {words[near]!r}? " if near else "") + f"Choices: {listed}.",
+            ),
+        )
+    return pd.Series(np.where(unknown, "", chosen), dtype="str")
+
+
+def _number(
+    cells: Text, column: Column, header: str, rows: np.ndarray, faults: _Faults, thousands: bool
+) -> pd.Series:
+    if thousands:
+        cells = _objects([c.replace(",", "") if _THOUSANDS.fullmatch(c) else c for c in cells])
+    whole = column.kind in ("integer", "year")
+    blank = cells == ""
+    good = (
+        pd.Series(cells, dtype="str")
+        .str.fullmatch(_INTEGER if whole else _NUMBER)
+        .to_numpy(dtype=bool, copy=True)
+    )
+    values = np.full(len(cells), np.nan)
+    values[good] = cells[good].astype(np.float64)
+    endless = np.isinf(values)
+    values[endless], good[endless] = np.nan, False
+    for row, cell in zip(rows[~good & ~blank], cells[~good & ~blank], strict=True):
+        faults.add("cell-not-a-number", int(row), header, *_number_words(cell, whole))
+    if column.required:
+        faults.each("cell-blank", rows[blank], header, _BLANK, _FILL)
+    elif column.default is not None:
+        values[blank] = float(str(column.default))
+    _check_bounds(values, column, header, rows, faults)
+    if whole and (column.required or column.default is not None):
+        return pd.Series(np.nan_to_num(values).astype(np.int64))
+    return pd.Series(values)
+
+
+def _check_bounds(
+    values: np.ndarray, column: Column, header: str, rows: np.ndarray, faults: _Faults
+) -> None:
+    low, high = column.minimum, column.maximum
+    if column.kind == "share":
+        low, high = 0.0, 1.0
+    elif column.kind == "year":
+        low, high = 1900.0, 2150.0
+    with np.errstate(invalid="ignore"):
+        under = values < low if low is not None else np.zeros(len(values), dtype=bool)
+        over = values > high if high is not None else np.zeros(len(values), dtype=bool)
+    bad = under | over
+    for row, value in zip(rows[bad], values[bad], strict=True):
+        negative = value < 0 and low == 0
+        hint = ("", "")
+        if column.unit == "degree":
+            hint = ("像是投影坐标(米)?", "Projected metres? ")
+        elif column.kind == "share" and 1 < value <= 100:
+            hint = ("像是百分数?", "A percentage? ")
+        faults.add(
+            "cell-negative" if negative else "cell-out-of-range",
+            int(row),
+            header,
+            (
+                f"{value:g}{'是负数' if negative else '超出范围'}。",
+                f"{value:g} is {'negative' if negative else 'out of range'}.",
+            ),
+            (
+                f"{hint[0]}应在{_bounds(low, high)}之间。",
+                f"{hint[1]}It must lie in {_bounds(low, high)}.",
+            ),
+        )
+    values[bad] = np.nan
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    return f"[{'-∞' if low is None else f'{low:g}'}, {'∞' if high is None else f'{high:g}'}]"
+
+
+def _number_words(cell: str, whole: bool) -> tuple[Words, Words]:
+    """Say why a cell is no number and what to write instead."""
+    shown = cell[:40]
+    what = (
+        f"“{shown}”不是{'整数' if whole else '数字'}。",
+        f"{shown!r} is not a {'whole ' if whole else ''}number.",
+    )
+    narrow = unicodedata.normalize("NFKC", cell).replace(",", "")
+    if cell.casefold().strip("+-") in (
+        "nan",
+        "inf",
+        "infinity",
+        "-",
+        "—",
+        "–",
+        "n/a",
+        "na",
+        "null",
+        "none",
+        "无",
+        "/",
+        "",
+    ):
+        return what, ("没有数据请留空。", "Leave the cell blank where there is no figure.")
+    if _THOUSANDS.fullmatch(cell):
+        return what, (
+            f"请去掉千分位逗号(写{narrow}),或在 case.yaml 中声明 thousands: true。",
+            f"Write {narrow} without separators, or declare thousands: true in case.yaml.",
+        )
+    if re.fullmatch(_NUMBER, narrow) and not cell.isascii():
+        return what, (
+            f"请用半角数字,写{narrow}。",
+            f"Write {narrow} with ordinary (half-width) digits.",
+        )
+    match = re.fullmatch(f"({_NUMBER})\\s*(\\D{{1,6}})", narrow)
+    if match:
+        return what, (
+            f"单位写在表头,这里只写{match[1]}。",
+            f"Write {match[1]} only; the unit belongs in the header.",
+        )
+    if whole and re.fullmatch(_NUMBER, cell):
+        return what, ("请写整数。", "Write a whole number.")
+    return what, ("请只写数字,如 12 或 12.5。", "Write digits only, such as 12 or 12.5.")
+
+
+_BLANK: Words = ("空白。", "The cell is blank.")
+_FILL: Words = ("请填写。", "Fill it in.")
+_COLUMN_READERS = {
+    "id": _text, "text": _text, "choice": _choice,
+    "integer": _number, "number": _number, "share": _number, "year": _number,
+}  # fmt: skip
+
+
+def _defaults(column: Column, count: int) -> pd.Series:
+    if column.kind in ("id", "text", "choice"):
+        return pd.Series([str(column.default or "")] * count, dtype="str")
+    whole = column.kind in ("integer", "year")
+    if whole and (column.required or column.default is not None):
+        return pd.Series(np.full(count, int(str(column.default or 0)), dtype=np.int64))
+    return pd.Series(
+        np.full(count, np.nan if column.default is None else float(str(column.default)))
+    )
+
+
+def _check_unique(table: pd.DataFrame, schema: Schema, faults: _Faults) -> None:
+    """Refuse rows of equal key after folding case and width, naming both rows."""
+    if table.empty:
+        return
+    keys = pd.Series("", index=range(len(table)), dtype="str")
+    complete = np.ones(len(table), dtype=bool)
+    for name in schema.key:
+        cells = table[name].astype("str").reset_index(drop=True)
+        if schema.column(name).kind in ("id", "text", "choice"):
+            complete &= (cells != "").to_numpy(dtype=bool, copy=True)
+            cells = cells.str.normalize("NFKC").str.casefold()
+        keys = keys + "\x1f" + cells
+    again = keys.duplicated().to_numpy(dtype=bool) & complete
+    if not again.any():
+        return
+    rows = table.index.to_numpy()
+    first = dict(zip(keys[~keys.duplicated()], rows[~keys.duplicated().to_numpy()], strict=True))
+    for i in np.flatnonzero(again):
+        shown = ", ".join(str(table[name].iloc[i]) for name in schema.key)
+        earlier = int(first[keys[i]])
+        faults.add(
+            "row-twice",
+            int(rows[i]),
+            schema.key[-1] if len(schema.key) > 1 else schema.key[0],
+            (f"“{shown}”与第{earlier}行重复。", f"{shown!r} repeats row {earlier}."),
+            (
+                "请删去或改正其中一行(大小写、空格不作区分)。",
+                "Correct or remove one of them (case and blanks do not tell ids apart).",
+            ),
+        )
+
+
+class _Faults:
+    """Collects findings of one file, up to a limit, and counts the rest."""
+
+    def __init__(self, where: Where, found: list[Finding]) -> None:
+        self.where = where
+        self.found = found
+        self.more = 0
+
+    def add(self, code: str, row: int | None, column: str, what: Words, remedy: Words) -> None:
+        self._keep(error(code, self._at(row, column), what, remedy))
+
+    def warn(self, code: str, row: int | None, column: str, what: Words, remedy: Words) -> None:
+        self._keep(warning(code, self._at(row, column), what, remedy))
+
+    def note(self, code: str, row: int | None, column: str, what: Words, remedy: Words) -> None:
+        self._keep(notice(code, self._at(row, column), what, remedy))
+
+    def each(
+        self,
+        code: str,
+        rows: Iterable[int],
+        column: str,
+        what: Words,
+        remedy: Words,
+        rank: Rank = Rank.ERROR,
+    ) -> None:
+        tell = self.add if rank is Rank.ERROR else self.warn
+        for row in rows:
+            tell(code, int(row), column, what, remedy)
+
+    def all(self) -> list[Finding]:
+        if not self.more:
+            return self.found
+        what = (
+            f"该文件另有{self.more:,}处问题未列出。",
+            f"{self.more:,} more faults of this file are not listed.",
+        )
+        return [
+            *self.found,
+            error(
+                "too-many-faults",
+                self.where,
+                what,
+                ("请先改正已列出的问题。", "Mend those listed first."),
+            ),
+        ]
+
+    def _at(self, row: int | None, column: str) -> Where:
+        return Where(file=self.where.file, sheet=self.where.sheet, row=row, column=column)
+
+    def _keep(self, finding: Finding) -> None:
+        if len(self.found) < MAX_FINDINGS:
+            self.found.append(finding)
+        else:
+            self.more += 1
+
+
+def _expected(schema: Schema | None) -> Words:
+    if schema is None:
+        return ("请提供文件。", "Provide the file.")
+    head = ",".join(c.name for c in schema.columns if c.required)
+    example = ",".join(
+        c.example or (c.choices[0] if c.choices else "…") for c in schema.columns if c.required
+    )
+    return (
+        f"应为{schema.zh}表,至少有列 {head};例如 {example}。",
+        f"Expected the table '{schema.en}' with at least the columns {head}; for example {example}.",
+    )
+
+
+def _refuse(code: str, where: Where, what: Words, remedy: Words) -> InputRefused:
+    return InputRefused((error(code, where, what, remedy),))
+
+
+def _objects(cells: Sequence[str | None] | Iterable[str | None]) -> Text:
+    listed = list(cells)
+    out = np.empty(len(listed), dtype=object)
+    out[:] = listed
+    return out
+
+
+def _trimmed(cells: Text) -> Text:
+    return _objects([c.strip() for c in cells])

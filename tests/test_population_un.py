@@ -1,0 +1,238 @@
+"""The UN's inputs give the UN's answer, and missing tables are told, never guessed in silence."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from allocator.errors import InputRefused
+from allocator.io.un import read_un_folder, write_table
+from allocator.population.un import project_un
+
+ROOT = Path(__file__).parents[1]
+
+
+def validation(*parts):
+    given = os.environ.get("ALLOCATOR_VALIDATION_DATA")
+    folder = Path(given) if given else ROOT / ".." / "shared" / "data"
+    found = folder.joinpath(*parts)
+    if not found.exists():
+        pytest.skip("validation data not there: set ALLOCATOR_VALIDATION_DATA")
+    return found
+
+
+def answer(folder, variant, year):
+    table = pd.read_csv(folder / "population_5x5.csv")
+    rows = table[(table["variant"] == variant) & (table["year"] == year)]
+    return rows[["pop_m", "pop_f"]].to_numpy()
+
+
+def without_later(tables, year=2020):
+    """Take away every projected population, so that none can be read."""
+    people = tables["population_5x5"]
+    return {**tables, "population_5x5": people[people["year"] <= year]}
+
+
+@pytest.mark.parametrize("variant", ["low", "medium", "high"])
+@pytest.mark.parametrize("country", ["CHN", "JPN"])
+def test_un_inputs_give_the_un_answer(country, variant):
+    folder = validation("wpp", "wpp2019", country)
+    tables = without_later(read_un_folder(folder))
+    found = project_un(tables, start=2020, to=2050, variant=variant)
+    here = found.table[found.table["year"] == 2050][["pop_m", "pop_f"]].to_numpy()
+    there = answer(folder, variant, 2050)
+    assert abs(here.sum() / there.sum() - 1) < 0.0015
+    assert abs(here[13:].sum() / there[13:].sum() - 1) < 0.003
+    assert np.abs(here[:18] / there[:18] - 1).mean() < 0.005
+    assert found.flows["imbalance"].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("country", ["CHN", "JPN"])
+def test_the_past_is_met_from_an_early_base_whose_open_group_is_eighty(country):
+    folder = validation("wpp", "wpp2019", country)
+    found = project_un(read_un_folder(folder), start=1970, to=2020)
+    here = found.table[found.table["year"] == 2020][["pop_m", "pop_f"]].to_numpy()
+    assert abs(here.sum() / answer(folder, "estimate", 2020).sum() - 1) < 0.01
+    assert not found.table.isna().any().any()
+
+
+@pytest.fixture
+def country():
+    """A small invented country in the tidy layout."""
+    ages = [0, 1, *range(5, 101, 5)]
+    groups = [*(f"{a}-{a + 4}" for a in range(0, 100, 5)), "100+"]
+    periods = [f"{y}-{y + 5}" for y in range(2015, 2050, 5)]
+    rate = {a: 0.02 * (a == 0) + 0.0005 + 0.00004 * np.exp(0.095 * a) for a in ages}
+    people = [
+        {
+            "iso3": "XXX",
+            "variant": "estimate",
+            "year": y,
+            "age": g,
+            "pop_m": 500 - 20.0 * i,
+            "pop_f": 495 - 19.0 * i,
+        }
+        for y in (2015, 2020)
+        for i, g in enumerate(groups)
+    ]
+    deaths = [
+        {"iso3": "XXX", "period": p, "age": a, "mx_m": 1.2 * rate[a], "mx_f": rate[a]}
+        for p in periods
+        for a in ages
+    ]
+    births = [
+        {"iso3": "XXX", "period": p, "age": f"{a}-{a + 4}", "pasfr_pct": s}
+        for p in periods
+        for a, s in zip(range(15, 50, 5), (10, 25, 30, 20, 10, 4, 1), strict=True)
+    ]
+    summary = [
+        {"iso3": "XXX", "period": p, "tfr_medium": 2.0, "tfr_low": 1.5, "tfr_high": 2.5,
+         "net_mig_thousand": 30.0, "srb": 1.06, "e0_m": 72.0, "e0_f": 76.0}
+        for p in periods
+    ]  # fmt: skip
+    tables = {
+        "population_5x5": people,
+        "mx_5x5": deaths,
+        "pasfr_5x5": births,
+        "summary_5y": summary,
+    }
+    return {name: pd.DataFrame(rows) for name, rows in tables.items()}
+
+
+def write(country, folder):
+    for name, table in country.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def test_the_table_has_the_agreed_columns_years_and_ages(country):
+    found = project_un(country, start=2020, to=2050).table
+    assert list(found.columns) == ["year", "age", "pop_m", "pop_f"]
+    assert sorted(found["year"].unique()) == list(range(2020, 2051, 5))
+    assert found["age"].iloc[20] == "100+" and len(found) == 7 * 21
+
+
+def test_migrants_by_age_are_used_where_given_and_the_total_is_kept(country):
+    groups = list(country["population_5x5"]["age"].unique())
+    rows = [
+        {
+            "iso3": "XXX",
+            "period": f"{y}-{y + 5}",
+            "age": g,
+            "mig_m": 20.0 * (g == "20-24"),
+            "mig_f": 0.0,
+        }
+        for y in range(2020, 2050, 5)
+        for g in groups
+    ]
+    by_age = project_un({**country, "migration_5x5": pd.DataFrame(rows)}, start=2020, to=2050)
+    assert by_age.flows["net_migrants"].to_numpy() == pytest.approx(20.0)
+    assert not by_age.findings
+    by_total = project_un(country, start=2020, to=2050)
+    assert by_total.flows["net_migrants"].to_numpy() == pytest.approx(30.0)
+    assert [f.code for f in by_total.findings] == ["migration-profile"]
+
+
+@pytest.mark.parametrize("lost", ["mx_5x5", "pasfr_5x5"])
+def test_a_missing_table_is_stood_in_for_and_told(country, lost, tmp_path):
+    kept = {name: table for name, table in country.items() if name != lost}
+    found = project_un(read_un_folder(write(kept, tmp_path)), start=2020, to=2050)
+    assert np.isfinite(found.table[["pop_m", "pop_f"]]).all().all()
+    assert any(f.code == "stood-in" and lost in f.where.file for f in found.findings)
+
+
+@pytest.mark.parametrize("lost", ["population_5x5", "summary_5y"])
+def test_what_cannot_be_stood_in_for_is_refused_by_name(country, lost, tmp_path):
+    kept = {name: table for name, table in country.items() if name != lost}
+    with pytest.raises(InputRefused, match=lost):
+        project_un(read_un_folder(write(kept, tmp_path)), start=2020, to=2050)
+
+
+def test_blank_rates_are_interpolated_and_told(country):
+    spoilt = country["mx_5x5"].copy()
+    spoilt.loc[spoilt["period"] == "2030-2035", "mx_m"] = np.nan
+    spoilt = spoilt[spoilt["age"] != 100]
+    found = project_un({**country, "mx_5x5": spoilt}, start=2020, to=2050)
+    whole = project_un(country, start=2020, to=2050).table[["pop_m", "pop_f"]].to_numpy().sum()
+    assert found.table[["pop_m", "pop_f"]].to_numpy().sum() == pytest.approx(whole, rel=0.005)
+    assert any("mx_5x5" in f.where.file for f in found.findings)
+
+
+def test_all_bad_cells_are_told_at_once_with_their_rows(country):
+    spoilt = country["summary_5y"].astype({"tfr_medium": object, "srb": object}).copy()
+    spoilt.loc[1, "tfr_medium"] = "two"
+    spoilt.loc[3, "srb"] = -1
+    with pytest.raises(InputRefused) as refused:
+        project_un({**country, "summary_5y": spoilt}, start=2020, to=2050)
+    rows = {(f.where.column, f.where.row) for f in refused.value.findings}
+    assert rows == {("tfr_medium", 3), ("srb", 5)}
+
+
+def test_more_leaving_than_are_there_leaves_nobody_negative_and_is_told(country):
+    strong = country["summary_5y"].assign(net_mig_thousand=-9000.0)
+    found = project_un({**country, "summary_5y": strong}, start=2020, to=2050)
+    assert (found.table[["pop_m", "pop_f"]] >= 0).all().all()
+    assert "migration-clipped" in {f.code for f in found.findings}
+    assert found.flows["imbalance"].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("start", "to"), [(2021, 2050), (2020, 2015), (2020, 2052), (2010, 2050)])
+def test_years_that_cannot_be_used_are_refused(country, start, to):
+    with pytest.raises(InputRefused):
+        project_un(country, start=start, to=to)
+
+
+def test_a_mistyped_column_or_file_is_refused_with_the_nearest_name(country, tmp_path):
+    mistyped = {**country, "mx_5x5": country["mx_5x5"].rename(columns={"mx_f": "mxf"})}
+    with pytest.raises(InputRefused, match="'mxf'"):
+        project_un(mistyped, start=2020, to=2050)
+    folder = write(country, tmp_path)
+    (folder / "population_5x5.csv").rename(folder / "populaton_5x5.csv")
+    with pytest.raises(InputRefused, match=r"population_5x5\.csv"):
+        read_un_folder(folder)
+
+
+def test_a_file_that_is_no_utf8_table_is_refused(country, tmp_path):
+    folder = write(country, tmp_path)
+    (folder / "mx_5x5.csv").write_bytes("时期,年龄".encode("gbk"))
+    with pytest.raises(InputRefused, match="mx_5x5"):
+        read_un_folder(folder)
+
+
+def test_a_folder_above_the_countries_names_them(country, tmp_path):
+    (tmp_path / "ABC").mkdir()
+    write(country, tmp_path / "ABC")
+    with pytest.raises(InputRefused, match="ABC"):
+        read_un_folder(tmp_path)
+
+
+def test_writing_where_one_cannot_leaves_nothing_behind(country, tmp_path):
+    table = project_un(country, start=2020, to=2025).table
+    with pytest.raises(InputRefused, match="cannot be written"):
+        write_table(table, tmp_path / "nowhere" / "out.csv")
+    write_table(table, tmp_path / "out.csv")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_the_command_writes_the_table_and_exits_2_on_refusal(country, tmp_path):
+    import typer
+    from typer.testing import CliRunner
+
+    from allocator.cli.project import project
+
+    app = typer.Typer()
+    app.command()(project)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(country, folder)
+    out = tmp_path / "out.csv"
+    good = CliRunner().invoke(
+        app, [str(folder), "--from", "2020", "--to", "2050", "--out", str(out)]
+    )
+    assert good.exit_code == 0, good.output
+    assert len(pd.read_csv(out)) == 7 * 21
+    bad = CliRunner().invoke(app, [str(folder), "--variant", "mediun", "--out", str(out)])
+    assert bad.exit_code == 2
+    assert "medium" in bad.output

@@ -397,7 +397,11 @@ def check_places_share(facts: _Facts, rule: PlacesShare) -> Iterator[str]:
 def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[str]:
     """Where the home is closed, its residents are served over the arcs that count."""
     p = facts.problem
-    near = set(rule.arcs.tolist())
+    near = {
+        a for a in rule.arcs.tolist()
+        if int(p.arc_area[a]) == rule.area
+        and int(p.class_service[p.arc_class[a]]) == rule.service
+    }  # fmt: skip
     closed = set(rule.closed_options.tolist())
     for t in range(len(p.periods)):
         if not any(int(p.stint_option[s]) in closed for s in facts.at.get((rule.site, t), [])):
@@ -407,7 +411,7 @@ def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[str]:
                 need = float(p.need[rule.area, rule.service, g, t, w])
                 got = sum(
                     x for a, gg, tt, ww, x in facts.flows
-                    if (gg, tt, ww) == (g, t, w) and a in near and int(p.arc_area[a]) == rule.area
+                    if (gg, tt, ww) == (g, t, w) and a in near
                 )  # fmt: skip
                 if _over(need, got):
                     yield f"{p.sites[rule.site]} closes with {need - got:.6g} residents unplaced"

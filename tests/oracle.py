@@ -68,7 +68,9 @@ def _fixed_rules_hold(p, chosen, rules):
     """Rules on states alone: judged, not written."""
 
     def option(j, t):
-        (s,) = [q for q in chosen if p.stint_site[q] == j and p.stint_first[q] <= t <= p.stint_last[q]]
+        (s,) = [
+            q for q in chosen if p.stint_site[q] == j and p.stint_first[q] <= t <= p.stint_last[q]
+        ]
         return int(p.stint_option[s])
 
     sites, periods = range(len(p.sites)), range(len(p.periods))
@@ -177,7 +179,10 @@ def _write(p, chosen, whole_places):
                     for n in x:
                         if n[2] == t and n[3] in ws:
                             c = p.arc_class[n[0]]
-                            v = p.use_person[c, n[1], k, t] + p.use_minute[c, k] * p.arc_minutes[n[0]]
+                            v = (
+                                p.use_person[c, n[1], k, t]
+                                + p.use_minute[c, k] * p.arc_minutes[n[0]]
+                            )
                             terms[n] = v * (p.future_weight[n[3]] if r.in_expectation else 1.0)
                     lp.row(terms, upper=most - const)
         elif isinstance(r, Coverage):
@@ -238,7 +243,9 @@ def _write(p, chosen, whole_places):
             members = [np.flatnonzero(r.part == q) for q in range(r.part.max() + 1)]
             everyone = {
                 key[1:]: (got, d)
-                for key, got, d in share_rows(r, [np.flatnonzero(r.part >= 0)], range(groups), False)
+                for key, got, d in share_rows(
+                    r, [np.flatnonzero(r.part >= 0)], range(groups), False
+                )
             }
             auxiliary[r.id] = {}
             for key, got, d in share_rows(r, members, range(groups), False):

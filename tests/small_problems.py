@@ -129,7 +129,9 @@ def paths_of_site(problem, j):
 
 def configurations(problem):
     """Every choice of one path a site."""
-    for choice in itertools.product(*(paths_of_site(problem, j) for j in range(len(problem.sites)))):
+    for choice in itertools.product(
+        *(paths_of_site(problem, j) for j in range(len(problem.sites)))
+    ):
         yield tuple(p for path in choice for p in path)
 
 
@@ -233,7 +235,10 @@ def _rules(rng, p, families):
         supply = rng.uniform(20, 160, t_n)
         payers = ()
         if rng.random() < 0.5:
-            payers = (Payer("county", 0.4, tuple(rng.uniform(15, 60, t_n))), Payer("city", 0.6, (np.inf,) * t_n))
+            payers = (
+                Payer("county", 0.4, tuple(rng.uniform(15, 60, t_n))),
+                Payer("city", 0.6, (np.inf,) * t_n),
+            )
         yield Resource(id="capital", words=WORDS, pool=0, supply=supply, payers=payers)
     if drawn("resource", 0.6):
         yield Resource(

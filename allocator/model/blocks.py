@@ -318,11 +318,16 @@ def add_coverage(problem: Problem, columns: Columns, rule: Coverage) -> Block:
 
 
 def _share_of_need(
-    problem: Problem, columns: Columns, service: int, part: Ints, groups: Ints | None
+    problem: Problem,
+    columns: Columns,
+    service: int,
+    part: Ints,
+    groups: Ints | None,
+    least: int = 0,
 ) -> tuple[Ints, Ints, Floats]:
-    """Return (row, x column, need by row): rows are (part, t, w) of the areas' parts."""
+    """Return (row, x column, need by row): rows are (part, t, w), of ``least`` parts or more."""
     z = problem.shape
-    parts = int(part.max(initial=-1)) + 1
+    parts = max(int(part.max(initial=-1)) + 1, least)
     wanted = np.ones(z["g"], bool)
     if groups is not None:
         wanted[:] = False
@@ -360,7 +365,8 @@ def _at_least_share(
 ) -> Block:  # fmt: skip
     z = problem.shape
     rows = _Rows(columns)
-    row, x, need = _share_of_need(problem, columns, service, part, groups)
+    least = 1 if isinstance(rule, Served) else 0
+    row, x, need = _share_of_need(problem, columns, service, part, groups, least)
     rows.put(row, x, 1.0)
     if not rule.is_hard:
         short = columns.of(rule.id, "short").ravel()
@@ -406,7 +412,8 @@ def add_resettlement(problem: Problem, columns: Columns, rule: Resettlement) -> 
     near = np.zeros(z["a"], bool)
     near[rule.arcs] = True
     arc = columns.x_arc
-    some = np.flatnonzero(near[arc] & (problem.arc_area[arc] == rule.area))
+    of_service = problem.class_service[problem.arc_class[arc]] == rule.service
+    some = np.flatnonzero(near[arc] & of_service & (problem.arc_area[arc] == rule.area))
     shape = (z["g"], z["t"], z["w"])
     row = np.ravel_multi_index(
         (columns.x_group[some], columns.x_period[some], columns.x_future[some]), shape

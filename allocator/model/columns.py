@@ -125,9 +125,7 @@ def _offered(problem: Problem) -> npt.NDArray[np.bool_]:
     return offered
 
 
-def _auxiliary(
-    rule: object, problem: Problem
-) -> list[tuple[str, tuple[int, ...], float, float]]:
+def _auxiliary(rule: object, problem: Problem) -> list[tuple[str, tuple[int, ...], float, float]]:
     """Return (kind, shape, lower, upper) of the variables a rule or an objective adds."""
     z = problem.shape
     found: list[tuple[str, tuple[int, ...], float, float]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -21,7 +21,14 @@ from allocator.plan import ObjectiveValue, Plan, Status
 from allocator.problem import Objective, Problem
 from allocator.rules import Floats, Floor, Link, Rule, Served
 
-__all__ = ["Formulation", "formulate", "plan_from_values", "solve_exactly"]
+__all__ = [
+    "Formulation",
+    "evaluate",
+    "formulate",
+    "plan_from_values",
+    "solve_exactly",
+    "solve_formulation",
+]
 
 _DEFAULT_NODES = 200_000
 
@@ -79,10 +86,64 @@ def solve_exactly(
         Status ``infeasible`` or ``no-plan-found`` carries no stints.
     """
     form = formulate(problem, whole_places=whole_places)
-    columns, linear = form.columns, form.linear
+    return solve_formulation(
+        form, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads,
+        progress=progress,
+    )  # fmt: skip
+
+
+def evaluate(problem: Problem, plan: Plan, *, keep_places: bool = True) -> Plan:
+    """Return the best service of a problem with a plan's sites fixed: a linear problem.
+
+    The plan may answer another problem over the same sites and stints, so a plan made for one
+    future, willingness or budget can be judged under another.
+
+    Parameters
+    ----------
+    keep_places
+        Whether places stay too; otherwise their number is free within the chosen options.
+
+    Raises
+    ------
+    ValueError
+        When the plan's stints or places do not fit the problem.
+    """
+    z = problem.shape
+    if len(plan.places) != z["f"] or np.any(plan.stints >= z["p"]):
+        raise ValueError("the plan's stints and offers are not those of the problem")
+    form = formulate(problem, whole_places=not keep_places)
+    columns = form.columns
+    lower, upper, integer = columns.lower.copy(), columns.upper.copy(), columns.integer.copy()
+    chosen = np.isin(np.arange(z["p"]), plan.stints).astype(float)
+    stints = slice(columns.y, columns.y + z["p"])
+    lower[stints] = upper[stints] = chosen
+    integer[stints] = False
+    if keep_places:
+        places = slice(columns.n, columns.n + z["f"])
+        lower[places] = upper[places] = plan.places
+        integer[:] = False
+    fixed = replace(form, columns=replace(columns, lower=lower, upper=upper, integer=integer))
+    return solve_formulation(fixed, gap=0.0, seed=plan.seed)
+
+
+def solve_formulation(
+    form: Formulation,
+    *,
+    gap: float = 1e-3,
+    node_limit: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    start: Floats | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Plan:
+    """Solve rows and columns that may hold more than the problem: fixed sites, extra rows."""
+    problem, columns, linear = form.problem, form.columns, form.linear
     outcomes: list[tuple[Objective, Outcome]] = []
-    start: Floats | None = None
     for objective in problem.objectives:
+        if any(o.status is Status.INTERRUPTED for _, o in outcomes):
+            outcomes.append((objective, _unasked(problem, form, objective)))
+            continue
         cost = objective_coefficients(problem, columns, objective)
         linear = _with_violated_links(problem, columns, linear, cost)
         if progress:
@@ -91,15 +152,19 @@ def solve_exactly(
             linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=seconds,
             seed=seed, threads=threads, start=start, progress=progress,
         )  # fmt: skip
-        if out.values is None:
+        if out.values is None and start is None:
             return _no_plan(problem, out.status, seed)
+        if out.values is None:  # the plan in hand stays, whatever a later stage could not find
+            outcomes.append((objective, _unasked(problem, form, objective)))
+            continue
         outcomes.append((objective, out))
         start = out.values
         room = objective.tolerance * max(abs(out.value), 1e-6) + 1e-7
         linear = linear.with_rows(
             csr_array(cost[None, :]), np.array([-np.inf]), np.array([out.value + room])
         )
-    assert start is not None
+    if start is None:
+        return _no_plan(problem, Status.NO_PLAN_FOUND, seed)
     stopped = [o.status for _, o in outcomes if o.status is not Status.PROVED]
     return plan_from_values(
         problem, columns, start, [(o, out.bound) for o, out in outcomes],
@@ -111,6 +176,17 @@ def solve_exactly(
             "rows": linear.matrix.shape[0], "columns": columns.size,
         },
     )  # fmt: skip
+
+
+def _unasked(problem: Problem, form: Formulation, objective: Objective) -> Outcome:
+    """Return a bound, and nothing else, of an objective that was not solved: the relaxation's."""
+    cost = objective_coefficients(problem, form.columns, objective)
+    least = np.where(cost > 0, form.columns.lower, form.columns.upper)
+    bound = float(np.where(cost == 0, 0.0, cost * np.where(cost == 0, 0.0, least)).sum())
+    if not np.isfinite(bound):
+        out = solve_linear(form.linear, cost, relax=True)
+        bound = out.bound if out.values is not None else 0.0
+    return Outcome(Status.LIMIT, None, np.nan, bound, 0, 0)
 
 
 def _with_violated_links(

@@ -17,16 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from allocator.case import Case, TravelSpec
 from allocator.catalogue import Catalogue
-from allocator.errors import (
-    NO_TEXT,
-    Finding,
-    InputRefused,
-    Rank,
-    Text,
-    Where,
-    nearest,
-    refuse_if_any,
-)
+from allocator.errors import NO_TEXT, Finding, InputRefused, Rank, Text, Where, nearest, refuse_if_any
 from allocator.io.case_checks import check_case
 from allocator.io.case_gaps import default_population, default_sites, least_findings
 from allocator.io.catalogue_files import catalogue_and_findings
@@ -122,10 +113,7 @@ def read_case(folder: Path | str) -> Case:
                     "folder-missing",
                     Where(file=folder.name),
                     ("找不到案例文件夹。", "There is no such case folder."),
-                    (
-                        "请检查路径;新案例可用 allocator init 建立。",
-                        "Check the path; 'allocator init' makes a new one.",
-                    ),
+                    ("请检查路径;新案例可用 allocator init 建立。", "Check the path; 'allocator init' makes a new one."),
                 ),
             )
         )
@@ -238,9 +226,7 @@ def _csv_reader(
         inside(reading.folder, path.name)
     except InputRefused as refused:
         return empty_table(schema), refused.findings
-    table = read_table(
-        path, schema, encoding=reading.file.encoding, thousands=reading.file.thousands
-    )
+    table = read_table(path, schema, encoding=reading.file.encoding, thousands=reading.file.thousands)
     if path.is_file():
         reading.digests[path.name] = digest_of(path.read_bytes())
     return table
@@ -250,10 +236,7 @@ def _twice(name: str) -> Finding:
     return error(
         "table-twice",
         Where(file=WORKBOOK, sheet=name),
-        (
-            f"{name} 同时在 {WORKBOOK} 和 {name}.csv 中。",
-            f"{name} stands both in {WORKBOOK} and in {name}.csv.",
-        ),
+        (f"{name} 同时在 {WORKBOOK} 和 {name}.csv 中。", f"{name} stands both in {WORKBOOK} and in {name}.csv."),
         ("请只保留一处。", "Keep one of the two."),
     )
 
@@ -275,8 +258,7 @@ def _with_bounds(schema: Schema, crs: str) -> Schema:
     if not _is_projected(crs):
         return schema
     columns = tuple(
-        replace(c, unit="m", minimum=-1e7, maximum=1e8) if c.unit == "degree" else c
-        for c in schema.columns
+        replace(c, unit="m", minimum=-1e7, maximum=1e8) if c.unit == "degree" else c for c in schema.columns
     )
     return replace(schema, columns=columns)
 
@@ -292,9 +274,7 @@ def _to_degrees(reading: _Reading) -> str:
             continue
         known = table["lon"].notna() & table["lat"].notna()
         try:
-            lon, lat, result, found = to_degrees(
-                table.loc[known, "lon"], table.loc[known, "lat"], crs, where
-            )
+            lon, lat, result, found = to_degrees(table.loc[known, "lon"], table.loc[known, "lat"], crs, where)
         except InputRefused as refused:
             reading.findings += [f for f in refused.findings if f not in reading.findings]
             return crs
@@ -311,10 +291,7 @@ def _read_outline(reading: _Reading) -> gpd.GeoDataFrame | None:
                 "outline",
                 Where(file="outline.geojson"),
                 ("没有县界。", "there is no county outline."),
-                (
-                    "地图不画县界,也不检查点位是否在县内。",
-                    "Maps show none; points are not tested against it.",
-                ),
+                ("地图不画县界,也不检查点位是否在县内。", "Maps show none; points are not tested against it."),
             )
         )
         return None
@@ -344,14 +321,8 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
             data_gap(
                 "catalogue",
                 Where(file="catalogue"),
-                (
-                    "没有本地设施目录和单位造价。",
-                    "there is no local catalogue with local unit costs.",
-                ),
-                (
-                    "使用随附目录;造价为示意。",
-                    "The shipped catalogue stands in; its costs are illustrative.",
-                ),
+                ("没有本地设施目录和单位造价。", "there is no local catalogue with local unit costs."),
+                ("使用随附目录;造价为示意。", "The shipped catalogue stands in; its costs are illustrative."),
             )
         )
     return catalogue
@@ -407,13 +378,7 @@ def _gaps_of_file(reading: _Reading) -> None:
                 notice(
                     "source-of-no-file",
                     replace(where, column="sources", id=source.file),
-                    (
-                        f"来源清单中的“{source.file}”未被读取。",
-                        f"The file {source.file!r} of the sources was not read.",
-                    ),
-                    (
-                        f"是否为“{near}”?" if near else "请核对。",
-                        f"Did you mean {near!r}?" if near else "Check it.",
-                    ),
+                    (f"来源清单中的“{source.file}”未被读取。", f"The file {source.file!r} of the sources was not read."),
+                    (f"是否为“{near}”?" if near else "请核对。", f"Did you mean {near!r}?" if near else "Check it."),
                 )
             )

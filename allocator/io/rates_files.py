@@ -71,10 +71,7 @@ def read_plain_table(path: Path, encoding: str = "utf-8", name: str = "") -> pd.
     if errors:
         raise InputRefused(errors)
     return pd.DataFrame(
-        {
-            h: _typed([c.strip() for c in cells])
-            for h, cells in zip(grid.headers, grid.columns, strict=True)
-        }
+        {h: _typed([c.strip() for c in cells]) for h, cells in zip(grid.headers, grid.columns, strict=True)}
     )
 
 

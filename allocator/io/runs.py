@@ -138,10 +138,7 @@ def read_manifest(path: Path | str) -> Mapping[str, Any]:
         raise refusal(
             "run-absent",
             Where(file=path.name),
-            (
-                "此处没有完整的运行结果(缺 manifest.json)。",
-                "There is no complete run here: manifest.json is missing.",
-            ),
+            ("此处没有完整的运行结果(缺 manifest.json)。", "There is no complete run here: manifest.json is missing."),
             ("请重新运行该情景。", "Run the scenario again."),
         )
     where = Where(file=f"{path.name}/{MANIFEST}")
@@ -149,9 +146,7 @@ def read_manifest(path: Path | str) -> Mapping[str, Any]:
         manifest = json.loads(read_bytes(path / MANIFEST, MAX_FILE, where.file))
         newer = int(manifest["format"]) > FORMAT
     except (ValueError, KeyError, TypeError) as problem:
-        raise _failed(
-            "run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut.")
-        ) from problem
+        raise _failed("run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut.")) from problem
     if newer:
         raise _failed(
             "run-newer-format",
@@ -163,9 +158,7 @@ def read_manifest(path: Path | str) -> Mapping[str, Any]:
             ("请升级本软件。", "Use a newer version of this program."),
         )
     if not isinstance(manifest, dict) or manifest.get("digest") != _own_digest(manifest):
-        raise _failed(
-            "run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut.")
-        )
+        raise _failed("run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut."))
     return manifest
 
 
@@ -248,13 +241,7 @@ def _plan_parts(plan: Plan) -> tuple[Any, dict[str, pd.DataFrame]]:
     """Return the scalars of a plan as JSON and its arrays as tables."""
     at = np.nonzero(plan.unmet)
     prices = [
-        pd.DataFrame(
-            {
-                "rule": rule,
-                "position": np.arange(p.size),
-                "price": np.asarray(p, dtype=np.float64).ravel(),
-            }
-        )
+        pd.DataFrame({"rule": rule, "position": np.arange(p.size), "price": np.asarray(p, dtype=np.float64).ravel()})
         for rule, p in plan.prices.items()
     ]
     tables = {
@@ -262,21 +249,11 @@ def _plan_parts(plan: Plan) -> tuple[Any, dict[str, pd.DataFrame]]:
         "places": pd.DataFrame({"places": plan.places}),
         "served": pd.DataFrame({name: getattr(plan, name) for name in _SERVED}),
         "unmet": pd.DataFrame({**dict(zip(_UNMET, at, strict=True)), "persons": plan.unmet[at]}),
-        "prices": pd.concat(prices, ignore_index=True)
-        if prices
-        else pd.DataFrame(
-            {
-                "rule": pd.Series([], dtype="str"),
-                "position": np.zeros(0, dtype=np.int64),
-                "price": np.zeros(0),
-            }
-        ),
+        "prices": pd.concat(prices, ignore_index=True) if prices else pd.DataFrame({"rule": pd.Series([], dtype="str"), "position": np.zeros(0, dtype=np.int64), "price": np.zeros(0)}),
     }
     arrays = {"stints", "places", "unmet", "prices", *_SERVED}
     scalars = {
-        f.name: to_plain(getattr(plan, f.name), {})
-        for f in dataclasses.fields(plan)
-        if f.name not in arrays
+        f.name: to_plain(getattr(plan, f.name), {}) for f in dataclasses.fields(plan) if f.name not in arrays
     }
     shapes = {rule: list(np.shape(p)) for rule, p in plan.prices.items()}
     return {"plan": scalars, "unmet_shape": list(plan.unmet.shape), "price_shapes": shapes}, tables

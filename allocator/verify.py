@@ -610,8 +610,9 @@ def _weighed(p: Problem, objective: Objective, futures: list[float]) -> float:
         return max(futures)
     if objective.risk == "regret":
         assert objective.future_best is not None
-        return max(v - b for v, b in zip(futures, objective.future_best.tolist(), strict=True))
-    weight = p.future_weight.tolist()
+        best = [float(b) for b in objective.future_best]
+        return max(v - b for v, b in zip(futures, best, strict=True))
+    weight = [float(v) for v in p.future_weight]
     if objective.risk == "cvar":
         left, total = objective.risk_share, 0.0
         for value, chance in sorted(zip(futures, weight, strict=True), reverse=True):

@@ -100,7 +100,9 @@ def test_cbc_through_pulp_finds_the_same_value(seed):
     theirs = solve_by_pulp(problem, whole_places=False)
     assert theirs.is_complete == ours.is_complete
     if ours.is_complete:
-        assert theirs.objectives[0].bound == pytest.approx(ours.objectives[0].bound, rel=1e-5, abs=1e-5)
+        assert theirs.objectives[0].bound == pytest.approx(
+            ours.objectives[0].bound, rel=1e-5, abs=1e-5
+        )
         assert theirs.objectives[-1].value == pytest.approx(
             ours.objectives[-1].value, rel=1e-3, abs=1e-3
         )

@@ -22,6 +22,7 @@ from allocator.rules import (
     Ints,
     PlacesRatio,
     PlacesShare,
+    Rule,
     Scale,
     Served,
     WorstGroup,
@@ -96,7 +97,8 @@ def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
         problem.need.ravel()[u_cell],
     ]
     auxiliary: dict[tuple[str, str], tuple[int, tuple[int, ...]]] = {}
-    for owner in (*problem.rules, *problem.objectives):
+    owners: tuple[Rule | Objective, ...] = (*problem.rules, *problem.objectives)
+    for owner in owners:
         for kind, shape, low, high in _auxiliary(owner, problem):
             auxiliary[owner.id, kind] = (size, shape)
             count = int(np.prod(shape))
@@ -125,7 +127,9 @@ def _offered(problem: Problem) -> npt.NDArray[np.bool_]:
     return offered
 
 
-def _auxiliary(rule: object, problem: Problem) -> list[tuple[str, tuple[int, ...], float, float]]:
+def _auxiliary(
+    rule: Rule | Objective, problem: Problem
+) -> list[tuple[str, tuple[int, ...], float, float]]:
     """Return (kind, shape, lower, upper) of the variables a rule or an objective adds."""
     z = problem.shape
     found: list[tuple[str, tuple[int, ...], float, float]] = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from allocator.errors import Finding, Rank, Text, Where
+from allocator.errors import NO_TEXT, Finding, Rank, Text, Where
 from allocator.model.blocks import Block
 from allocator.model.exact import Formulation, formulate
 from allocator.model.highs import Linear, solve_linear, stacked
@@ -59,7 +59,7 @@ class Relaxation:
     amount: tuple[float, ...]
     unit: str
     dropped: bool = False
-    words: Text = Text("", "")
+    words: Text = NO_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ def _period_of_rows(problem: Problem, rule: Rule, rows: int) -> Ints:
 def _whole_of_rows(problem: Problem, rule: Rule, rows: int) -> Floats:
     """Return the people that a share is of, by row: need served, or people covered."""
     if isinstance(rule, Coverage):
-        return np.r_[np.zeros(rows - len(problem.periods)), rule.people.sum(0)]
+        return np.asarray(np.r_[np.zeros(rows - len(problem.periods)), rule.people.sum(0)])
     assert isinstance(rule, Served | Floor)
     if isinstance(rule, Served):
         need = problem.need[rule.areas, rule.service][:, rule.groups].sum((0, 1))[None]

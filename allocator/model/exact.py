@@ -17,6 +17,7 @@ from allocator.model.blocks import (
 )
 from allocator.model.columns import Columns, make_columns
 from allocator.model.highs import Linear, Outcome, solve_linear, stacked, version
+from allocator.model.merge import merged, split
 from allocator.plan import ObjectiveValue, Plan, Status
 from allocator.problem import Objective, Problem
 from allocator.rules import Floats, Floor, Link, Rule, Served
@@ -85,11 +86,17 @@ def solve_exactly(
     Plan
         Status ``infeasible`` or ``no-plan-found`` carries no stints.
     """
-    form = formulate(problem, whole_places=whole_places)
-    return solve_formulation(
+    smaller = merged(problem)
+    form = formulate(smaller, whole_places=whole_places)
+    plan = solve_formulation(
         form, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads,
         progress=progress,
     )  # fmt: skip
+    if smaller is problem:
+        return plan
+    if not plan.is_complete:
+        return replace(plan, problem=problem.digest, unmet=problem.need.copy())
+    return split(problem, plan)
 
 
 def evaluate(problem: Problem, plan: Plan, *, keep_places: bool = True) -> Plan:

@@ -89,7 +89,15 @@ def split(problem: Problem, plan: Plan) -> Plan:
         t, w = plan.served_period[here], plan.served_future[here]
         people = plan.served[here] * share[area[here], service[here], g, t, w]
         some = people > 0
-        parts.append((plan.served_arc[here][some], np.full(int(some.sum()), g), t[some], w[some], people[some]))
+        parts.append(
+            (
+                plan.served_arc[here][some],
+                np.full(int(some.sum()), g),
+                t[some],
+                w[some],
+                people[some],
+            )
+        )
     arc, group, period, future, people = (np.concatenate(v) for v in zip(*parts, strict=True))
     order = np.lexsort((future, period, group, arc))
     unmet = np.zeros_like(problem.need)

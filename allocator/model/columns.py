@@ -107,7 +107,8 @@ def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
             size += count
     integer = np.zeros(size, bool)
     integer[: z["p"]] = True
-    integer[n : n + z["f"]] = whole_places & (problem.offer_max >= 1)
+    sized = problem.offer_max > problem.offer_min  # a fixed size stays as it is, whole or not
+    integer[n : n + z["f"]] = whole_places & sized & (problem.offer_max >= 1)
     for (_, kind), (start, shape) in auxiliary.items():
         if kind == "modules":
             integer[start : start + shape[0]] = True

@@ -16,7 +16,14 @@ from allocator.model.blocks import (
     tightened,
 )
 from allocator.model.columns import Columns, make_columns
-from allocator.model.highs import Linear, Outcome, solve_linear, stacked, version
+from allocator.model.highs import (
+    Linear,
+    Outcome,
+    relax_and_tighten,
+    solve_linear,
+    stacked,
+    version,
+)
 from allocator.model.merge import merged, split
 from allocator.plan import ObjectiveValue, Plan, Status
 from allocator.problem import Objective, Problem
@@ -204,19 +211,19 @@ def _with_violated_links(
     if rule is None or not len(columns.x_arc):
         return linear
     every = link_rows(problem, columns, rule, np.arange(len(columns.x_arc)))
+    most = columns.upper[columns.x : columns.x + len(columns.x_arc)]
     written = np.zeros(len(columns.x_arc), bool)
-    for _ in range(rounds):
-        out = solve_linear(linear, cost, relax=True)
-        if out.values is None:
-            break
-        excess = every.matrix @ out.values - every.upper
-        most = columns.upper[columns.x : columns.x + len(excess)]
+
+    def violated(values: Floats) -> tuple[csr_array, Floats, Floats] | None:
+        excess = every.matrix @ values - every.upper
         found = np.flatnonzero((excess > 1e-6 + 0.02 * most) & ~written)
         if len(found) < 1 + len(excess) // 2000:
-            break
+            return None
         written[found] = True
-        linear = linear.with_rows(every.matrix[found], every.lower[found], every.upper[found])
-    return linear
+        return csr_array(every.matrix[found]), every.lower[found], every.upper[found]
+
+    large = len(columns.x_arc) > 30_000  # there each round costs seconds and gains less
+    return relax_and_tighten(linear, cost, violated, min(rounds, 2) if large else rounds)
 
 
 def plan_from_values(

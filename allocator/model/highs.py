@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from allocator.plan import Status
 from allocator.rules import Floats
 
-__all__ = ["Linear", "Outcome", "solve_linear", "version"]
+__all__ = ["Linear", "Outcome", "relax_and_tighten", "solve_linear", "stacked", "version"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +129,48 @@ def solve_linear(
             )  # fmt: skip
         return replace(out, status=Status.LIMIT)
     return out
+
+
+def relax_and_tighten(
+    problem: Linear,
+    cost: Floats,
+    violated: Callable[[Floats], tuple[csr_array, Floats, Floats] | None],
+    rounds: int,
+) -> Linear:
+    """Solve the relaxation, add the rows it violates, and go on from the same basis.
+
+    Parameters
+    ----------
+    violated
+        Given the relaxation's values, returns more rows with their bounds, or None to stop.
+    rounds
+        How often at most.
+
+    Returns
+    -------
+    Linear
+        The problem with all rows added; unchanged when the relaxation has no solution.
+    """
+    scaled, factor = _scaled(problem, cost)
+    h = _quiet()
+    h.setOptionValue("threads", 1)
+    h.passModel(_model(scaled, cost * factor, True))
+    for _ in range(rounds):
+        h.run()
+        if h.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            break
+        more = violated(np.array(h.getSolution().col_value))
+        if more is None:
+            break
+        matrix, lower, upper = more
+        problem = problem.with_rows(matrix, lower, upper)
+        part, _ = _scaled(replace(problem, matrix=matrix, row_lower=lower, row_upper=upper), cost)
+        m = part.matrix
+        h.addRows(
+            m.shape[0], part.row_lower, part.row_upper, m.nnz, m.indptr[:-1].astype(np.int32),
+            m.indices.astype(np.int32), m.data,
+        )  # fmt: skip
+    return problem
 
 
 def _quiet() -> highspy.Highs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_array
 
+from allocator.model.alike import merged, split
 from allocator.model.blocks import (
     Block,
     blocks_of,
@@ -24,7 +25,6 @@ from allocator.model.highs import (
     stacked,
     version,
 )
-from allocator.model.merge import merged, split
 from allocator.plan import ObjectiveValue, Plan, Status
 from allocator.problem import Objective, Problem
 from allocator.rules import Floats, Floor, Link, Rule, Served

@@ -47,8 +47,10 @@ class Objective:
     epigraph
         Id of a `WorstGroup` or `Deviation` rule whose value is added, at ``epigraph_weight``.
     risk, risk_share
-        ``expected``, ``worst`` or ``cvar`` over futures; ``cvar`` is the mean of the worst
-        ``risk_share``.
+        ``expected``, ``worst``, ``cvar`` or ``regret`` over futures; ``cvar`` is the mean of the
+        worst ``risk_share``, ``regret`` the worst excess over ``future_best``.
+    future_best
+        (W,) best value of each future alone, without the parts that all futures share.
     tolerance
         How far a later objective may worsen this one, relative to the best plan found.
     constant
@@ -68,6 +70,7 @@ class Objective:
     epigraph_weight: float = 1.0
     risk: str = "expected"
     risk_share: float = 0.1
+    future_best: Floats | None = None
     tolerance: float = 1e-4
     constant: float = 0.0
 

@@ -222,8 +222,8 @@ def check_scale(facts: _Facts, rule: Scale) -> Iterator[str]:
         low, high, module = (float(v[f]) for v in (p.offer_min, p.offer_max, p.offer_module))
         if _over(n, high) or _over(low, n):
             yield f"{where}: {n:.6g} places outside {low:g} to {high:g}"
-        if module > 0 and abs(n - round(n)) > 1e-5:
-            yield f"{where}: {n:.6g} places are not whole"
+        if module > 0 and abs(n / module - round(n / module)) > 1e-5:
+            yield f"{where}: {n:.6g} places are not whole units of {module:g}"
 
 
 def check_link(facts: _Facts, rule: Link) -> Iterator[str]:
@@ -318,10 +318,12 @@ def covered_people(facts: _Facts, rule: Coverage, t: int) -> float:
 
 
 def _missing_share(
-    facts: _Facts, service: int, members: dict[int, set[int]], groups: set[int], share: list[float]
+    facts: _Facts, rule: Served | Floor, members: dict[int, set[int]], groups: set[int]
 ) -> float:
-    """People missing from a served share, summed over parts, periods and futures."""
+    """People missing from a served share: parts and periods summed, futures weighted."""
     p, missing = facts.problem, 0.0
+    service, share = rule.service, rule.share.tolist()
+    weight = [1.0] * len(p.futures) if rule.is_hard else p.future_weight.tolist()
     for areas in members.values():
         for t in range(len(p.periods)):
             for w in range(len(p.futures)):
@@ -329,16 +331,15 @@ def _missing_share(
                 got = sum(
                     facts.by_cell.get((i, service, g, t, w), 0.0) for i in areas for g in groups
                 )
-                missing += max(0.0, share[t] * need - got - TOLERANCE * max(1.0, need))
+                least = share[t] * need - TOLERANCE * max(1.0, need)
+                missing += max(0.0, least - got) * weight[w]
     return missing
 
 
 def check_served(facts: _Facts, rule: Served) -> Iterator[str]:
     """The served share of the areas and groups meets the target."""
     members = {0: set(rule.areas.tolist())}
-    missing = _missing_share(
-        facts, rule.service, members, set(rule.groups.tolist()), rule.share.tolist()
-    )
+    missing = _missing_share(facts, rule, members, set(rule.groups.tolist()))
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
     if _over(missing, allowed):
         yield f"{missing:.6g} people short of the share, {allowed:.6g} declared"
@@ -347,7 +348,7 @@ def check_served(facts: _Facts, rule: Served) -> Iterator[str]:
 def check_floor(facts: _Facts, rule: Floor) -> Iterator[str]:
     """The served share of every part meets the target."""
     groups = set(range(len(facts.problem.groups)))
-    missing = _missing_share(facts, rule.service, _members(rule), groups, rule.share.tolist())
+    missing = _missing_share(facts, rule, _members(rule), groups)
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
     if _over(missing, allowed):
         yield f"{missing:.6g} people short of the floor, {allowed:.6g} declared"
@@ -396,7 +397,11 @@ def check_places_share(facts: _Facts, rule: PlacesShare) -> Iterator[str]:
 def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[str]:
     """Where the home is closed, its residents are served over the arcs that count."""
     p = facts.problem
-    near = set(rule.arcs.tolist())
+    near = {
+        a for a in rule.arcs.tolist()
+        if int(p.arc_area[a]) == rule.area
+        and int(p.class_service[p.arc_class[a]]) == rule.service
+    }  # fmt: skip
     closed = set(rule.closed_options.tolist())
     for t in range(len(p.periods)):
         if not any(int(p.stint_option[s]) in closed for s in facts.at.get((rule.site, t), [])):
@@ -406,7 +411,7 @@ def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[str]:
                 need = float(p.need[rule.area, rule.service, g, t, w])
                 got = sum(
                     x for a, gg, tt, ww, x in facts.flows
-                    if (gg, tt, ww) == (g, t, w) and a in near and int(p.arc_area[a]) == rule.area
+                    if (gg, tt, ww) == (g, t, w) and a in near
                 )  # fmt: skip
                 if _over(need, got):
                     yield f"{p.sites[rule.site]} closes with {need - got:.6g} residents unplaced"
@@ -502,29 +507,29 @@ def _served_share(
     return got, need
 
 
-def _epigraph(facts: _Facts, rule: Rule) -> float:
+def _worst_share(facts: _Facts, rule: WorstGroup) -> float:
+    """The least served share over parts, periods and futures."""
+    p, worst = facts.problem, 1.0
+    for areas in _members(rule).values():
+        for t in range(len(p.periods)):
+            for w in range(len(p.futures)):
+                got, need = _served_share(facts, rule.service, areas, t, w)
+                worst = min(worst, got / need) if need > 0 else worst
+    return worst
+
+
+def _deviation(facts: _Facts, rule: Deviation, w: int) -> float:
+    """People by which the parts are off the county's served share in a future, mean of periods."""
     p = facts.problem
-    if isinstance(rule, WorstGroup):
-        worst = 1.0
-        for areas in _members(rule).values():
-            for t in range(len(p.periods)):
-                for w in range(len(p.futures)):
-                    got, need = _served_share(facts, rule.service, areas, t, w)
-                    worst = min(worst, got / need) if need > 0 else worst
-        return -worst
-    assert isinstance(rule, Deviation)
     members, total = _members(rule), 0.0
     everyone = set().union(*members.values()) if members else set()
     for t in range(len(p.periods)):
-        for w in range(len(p.futures)):
-            got_all, need_all = _served_share(facts, rule.service, everyone, t, w)
-            share = got_all / need_all if need_all else 0.0
-            off = 0.0
-            for areas in members.values():
-                got, need = _served_share(facts, rule.service, areas, t, w)
-                off += abs(got - share * need)
-            total += float(p.future_weight[w]) * off / len(p.periods)
-    return total
+        got_all, need_all = _served_share(facts, rule.service, everyone, t, w)
+        share = got_all / need_all if need_all else 0.0
+        for areas in members.values():
+            got, need = _served_share(facts, rule.service, areas, t, w)
+            total += abs(got - share * need)
+    return total / len(p.periods)
 
 
 def objective_value(problem: Problem, plan: Plan, objective: Objective) -> float:
@@ -533,38 +538,88 @@ def objective_value(problem: Problem, plan: Plan, objective: Objective) -> float
 
 
 def _value(facts: _Facts, objective: Objective) -> float:
+    """Parts that all futures share, plus the futures' parts weighed as the objective says."""
     p, plan = facts.problem, facts.plan
-    total = objective.constant
+    shared = objective.constant
     if objective.stint is not None:
-        total += sum(float(objective.stint[s]) for s in facts.stints)
+        shared += sum(float(objective.stint[s]) for s in facts.stints)
     if objective.place is not None:
-        total += sum(
+        shared += sum(
             float(c) * n for c, n in zip(objective.place, plan.places.tolist(), strict=True)
         )
+    expected = 0.0  # shortfalls of rules on people are kept as their mean over futures
+    futures = [_future_value(facts, objective, w) for w in range(len(p.futures))]
+    for rule in p.rules:
+        if objective.shortfalls and not rule.is_hard:
+            priced = float(rule.price or 0.0) * plan.shortfalls.get(rule.id, 0.0)
+            if not isinstance(rule, Served | Floor):
+                shared += priced
+            elif objective.risk == "expected":
+                expected += priced
+            else:
+                for w, missing in enumerate(_missing_by_future(facts, rule)):
+                    futures[w] += float(rule.price or 0.0) * missing
+        if rule.id == objective.epigraph and isinstance(rule, WorstGroup):
+            shared -= objective.epigraph_weight * _worst_share(facts, rule)
+    return shared + expected + _weighed(p, objective, futures)
+
+
+def _future_value(facts: _Facts, objective: Objective, w: int) -> float:
+    """The part of an objective that one future alone bears, shortfalls left out."""
+    p, plan, total = facts.problem, facts.plan, 0.0
     weight = [1.0] * len(p.periods)
     if objective.period_weight is not None:
         weight = objective.period_weight.tolist()
     if objective.person is not None:
         one = objective.person.shape[1] == 1
-        for a, g, t, w, x in facts.flows:
-            each = float(objective.person[a, 0 if one else g])
-            total += each * x * weight[t] * float(p.future_weight[w])
+        for a, g, t, of, x in facts.flows:
+            if of == w:
+                total += float(objective.person[a, 0 if one else g]) * x * weight[t]
     if objective.unmet is not None:
-        each_unmet = np.broadcast_to(objective.unmet, p.need.shape[:3])
-        for cell in np.argwhere(plan.unmet > 0):
-            i, s, g, t, w = (int(v) for v in cell)
-            total += (
-                float(each_unmet[i, s, g])
-                * float(plan.unmet[i, s, g, t, w])
-                * weight[t]
-                * float(p.future_weight[w])
-            )
+        each = np.broadcast_to(objective.unmet, p.need.shape[:3])
+        for cell in np.argwhere(plan.unmet[..., w] > 0):
+            i, s, g, t = (int(v) for v in cell)
+            total += float(each[i, s, g]) * float(plan.unmet[i, s, g, t, w]) * weight[t]
     for rule in p.rules:
-        if objective.shortfalls and not rule.is_hard:
-            total += float(rule.price or 0.0) * plan.shortfalls.get(rule.id, 0.0)
-        if rule.id == objective.epigraph:
-            total += objective.epigraph_weight * _epigraph(facts, rule)
+        if rule.id == objective.epigraph and isinstance(rule, Deviation):
+            total += objective.epigraph_weight * _deviation(facts, rule, w)
     return total
+
+
+def _missing_by_future(facts: _Facts, rule: Served | Floor) -> list[float]:
+    """People missing from a served share in each future, parts and periods summed."""
+    p = facts.problem
+    if isinstance(rule, Served):
+        members, groups = {0: set(rule.areas.tolist())}, set(rule.groups.tolist())
+    else:
+        members, groups = _members(rule), set(range(len(p.groups)))
+    missing = [0.0] * len(p.futures)
+    for w in range(len(p.futures)):
+        for areas in members.values():
+            for t in range(len(p.periods)):
+                cells = [(i, rule.service, g, t, w) for i in areas for g in groups]
+                need = sum(float(p.need[cell]) for cell in cells)
+                got = sum(facts.by_cell.get(cell, 0.0) for cell in cells)
+                missing[w] += max(0.0, float(rule.share[t]) * need - got)
+    return missing
+
+
+def _weighed(p: Problem, objective: Objective, futures: list[float]) -> float:
+    """Weigh the futures' values: mean, worst, mean of the worst share, or worst regret."""
+    if objective.risk == "worst":
+        return max(futures)
+    if objective.risk == "regret":
+        assert objective.future_best is not None
+        best = [float(b) for b in objective.future_best]
+        return max(v - b for v, b in zip(futures, best, strict=True))
+    weight = [float(v) for v in p.future_weight]
+    if objective.risk == "cvar":
+        left, total = objective.risk_share, 0.0
+        for value, chance in sorted(zip(futures, weight, strict=True), reverse=True):
+            part = min(left, chance)
+            total, left = total + part * value, left - part
+        return total / objective.risk_share
+    return sum(value * chance for value, chance in zip(futures, weight, strict=True))
 
 
 def _objectives(facts: _Facts) -> Iterator[Finding]:

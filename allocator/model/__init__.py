@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from allocator.errors import Finding
-from allocator.model.exact import Formulation, formulate, solve_exactly
+from allocator.model.columns import make_columns
+from allocator.model.exact import Formulation, evaluate, formulate, solve_exactly
 from allocator.plan import Plan
 from allocator.problem import Problem
 
-__all__ = ["Formulation", "explain", "formulate", "solve", "solve_exactly"]
+__all__ = ["Formulation", "evaluate", "explain", "formulate", "road_for", "solve", "solve_exactly"]
+
+LARGEST_EXACT = 150_000  # columns of people served up to which the exact road is taken unasked
+
+
+def road_for(problem: Problem) -> str:
+    """Return the road a problem's size calls for: ``exact`` or ``prices``."""
+    return "prices" if len(make_columns(problem).x_arc) > LARGEST_EXACT else "exact"
 
 
 def solve(
@@ -23,18 +32,41 @@ def solve(
     road: str = "auto",
     progress: Callable[[str], None] | None = None,
 ) -> Plan:
-    """Solve a problem by the exact road."""
+    """Solve a problem by the road asked for, or by the one its size calls for.
+
+    Parameters
+    ----------
+    gap
+        Relative gap asked of each objective.
+    node_limit, seconds
+        Work limit a stage in nodes; wall-clock limit a stage in seconds (irreproducible).
+    road
+        ``auto``, ``exact`` or ``prices``.
+
+    Raises
+    ------
+    ValueError
+        When the road is none of these, or the problem has no objective.
+    """
+    if road not in ("auto", "exact", "prices"):
+        raise ValueError(f"no road {road!r}: auto, exact or prices")
+    if not problem.objectives:
+        raise ValueError("a problem needs an objective")
+    if (road_for(problem) if road == "auto" else road) == "prices":
+        from allocator.model.prices import solve_by_prices
+
+        return solve_by_prices(
+            problem, gap=gap, time_limit=seconds or math.inf, seed=seed, threads=threads,
+            progress=progress,
+        )  # fmt: skip
     return solve_exactly(
-        problem,
-        gap=gap,
-        node_limit=node_limit,
-        seconds=seconds,
-        seed=seed,
-        threads=threads,
+        problem, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads,
         progress=progress,
-    )
+    )  # fmt: skip
 
 
 def explain(problem: Problem) -> tuple[Finding, ...]:
-    """Say why there is no plan."""
-    return ()
+    """Say in planners' words why there is no plan, and the cheapest way out."""
+    from allocator.model.explain import explanation
+
+    return explanation(problem).findings

@@ -40,7 +40,15 @@ from allocator.rules import (
     WorstGroup,
 )
 
-__all__ = ["FAMILIES", "Block", "blocks_of", "link_rows", "objective_coefficients"]
+__all__ = [
+    "FAMILIES",
+    "Block",
+    "blocks_of",
+    "link_rows",
+    "objective_coefficients",
+    "risk_block",
+    "tightened",
+]
 
 INF = np.inf
 
@@ -165,7 +173,7 @@ def add_capacity(problem: Problem, columns: Columns, rule: Capacity) -> Block:
 
 
 def add_scale(problem: Problem, columns: Columns, rule: Scale) -> Block:
-    """Moderate scale: ``q_min y <= n <= q_max y`` for each offer."""
+    """Moderate scale: ``q_min y <= n <= q_max y`` for each offer; ``n = module m``, m whole."""
     rows = _Rows(columns)
     f = np.arange(len(problem.offer_stint))
     count = len(f)
@@ -176,10 +184,20 @@ def add_scale(problem: Problem, columns: Columns, rule: Scale) -> Block:
     rows.put(
         count + np.arange(len(low)), columns.y + problem.offer_stint[low], -problem.offer_min[low]
     )
-    total = count + len(low)
+    modular = np.flatnonzero(problem.offer_module > 0)
+    first = count + len(low)
+    if len(modular):
+        rows.put(first + np.arange(len(modular)), columns.n + modular, 1.0)
+        rows.put(
+            first + np.arange(len(modular)),
+            columns.of(rule.id, "modules"),
+            -problem.offer_module[modular],
+        )
+    total = first + len(modular)
     lower, upper = np.full(total, -INF), np.full(total, INF)
     upper[:count] = 0.0
     lower[count:] = 0.0
+    upper[first:] = 0.0
     return rows.block(rule, lower, upper, total)
 
 
@@ -300,11 +318,16 @@ def add_coverage(problem: Problem, columns: Columns, rule: Coverage) -> Block:
 
 
 def _share_of_need(
-    problem: Problem, columns: Columns, service: int, part: Ints, groups: Ints | None
+    problem: Problem,
+    columns: Columns,
+    service: int,
+    part: Ints,
+    groups: Ints | None,
+    least: int = 0,
 ) -> tuple[Ints, Ints, Floats]:
-    """Return (row, x column, need by row): rows are (part, t, w) of the areas' parts."""
+    """Return (row, x column, need by row): rows are (part, t, w), of ``least`` parts or more."""
     z = problem.shape
-    parts = int(part.max(initial=-1)) + 1
+    parts = max(int(part.max(initial=-1)) + 1, least)
     wanted = np.ones(z["g"], bool)
     if groups is not None:
         wanted[:] = False
@@ -342,7 +365,8 @@ def _at_least_share(
 ) -> Block:  # fmt: skip
     z = problem.shape
     rows = _Rows(columns)
-    row, x, need = _share_of_need(problem, columns, service, part, groups)
+    least = 1 if isinstance(rule, Served) else 0
+    row, x, need = _share_of_need(problem, columns, service, part, groups, least)
     rows.put(row, x, 1.0)
     if not rule.is_hard:
         short = columns.of(rule.id, "short").ravel()
@@ -388,7 +412,8 @@ def add_resettlement(problem: Problem, columns: Columns, rule: Resettlement) -> 
     near = np.zeros(z["a"], bool)
     near[rule.arcs] = True
     arc = columns.x_arc
-    some = np.flatnonzero(near[arc] & (problem.arc_area[arc] == rule.area))
+    of_service = problem.class_service[problem.arc_class[arc]] == rule.service
+    some = np.flatnonzero(near[arc] & of_service & (problem.arc_area[arc] == rule.area))
     shape = (z["g"], z["t"], z["w"])
     row = np.ravel_multi_index(
         (columns.x_group[some], columns.x_period[some], columns.x_future[some]), shape
@@ -552,47 +577,136 @@ FAMILIES: dict[type[Rule], Callable[..., Block]] = {
 
 
 def blocks_of(problem: Problem, columns: Columns, *, links: bool = False) -> list[Block]:
-    """Return the rows of every rule of the problem; links only when asked for."""
-    return [
+    """Return the rows of every rule and risk of the problem; links only when asked for."""
+    found = [
         FAMILIES[type(rule)](problem, columns, rule)
         for rule in problem.rules
         if links or not isinstance(rule, Link)
     ]
+    risks = (risk_block(problem, columns, objective) for objective in problem.objectives)
+    return found + [block for block in risks if block is not None]
 
 
 def objective_coefficients(problem: Problem, columns: Columns, objective: Objective) -> Floats:
-    """Return the coefficient of every column in the expected value of an objective."""
+    """Return the coefficient of every column in an objective, risk over futures included.
+
+    The rows that tie the risk's own columns to the futures come from `risk_block`.
+    """
+    fixed, by_future = _parts(problem, columns, objective)
+    if objective.risk == "expected":
+        return np.asarray(fixed + problem.future_weight @ by_future)
+    fixed[columns.of(objective.id, "level")] = 1.0
+    if objective.risk == "cvar":
+        share = problem.future_weight / objective.risk_share
+        fixed[columns.of(objective.id, "excess")] = share
+    return fixed
+
+
+def _parts(problem: Problem, columns: Columns, objective: Objective) -> tuple[Floats, Floats]:
+    """Return the coefficients that all futures share, and (W, columns) those of each future."""
     z = problem.shape
-    c = np.zeros(columns.size)
+    fixed, by_future = np.zeros(columns.size), np.zeros((z["w"], columns.size))
     if objective.stint is not None:
-        c[columns.y : columns.y + z["p"]] += objective.stint
+        fixed[columns.y : columns.y + z["p"]] += objective.stint
     if objective.place is not None:
-        c[columns.n : columns.n + z["f"]] += objective.place
+        fixed[columns.n : columns.n + z["f"]] += objective.place
     weight = np.ones(z["t"]) if objective.period_weight is None else objective.period_weight
     if objective.person is not None and len(columns.x_arc):
         group = columns.x_group if objective.person.shape[1] > 1 else 0
-        value = objective.person[columns.x_arc, group]
-        w = weight[columns.x_period] * problem.future_weight[columns.x_future]
-        c[columns.x : columns.x + len(value)] += value * w
+        value = objective.person[columns.x_arc, group] * weight[columns.x_period]
+        by_future[columns.x_future, columns.x + np.arange(len(value))] += value
     if objective.unmet is not None:
         each = np.broadcast_to(objective.unmet, problem.need.shape[:3])[..., None, None]
-        each = each * weight[:, None] * problem.future_weight
-        c[columns.u : columns.u + len(columns.u_cell)] += each.ravel()[columns.u_cell]
+        each = np.broadcast_to(each * weight[:, None], problem.need.shape).ravel()
+        future = columns.u_cell % z["w"]
+        by_future[future, columns.u + np.arange(len(future))] += each[columns.u_cell]
     for rule in problem.rules:
         if objective.shortfalls and (rule.id, "short") in columns.auxiliary:
             short = columns.of(rule.id, "short")
-            scale = problem.future_weight if short.shape[-1] == z["w"] else np.ones(1)
-            c[short] += float(rule.price or 0.0) * scale
-        if rule.id == objective.epigraph:
-            _add_epigraph(problem, columns, rule, objective.epigraph_weight, c)
-    return c
+            price = float(rule.price or 0.0)
+            if isinstance(rule, Served | Floor):
+                for w in range(z["w"]):
+                    by_future[w, short[..., w]] += price
+            else:
+                fixed[short] += price
+        if rule.id == objective.epigraph and isinstance(rule, WorstGroup):
+            fixed[columns.of(rule.id, "worst")] -= objective.epigraph_weight
+        elif rule.id == objective.epigraph and isinstance(rule, Deviation):
+            for kind in ("over", "under"):
+                for w in range(z["w"]):
+                    at = columns.of(rule.id, kind)[..., w]
+                    by_future[w, at] += objective.epigraph_weight / z["t"]
+    return fixed, by_future
 
 
-def _add_epigraph(problem: Problem, columns: Columns, rule: Rule, weight: float, c: Floats) -> None:
-    """Add a fairness epigraph: ``-z`` of the worst group, or the weighted deviations."""
-    if isinstance(rule, WorstGroup):
-        c[columns.of(rule.id, "worst")] -= weight
-    elif isinstance(rule, Deviation):
-        share = weight * problem.future_weight / len(problem.periods)
-        c[columns.of(rule.id, "over")] += share
-        c[columns.of(rule.id, "under")] += share
+def risk_block(problem: Problem, columns: Columns, objective: Objective) -> Block | None:
+    """Risk over futures: ``level >= value[w] (- best[w])``, or ``level + excess[w] >= value[w]``.
+
+    ``value[w]`` leaves out what all futures share. Conditional value at risk as the linear
+    programme of Rockafellar and Uryasev (2000). None for the expected value.
+    """
+    if objective.risk == "expected":
+        return None
+    futures = len(problem.futures)
+    _, by_future = _parts(problem, columns, objective)
+    by_future[:, columns.of(objective.id, "level")] = -1.0
+    upper = np.zeros(futures)
+    if objective.risk == "cvar":
+        by_future[np.arange(futures), columns.of(objective.id, "excess")] = -1.0
+    elif objective.risk == "regret":
+        if objective.future_best is None:
+            raise ValueError(f"{objective.id}: regret needs future_best, see with_regret")
+        upper = objective.future_best.astype(float)
+    elif objective.risk != "worst":
+        raise ValueError(f"{objective.id}: unknown risk {objective.risk!r}")
+    return Block(objective.id, csr_array(by_future), np.full(futures, -INF), upper)
+
+
+def tightened(problem: Problem, columns: Columns, values: Floats) -> Floats:
+    """Return the values with every auxiliary column at the least its rows ask.
+
+    A solver leaves shortfalls, epigraphs and risk levels slack once no later objective counts them.
+    """
+    z = values.copy()
+    for rule in problem.rules:
+        kinds = [kind for owner, kind in columns.auxiliary if owner == rule.id]
+        if not kinds or kinds == ["modules"]:
+            continue
+        for kind in kinds:
+            z[columns.of(rule.id, kind)] = 0.0
+        block = FAMILIES[type(rule)](problem, columns, rule)
+        if isinstance(rule, Coverage):
+            covered = columns.of(rule.id, "covered").ravel()
+            have = -(block.matrix @ z)[: len(covered)]
+            z[covered] = np.clip(have, 0.0, 1.0)
+        have = block.matrix @ z
+        if "short" in kinds:
+            short = columns.of(rule.id, "short").ravel()
+            rows = slice(len(have) - len(short), None)
+            z[short] = np.maximum(block.lower[rows] - have[rows], 0.0)
+        if "worst" in kinds:
+            at = columns.of(rule.id, "worst")[0]
+            need = -block.matrix[:, [at]].toarray().ravel()
+            some = need > 0
+            z[at] = float(np.clip(np.min(have[some] / need[some], initial=1.0), 0.0, 1.0))
+        if "over" in kinds:
+            z[columns.of(rule.id, "over").ravel()] = np.maximum(have, 0.0)
+            z[columns.of(rule.id, "under").ravel()] = np.maximum(-have, 0.0)
+    for objective in problem.objectives:
+        if objective.risk != "expected":
+            _tighten_risk(problem, columns, objective, z)
+    return z
+
+
+def _tighten_risk(problem: Problem, columns: Columns, objective: Objective, z: Floats) -> None:
+    """Set the level of a risk (and the excesses above it) to what the futures' values say."""
+    value = _parts(problem, columns, objective)[1] @ z
+    if objective.risk == "regret" and objective.future_best is not None:
+        value = value - objective.future_best
+    level = float(value.max())
+    if objective.risk == "cvar":
+        order = np.argsort(-value, kind="stable")
+        reached = np.cumsum(problem.future_weight[order]) >= objective.risk_share - 1e-12
+        level = float(value[order[int(np.argmax(reached))]])
+        z[columns.of(objective.id, "excess")] = np.maximum(value - level, 0.0)
+    z[columns.of(objective.id, "level")] = level

@@ -1,7 +1,8 @@
 """The variables of the formulation: where each stands in the long vector, with bounds and kind.
 
 ``y`` (stints, binary), ``n`` (places of offers), ``x`` (people served), ``u`` (people unmet), then
-the auxiliary variables of rules: shortfalls, coverage ``v``, epigraphs.
+the auxiliary variables of rules (shortfalls, coverage ``v``, modules, epigraphs) and of objectives
+that weigh risk.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from allocator.problem import Problem
+from allocator.problem import Objective, Problem
 from allocator.rules import (
     Coverage,
     Deviation,
@@ -21,6 +22,8 @@ from allocator.rules import (
     Ints,
     PlacesRatio,
     PlacesShare,
+    Rule,
+    Scale,
     Served,
     WorstGroup,
 )
@@ -34,7 +37,7 @@ class Columns:
 
     ``x_*`` describe the columns of people served: arc, group, period, future, and the need cell
     they draw on (flat index into ``problem.need``); ``u_cell`` the cells with any need.
-    ``auxiliary`` maps (rule id, kind) to (start, shape).
+    ``auxiliary`` maps (rule or objective id, kind) to (start, shape).
     """
 
     size: int
@@ -65,7 +68,7 @@ def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
     Parameters
     ----------
     whole_places
-        Whether places are whole numbers; offers with a module always come in modules.
+        Whether places are whole numbers; offers with a module always come in whole modules.
     """
     z = problem.shape
     offered = _offered(problem)
@@ -94,17 +97,21 @@ def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
         problem.need.ravel()[u_cell],
     ]
     auxiliary: dict[tuple[str, str], tuple[int, tuple[int, ...]]] = {}
-    for rule in problem.rules:
-        for kind, shape, low, high in _auxiliary(rule, z):
-            auxiliary[rule.id, kind] = (size, shape)
+    owners: tuple[Rule | Objective, ...] = (*problem.rules, *problem.objectives)
+    for owner in owners:
+        for kind, shape, low, high in _auxiliary(owner, problem):
+            auxiliary[owner.id, kind] = (size, shape)
             count = int(np.prod(shape))
             lower.append(np.full(count, low))
             upper.append(np.full(count, high))
             size += count
     integer = np.zeros(size, bool)
     integer[: z["p"]] = True
-    modular = problem.offer_module > 0
-    integer[n : n + z["f"]] = modular | whole_places
+    sized = problem.offer_max > problem.offer_min  # a fixed size stays as it is, whole or not
+    integer[n : n + z["f"]] = whole_places & sized & (problem.offer_max >= 1)
+    for (_, kind), (start, shape) in auxiliary.items():
+        if kind == "modules":
+            integer[start : start + shape[0]] = True
     return Columns(
         size, y, n, x, u, arc, group, period, future, cell, u_cell, auxiliary,
         np.concatenate(lower), np.concatenate(upper), integer,
@@ -122,10 +129,17 @@ def _offered(problem: Problem) -> npt.NDArray[np.bool_]:
 
 
 def _auxiliary(
-    rule: object, z: Mapping[str, int]
+    rule: Rule | Objective, problem: Problem
 ) -> list[tuple[str, tuple[int, ...], float, float]]:
-    """Return (kind, shape, lower, upper) of the variables a rule adds."""
+    """Return (kind, shape, lower, upper) of the variables a rule or an objective adds."""
+    z = problem.shape
     found: list[tuple[str, tuple[int, ...], float, float]] = []
+    if isinstance(rule, Scale) and np.any(problem.offer_module > 0):
+        found.append(("modules", (int((problem.offer_module > 0).sum()),), 0.0, np.inf))
+    if isinstance(rule, Objective) and rule.risk != "expected":
+        found.append(("level", (1,), -np.inf, np.inf))
+        if rule.risk == "cvar":
+            found.append(("excess", (z["w"],), 0.0, np.inf))
     if isinstance(rule, Coverage):
         found.append(("covered", (len(rule.areas), z["t"]), 0.0, 1.0))
     if isinstance(rule, WorstGroup):

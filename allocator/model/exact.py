@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from allocator.model.blocks import Block, blocks_of, link_rows, objective_coefficients
+from allocator.model.alike import merged, split
+from allocator.model.blocks import (
+    Block,
+    blocks_of,
+    link_rows,
+    objective_coefficients,
+    tightened,
+)
 from allocator.model.columns import Columns, make_columns
-from allocator.model.highs import Linear, Outcome, solve_linear, stacked, version
+from allocator.model.highs import (
+    Linear,
+    Outcome,
+    relax_and_tighten,
+    solve_linear,
+    stacked,
+    version,
+)
 from allocator.plan import ObjectiveValue, Plan, Status
 from allocator.problem import Objective, Problem
-from allocator.rules import Floats, Link
+from allocator.rules import Floats, Floor, Link, Rule, Served
 
-__all__ = ["Formulation", "formulate", "plan_from_values", "solve_exactly"]
+__all__ = [
+    "Formulation",
+    "evaluate",
+    "formulate",
+    "plan_from_values",
+    "solve_exactly",
+    "solve_formulation",
+]
 
 _DEFAULT_NODES = 200_000
 
@@ -72,11 +93,71 @@ def solve_exactly(
     Plan
         Status ``infeasible`` or ``no-plan-found`` carries no stints.
     """
-    form = formulate(problem, whole_places=whole_places)
-    columns, linear = form.columns, form.linear
+    smaller = merged(problem)
+    form = formulate(smaller, whole_places=whole_places)
+    plan = solve_formulation(
+        form, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads,
+        progress=progress,
+    )  # fmt: skip
+    if smaller is problem:
+        return plan
+    if not plan.is_complete:
+        return replace(plan, problem=problem.digest, unmet=problem.need.copy())
+    return split(problem, plan)
+
+
+def evaluate(problem: Problem, plan: Plan, *, keep_places: bool = True) -> Plan:
+    """Return the best service of a problem with a plan's sites fixed: a linear problem.
+
+    The plan may answer another problem over the same sites and stints, so a plan made for one
+    future, willingness or budget can be judged under another.
+
+    Parameters
+    ----------
+    keep_places
+        Whether places stay too; otherwise their number is free within the chosen options.
+
+    Raises
+    ------
+    ValueError
+        When the plan's stints or places do not fit the problem.
+    """
+    z = problem.shape
+    if len(plan.places) != z["f"] or np.any(plan.stints >= z["p"]):
+        raise ValueError("the plan's stints and offers are not those of the problem")
+    form = formulate(problem, whole_places=not keep_places)
+    columns = form.columns
+    lower, upper, integer = columns.lower.copy(), columns.upper.copy(), columns.integer.copy()
+    chosen = np.isin(np.arange(z["p"]), plan.stints).astype(float)
+    stints = slice(columns.y, columns.y + z["p"])
+    lower[stints] = upper[stints] = chosen
+    integer[stints] = False
+    if keep_places:
+        places = slice(columns.n, columns.n + z["f"])
+        lower[places] = upper[places] = plan.places
+        integer[:] = False
+    fixed = replace(form, columns=replace(columns, lower=lower, upper=upper, integer=integer))
+    return solve_formulation(fixed, gap=0.0, seed=plan.seed)
+
+
+def solve_formulation(
+    form: Formulation,
+    *,
+    gap: float = 1e-3,
+    node_limit: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    start: Floats | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Plan:
+    """Solve rows and columns that may hold more than the problem: fixed sites, extra rows."""
+    problem, columns, linear = form.problem, form.columns, form.linear
     outcomes: list[tuple[Objective, Outcome]] = []
-    start: Floats | None = None
     for objective in problem.objectives:
+        if any(o.status is Status.INTERRUPTED for _, o in outcomes):
+            outcomes.append((objective, _unasked(problem, form, objective)))
+            continue
         cost = objective_coefficients(problem, columns, objective)
         linear = _with_violated_links(problem, columns, linear, cost)
         if progress:
@@ -85,15 +166,19 @@ def solve_exactly(
             linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=seconds,
             seed=seed, threads=threads, start=start, progress=progress,
         )  # fmt: skip
-        if out.values is None:
+        if out.values is None and start is None:
             return _no_plan(problem, out.status, seed)
+        if out.values is None:  # the plan in hand stays, whatever a later stage could not find
+            outcomes.append((objective, _unasked(problem, form, objective)))
+            continue
         outcomes.append((objective, out))
         start = out.values
         room = objective.tolerance * max(abs(out.value), 1e-6) + 1e-7
         linear = linear.with_rows(
             csr_array(cost[None, :]), np.array([-np.inf]), np.array([out.value + room])
         )
-    assert start is not None
+    if start is None:
+        return _no_plan(problem, Status.NO_PLAN_FOUND, seed)
     stopped = [o.status for _, o in outcomes if o.status is not Status.PROVED]
     return plan_from_values(
         problem, columns, start, [(o, out.bound) for o, out in outcomes],
@@ -107,6 +192,17 @@ def solve_exactly(
     )  # fmt: skip
 
 
+def _unasked(problem: Problem, form: Formulation, objective: Objective) -> Outcome:
+    """Return a bound, and nothing else, of an objective that was not solved: the relaxation's."""
+    cost = objective_coefficients(problem, form.columns, objective)
+    least = np.where(cost > 0, form.columns.lower, form.columns.upper)
+    bound = float(np.where(cost == 0, 0.0, cost * np.where(cost == 0, 0.0, least)).sum())
+    if not np.isfinite(bound):
+        out = solve_linear(form.linear, cost, relax=True)
+        bound = out.bound if out.values is not None else 0.0
+    return Outcome(Status.LIMIT, None, np.nan, bound, 0, 0)
+
+
 def _with_violated_links(
     problem: Problem, columns: Columns, linear: Linear, cost: Floats, rounds: int = 4
 ) -> Linear:
@@ -115,19 +211,19 @@ def _with_violated_links(
     if rule is None or not len(columns.x_arc):
         return linear
     every = link_rows(problem, columns, rule, np.arange(len(columns.x_arc)))
+    most = columns.upper[columns.x : columns.x + len(columns.x_arc)]
     written = np.zeros(len(columns.x_arc), bool)
-    for _ in range(rounds):
-        out = solve_linear(linear, cost, relax=True)
-        if out.values is None:
-            break
-        excess = every.matrix @ out.values - every.upper
-        most = columns.upper[columns.x : columns.x + len(excess)]
+
+    def violated(values: Floats) -> tuple[csr_array, Floats, Floats] | None:
+        excess = every.matrix @ values - every.upper
         found = np.flatnonzero((excess > 1e-6 + 0.02 * most) & ~written)
         if len(found) < 1 + len(excess) // 2000:
-            break
+            return None
         written[found] = True
-        linear = linear.with_rows(every.matrix[found], every.lower[found], every.upper[found])
-    return linear
+        return csr_array(every.matrix[found]), every.lower[found], every.upper[found]
+
+    large = len(columns.x_arc) > 30_000  # there each round costs seconds and gains less
+    return relax_and_tighten(linear, cost, violated, min(rounds, 2) if large else rounds)
 
 
 def plan_from_values(
@@ -156,15 +252,18 @@ def plan_from_values(
     got = np.zeros(problem.need.size)
     np.add.at(got, columns.x_cell[some], served)
     unmet = np.maximum(problem.need.ravel() - got, 0.0).reshape(problem.need.shape)
-    shortfalls = {
-        rule: float(values[columns.of(rule, kind)].sum())
-        for rule, kind in columns.auxiliary
-        if kind == "short"
-    }
     final = values.copy()
     final[columns.y : columns.y + z["p"]] = np.isin(np.arange(z["p"]), chosen)
     final[columns.n : columns.n + z["f"]] = places
+    final[columns.x : columns.x + len(x)] = 0.0
+    final[columns.x + some] = served
     final[columns.u : columns.u + len(columns.u_cell)] = unmet.ravel()[columns.u_cell]
+    final = tightened(problem, columns, final)
+    shortfalls = {
+        rule.id: _shortfall(problem, rule, final[columns.of(rule.id, "short")])
+        for rule in problem.rules
+        if (rule.id, "short") in columns.auxiliary
+    }
     objectives = []
     for objective, bound in bounds:
         value = float(objective_coefficients(problem, columns, objective) @ final)
@@ -182,6 +281,13 @@ def plan_from_values(
         served=served, unmet=unmet, shortfalls=shortfalls, objectives=tuple(objectives),
         road=road, solver=solver, seed=seed, reproducible=reproducible, work=work or {},
     )  # fmt: skip
+
+
+def _shortfall(problem: Problem, rule: Rule, short: Floats) -> float:
+    """Sum of a rule's shortfalls, those of futures weighted."""
+    if isinstance(rule, Served | Floor):
+        return float((short @ problem.future_weight).sum())
+    return float(short.sum())
 
 
 def _no_plan(problem: Problem, status: Status, seed: int) -> Plan:

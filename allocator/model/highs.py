@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -13,7 +17,7 @@ from scipy.sparse import csr_array
 from allocator.plan import Status
 from allocator.rules import Floats
 
-__all__ = ["Linear", "Outcome", "solve_linear", "version"]
+__all__ = ["Linear", "Outcome", "relax_and_tighten", "solve_linear", "stacked", "version"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,7 @@ class Outcome:
 
 def version() -> str:
     """Return the solver's name and version."""
-    return f"HiGHS {highspy.Highs().version()}"
+    return f"HiGHS {_quiet().version()}"
 
 
 def solve_linear(
@@ -86,32 +90,167 @@ def solve_linear(
     progress
         Called with a line of text at each better plan.
     """
-    h = highspy.Highs()
+    scaled, factor = _scaled(problem, cost)
+    h = _quiet()
     for option, value in {
-        "output_flag": False,
         "threads": threads,
         "random_seed": seed,
         "mip_rel_gap": gap,
-        "mip_abs_gap": 1e-9,
+        "mip_abs_gap": 1e-9 * factor,
         **({"mip_max_nodes": node_limit} if node_limit else {}),
         **({"time_limit": float(seconds)} if seconds else {}),
     }.items():
         h.setOptionValue(option, value)
-    h.passModel(_model(problem, cost, relax))
-    if start is not None and not relax:
+    h.passModel(_model(scaled, cost * factor, relax))
+    is_mip = not relax and bool(problem.integer.any())
+    if start is not None and is_mip:
         given = highspy.HighsSolution()
         given.col_value = list(start)
         h.setSolution(given)
-    if progress is not None and not relax:
+    if progress is not None and is_mip:
         say = progress
 
         def better(event: highspy.HighsCallbackEvent) -> None:
             out = event.data_out
-            say(f"{out.objective_function_value:,.1f} (bound {out.mip_dual_bound:,.1f})")
+            say(
+                f"{out.objective_function_value / factor:,.1f}"
+                f" (bound {out.mip_dual_bound / factor:,.1f})"
+            )
 
         h.cbMipImprovingSolution.subscribe(better)
-    h.run()
-    return _outcome(h, problem, relax)
+    _run(h, interruptible=is_mip)
+    out = _outcome(h, cost, factor, is_mip)
+    if out.status is Status.PROVED and out.value - out.bound > 2 * gap * abs(out.value) + 1e-6:
+        # Seen with HiGHS 1.16: "optimal" with the given start, far from its own bound.
+        if start is not None:
+            return solve_linear(
+                problem, cost, relax=relax, gap=gap, node_limit=node_limit, seconds=seconds,
+                seed=seed, threads=threads, progress=progress,
+            )  # fmt: skip
+        return replace(out, status=Status.LIMIT)
+    return out
+
+
+def relax_and_tighten(
+    problem: Linear,
+    cost: Floats,
+    violated: Callable[[Floats], tuple[csr_array, Floats, Floats] | None],
+    rounds: int,
+) -> Linear:
+    """Solve the relaxation, add the rows it violates, and go on from the same basis.
+
+    Parameters
+    ----------
+    violated
+        Given the relaxation's values, returns more rows with their bounds, or None to stop.
+    rounds
+        How often at most.
+
+    Returns
+    -------
+    Linear
+        The problem with all rows added; unchanged when the relaxation has no solution.
+    """
+    scaled, factor = _scaled(problem, cost)
+    h = _quiet()
+    h.setOptionValue("threads", 1)
+    h.passModel(_model(scaled, cost * factor, True))
+    for _ in range(rounds):
+        h.run()
+        if h.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            break
+        more = violated(np.array(h.getSolution().col_value))
+        if more is None:
+            break
+        matrix, lower, upper = more
+        problem = problem.with_rows(matrix, lower, upper)
+        part, _ = _scaled(replace(problem, matrix=matrix, row_lower=lower, row_upper=upper), cost)
+        m = part.matrix
+        h.addRows(
+            m.shape[0], part.row_lower, part.row_upper, m.nnz, m.indptr[:-1].astype(np.int32),
+            m.indices.astype(np.int32), m.data,
+        )  # fmt: skip
+    return problem
+
+
+def _quiet() -> highspy.Highs:
+    """Return a solver that prints nothing; its first construction would print a banner."""
+    global _BANNER_GONE
+    if not _BANNER_GONE:
+        sys.stdout.flush()
+        kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 1)
+            h = highspy.Highs()
+            ctypes.CDLL(None).fflush(None) if os.name == "posix" else None
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(nowhere)
+        _BANNER_GONE = True
+    else:
+        h = highspy.Highs()
+    h.setOptionValue("output_flag", False)
+    return h
+
+
+_BANNER_GONE = False
+
+
+def _run(h: highspy.Highs, *, interruptible: bool) -> None:
+    """Run the solver; the first Ctrl-C asks it to stop with what it has, the second goes through."""
+    if not interruptible or threading.current_thread() is not threading.main_thread():
+        h.run()
+        return
+    h.HandleKeyboardInterrupt = True
+    h.startSolve()
+    asked = False
+    while True:
+        try:
+            if h.wait(0.2)[0]:
+                return
+        except KeyboardInterrupt:
+            h.cancelSolve()
+            if asked:
+                raise
+            asked = True
+
+
+def _scaled(problem: Linear, cost: Floats) -> tuple[Linear, float]:
+    """Scale rows, and the cost if need be, by powers of two, so tolerances mean the same to each.
+
+    Yuan and persons stand in one matrix; without this a row in yuan would be held 10^7 times more
+    sharply than one in shares. Powers of two leave every digit as it was.
+    """
+    largest = np.zeros(problem.matrix.shape[0])
+    filled = np.diff(problem.matrix.indptr) > 0
+    if filled.any():
+        starts = problem.matrix.indptr[:-1][filled]
+        largest[filled] = np.maximum.reduceat(np.abs(problem.matrix.data), starts)
+    rows = _power(largest)
+    top = float(np.abs(cost).max(initial=0.0))
+    factor = 1.0 if 1e-2 <= top <= 1e6 or top == 0 else float(_power(np.array([top / 1e3]))[0])
+    matrix = csr_array(
+        (
+            problem.matrix.data * np.repeat(rows, np.diff(problem.matrix.indptr)),
+            problem.matrix.indices,
+            problem.matrix.indptr,
+        ),
+        shape=problem.matrix.shape,
+    )
+    return (
+        Linear(
+            matrix, problem.row_lower * rows, problem.row_upper * rows,
+            problem.lower, problem.upper, problem.integer,
+        ),
+        factor,
+    )  # fmt: skip
+
+
+def _power(size: Floats) -> Floats:
+    """Return the power of two nearest to 1/size; 1 where the size is 0."""
+    safe = np.where(size > 0, size, 1.0)
+    return np.asarray(np.exp2(-np.round(np.log2(safe))))
 
 
 def _model(problem: Linear, cost: Floats, relax: bool) -> highspy.HighsLp:
@@ -131,23 +270,21 @@ def _model(problem: Linear, cost: Floats, relax: bool) -> highspy.HighsLp:
     return lp
 
 
-def _outcome(h: highspy.Highs, problem: Linear, relax: bool) -> Outcome:
+def _outcome(h: highspy.Highs, cost: Floats, factor: float, is_mip: bool) -> Outcome:
     model, info = h.getModelStatus(), h.getInfo()
     kind = highspy.HighsModelStatus
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-    infeasible = (kind.kInfeasible, kind.kUnboundedOrInfeasible)
-    if model == kind.kOptimal:
+    if model in (kind.kOptimal, kind.kModelEmpty):
         status = Status.PROVED
-    elif model in infeasible:
+    elif model in (kind.kInfeasible, kind.kUnboundedOrInfeasible):
         return Outcome(Status.INFEASIBLE, None, np.nan, np.nan, 0, 0)
     elif not found:
         status = Status.NO_PLAN_FOUND
     else:
         status = Status.INTERRUPTED if model == kind.kInterrupt else Status.LIMIT
-    values = np.array(h.getSolution().col_value) if found else None
-    is_mip = not relax and bool(problem.integer.any())
-    value = float(info.objective_function_value)
-    bound = float(info.mip_dual_bound) if is_mip else value
+    values = np.array(h.getSolution().col_value) if found or model == kind.kModelEmpty else None
+    value = float(cost @ values) if values is not None else np.nan
+    bound = float(info.mip_dual_bound) / factor if is_mip else value
     return Outcome(
         status, values, value, bound,
         int(info.mip_node_count) if is_mip else 0, int(info.simplex_iteration_count),

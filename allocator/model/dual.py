@@ -14,7 +14,7 @@ import numpy as np
 
 from allocator.model import kernels
 from allocator.model.relaxation import Relaxation
-from allocator.rules import Floats, Ints
+from allocator.rules import Floats
 
 __all__ = ["Dual", "DualState", "search"]
 
@@ -98,7 +98,9 @@ class Dual:
                 use += sh.v @ self.v
             # A row with both limits is charged at the limit its price points to.
             limit = np.where(pi >= 0, sh.high, sh.low)
-            limit = np.where(np.isfinite(limit), limit, np.where(np.isfinite(sh.high), sh.high, sh.low))
+            limit = np.where(
+                np.isfinite(limit), limit, np.where(np.isfinite(sh.high), sh.high, sh.low)
+            )
             bound -= float(pi @ limit)
             slope[self.b :] = use - limit
             both = np.isfinite(sh.low) & np.isfinite(sh.high) & (sh.low < sh.high) & (pi == 0)

@@ -17,7 +17,9 @@ from allocator.model.blocks import (
     tightened,
 )
 from allocator.model.columns import Columns, make_columns
+from allocator.model.dive import dive
 from allocator.model.highs import (
+    Hot,
     Linear,
     Outcome,
     relax_and_tighten,
@@ -39,6 +41,8 @@ __all__ = [
 ]
 
 _DEFAULT_NODES = 200_000
+_LARGE = 8_000
+"""Columns of people served above which a dive comes before, and instead of, branching."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +163,13 @@ def solve_formulation(
             outcomes.append((objective, _unasked(problem, form, objective)))
             continue
         cost = objective_coefficients(problem, columns, objective)
-        linear = _with_violated_links(problem, columns, linear, cost)
+        linear, hot = _with_violated_links(problem, columns, linear, cost)
         if progress:
             progress(f"{objective.id}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
-        out = solve_linear(
+        dived = None
+        if hot is not None and start is None and len(columns.x_arc) > _LARGE:
+            dived = dive(problem, columns, hot, linear, cost, gap=gap, seed=seed, say=progress)
+        out = dived or solve_linear(
             linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=seconds,
             seed=seed, threads=threads, start=start, progress=progress,
         )  # fmt: skip
@@ -205,11 +212,11 @@ def _unasked(problem: Problem, form: Formulation, objective: Objective) -> Outco
 
 def _with_violated_links(
     problem: Problem, columns: Columns, linear: Linear, cost: Floats, rounds: int = 4
-) -> Linear:
+) -> tuple[Linear, Hot | None]:
     """Add the links that the relaxation violates, a few rounds; they tighten, never change, plans."""
     rule = next(iter(problem.rules_of(Link)), None)
     if rule is None or not len(columns.x_arc):
-        return linear
+        return linear, None
     every = link_rows(problem, columns, rule, np.arange(len(columns.x_arc)))
     most = columns.upper[columns.x : columns.x + len(columns.x_arc)]
     written = np.zeros(len(columns.x_arc), bool)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from allocator.plan import Status
-from allocator.rules import Floats
+from allocator.rules import Floats, Ints
 
 __all__ = ["Linear", "Outcome", "relax_and_tighten", "solve_linear", "stacked", "version"]
 
@@ -136,7 +136,7 @@ def relax_and_tighten(
     cost: Floats,
     violated: Callable[[Floats], tuple[csr_array, Floats, Floats] | None],
     rounds: int,
-) -> Linear:
+) -> tuple[Linear, Hot]:
     """Solve the relaxation, add the rows it violates, and go on from the same basis.
 
     Parameters
@@ -150,6 +150,8 @@ def relax_and_tighten(
     -------
     Linear
         The problem with all rows added; unchanged when the relaxation has no solution.
+    Hot
+        The relaxation with all rows, solved and warm.
     """
     scaled, factor = _scaled(problem, cost)
     h = _quiet()
@@ -170,7 +172,35 @@ def relax_and_tighten(
             m.shape[0], part.row_lower, part.row_upper, m.nnz, m.indptr[:-1].astype(np.int32),
             m.indices.astype(np.int32), m.data,
         )  # fmt: skip
-    return problem
+    else:
+        h.run()
+    return problem, Hot(h, factor)
+
+
+class Hot:
+    """A solved relaxation that keeps its basis while columns are fixed and freed."""
+
+    def __init__(self, h: highspy.Highs, factor: float) -> None:
+        self._h, self._factor = h, factor
+        self.bound = self._value()
+
+    @property
+    def values(self) -> Floats | None:
+        """Values of all columns; None where the relaxation has no solution."""
+        if self._h.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            return None
+        return np.array(self._h.getSolution().col_value)
+
+    def _value(self) -> float:
+        return float(self._h.getInfo().objective_function_value) / self._factor
+
+    def bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
+        """Set bounds of columns."""
+        self._h.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
+
+    def solve(self) -> None:
+        """Solve again from the last basis."""
+        self._h.run()
 
 
 def _quiet() -> highspy.Highs:

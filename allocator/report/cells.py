@@ -16,6 +16,7 @@ from allocator.errors import Finding, InputRefused, Rank, Text, Where
 
 __all__ = [
     "FEW",
+    "SMALLEST",
     "WITHHELD",
     "Cell",
     "Kind",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from allocator.catalogue import Catalogue
 from allocator.errors import NO_TEXT, Text
-from allocator.report.cells import FEW, WITHHELD, Cell, Kind, Quantity, withhold
+from allocator.report.cells import FEW, SMALLEST, WITHHELD, Cell, Kind, Quantity, withhold
 from allocator.report.document import Column, Note, Table
 from allocator.report.words import (
     AREA_CLASSES,
@@ -301,9 +301,16 @@ def townships(run: Run, service: str, names: Names) -> Table:
     )  # fmt: skip
 
 
-def FEW_OR(cell: Cell) -> bool:
-    """Whether a cell was withheld."""
-    return cell in ("<5", "*")
+def published_shares(run: Run, service: str, year: int) -> dict[str, float]:
+    """Return the served share of each township where neither served nor unmet are under five people.
+
+    A share beside a need would give the count away, so charts and tables leave those out.
+    """
+    table = run.tables["townships"]
+    table = table[(table["service"] == service) & (table["year"] == year)]
+    few = table[["need", "served", "unmet"]].round(6)
+    shown = ~((few > 0) & (few < SMALLEST)).any(axis=1)
+    return {str(r.township_id): float(r.share) for r in table[shown].itertuples()}
 
 
 def needs(run: Run, names: Names) -> Table:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import geopandas as gpd
 import openpyxl
@@ -246,20 +247,38 @@ def test_a_region_without_outline_or_seat_still_has_its_maps():
     assert html_report([RUN], region=bare).decode().count('<figure class="map"') == 5
 
 
-@pytest.mark.slow
-def test_a_browser_requests_nothing_and_logs_no_error(page, tmp_path):
+def _visit(html: str, folder: Path) -> tuple[set[str], str, int]:
+    """Open a page; return what the page itself asked for, the browser's log, the picture's size."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         pytest.skip("chromium is not installed")
-    file, log = tmp_path / "report.html", tmp_path / "net.json"
-    file.write_text(page, encoding="utf-8")
+    file, log = folder / "report.html", folder / "net.json"
+    file.write_text(html, encoding="utf-8")
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--disable-dev-shm-usage", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}",
-         "--enable-logging=stderr", "--v=0", f"--screenshot={tmp_path / 'page.png'}", file.as_uri()],
+         "--disable-dev-shm-usage", "--no-first-run", f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}",
+         "--enable-logging=stderr", "--v=0", f"--screenshot={folder / 'page.png'}", file.as_uri()],
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
-    assert (tmp_path / "page.png").stat().st_size > 20_000, done.stderr[-2000:]
-    assert ":CONSOLE" not in done.stderr
-    asked = set(re.findall(r'"url":"((?:https?|wss?)://[^"]+)"', log.read_text(encoding="utf-8")))
+    started = re.findall(
+        r'"initiator":"([^"]*)"[^{}]*"url":"((?:https?|wss?)://[^"]+)"',
+        log.read_text(encoding="utf-8"),
+    )
+    asked = {url for initiator, url in started if initiator != "not an origin"}
+    return asked, done.stderr, (folder / "page.png").stat().st_size
+
+
+@pytest.mark.slow
+def test_a_browser_requests_nothing_and_logs_no_error(page, tmp_path):
+    asked, log, size = _visit(page, tmp_path)
     assert not asked
+    assert ":CONSOLE" not in log
+    assert size > 20_000
+
+
+@pytest.mark.slow
+def test_the_browser_check_sees_a_request_and_an_error(tmp_path):
+    html = '<img src="http://127.0.0.1:9/x.png"><script>console.error("seen")</script>'
+    asked, log, _ = _visit(html, tmp_path)
+    assert asked == {"http://127.0.0.1:9/x.png"}
+    assert ":CONSOLE" in log

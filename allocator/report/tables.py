@@ -80,7 +80,7 @@ def year_title(run: Run, year: int) -> Text:
             if period.title is not None:
                 zh = period.title.zh
                 en = period.title.en
-            return Text(f"{zh}({year})", f"{en} ({year})")
+            return Text(f"{zh}（{year}）", f"{en} ({year})")
     return Text(str(year), str(year))
 
 

@@ -260,11 +260,11 @@ def _visit(html: str, folder: Path) -> tuple[set[str], str, int]:
          "--enable-logging=stderr", "--v=0", f"--screenshot={folder / 'page.png'}", file.as_uri()],
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
-    started = re.findall(
-        r'"initiator":"([^"]*)"[^{}]*"url":"((?:https?|wss?)://[^"]+)"',
-        log.read_text(encoding="utf-8"),
-    )
-    asked = {url for initiator, url in started if initiator != "not an origin"}
+    urls = re.findall(r'"url":"((?:https?|wss?)://[^"]+)"', log.read_text(encoding="utf-8"))
+    own = re.compile(
+        r"https?://([\w.-]+\.)?(google\.com|gvt1\.com|googleapis\.com)/"
+    )  # the browser's
+    asked = {url for url in urls if not own.match(url)}
     return asked, done.stderr, (folder / "page.png").stat().st_size
 
 

@@ -204,7 +204,7 @@ def _tables(region: Region, spec: Scenario, rng: np.random.Generator, years: tup
     for t, year in enumerate(years):
         for k, a in enumerate(region.areas.itertuples()):
             r = rng.uniform(0, 1, 3) + 0.2 * t
-            area_rows.append((year, k + 1, a.township_id, a.area_class, a.lon, a.lat, float(rng.integers(3, 500)), r[0] > 0.6, min(r[0], 1.0), r[1] > 0.5, min(r[1], 1.0), r[2] > 0.4, min(r[2], 1.0)))  # fmt: skip
+            area_rows.append((year, k + 1, a.township_id, a.area_class, a.lon, a.lat, (3.0 if k == 4 else float(rng.integers(6, 500))), r[0] > 0.6, min(r[0], 1.0), r[1] > 0.5, min(r[1], 1.0), r[2] > 0.4, min(r[2], 1.0)))  # fmt: skip
     areas = pd.DataFrame(area_rows, columns=["year", "point", "township_id", "area_class", "lon", "lat", "people_60", "reach_resident", "share_resident", "reach_day", "share_day", "reach_home", "share_home"])  # fmt: skip
     needs = townships.groupby(["year", "service"], as_index=False)[
         ["need", "served", "unmet"]

@@ -16,6 +16,7 @@ from allocator.errors import Finding, InputRefused, Rank, Text, Where
 
 __all__ = [
     "FEW",
+    "SMALLEST",
     "WITHHELD",
     "Cell",
     "Kind",
@@ -67,7 +68,7 @@ def written(cell: Cell) -> Text:
     if kind == "change":
         points = _number(100 * v, 1)
         sign = "+" if v > 0 and points != "0.0" else ""
-        return Text(f"{sign}{points} 个百分点", f"{sign}{points} pts")
+        return _same(f"{sign}{points}")
     places = {"count": 0, "people": 0, "people1": 1, "yuan": 1, "minutes": 1, "decimal": 1}[kind]
     return _same(_number(v, places))
 
@@ -91,7 +92,7 @@ def money_text(yuan: float) -> Text:
 
 
 def plain(cell: Cell) -> float | str:
-    """Return a cell for a sheet: the number in the unit shown (money in 万元), or text."""
+    """Return a cell for a sheet: the number in the unit shown (money in 万元)， or text."""
     if isinstance(cell, Quantity):
         if math.isnan(cell.value):
             return "—"

@@ -74,31 +74,47 @@ def bed_use(title: Text, rows: Sequence[tuple[Text, float, float, float]]) -> Dr
         d.rect(left, y + 2, own * scale, 14, DEEP)
         d.rect(left, y + 18, free * scale, 14, BLUE)
         x = left + places * scale + 8
-        zh = f"{places:,.0f} 张;自由选择下空置 {places - free:,.0f}"
         d.text(x, y + 14, Text(f"共 {places:,.0f} 张", f"{places:,.0f} places"), 11.5, weight=600)
-        d.text(x, y + 29, Text(zh.split(";")[1], f"{places - free:,.0f} empty"), 11, fill=MUTED)
+        d.text(
+            x,
+            y + 29,
+            Text(f"自由选择下空置 {places - free:,.0f}", f"{places - free:,.0f} empty"),
+            11,
+            fill=MUTED,
+        )
     return d
 
 
-def need_bars(title: Text, services: Sequence[Text], rows: Sequence[tuple[Text, Sequence[tuple[float, float]]]]) -> Drawing:  # fmt: skip
-    """Need and served by township, one column a service; ``rows`` hold (need, served) by service."""
-    d = Drawing(760, 62 + 22 * len(rows), title)
-    _legend(d, 16, [(PALE, Text("需求", "Need")), (DEEP, Text("已满足", "Served"))])
-    left = 150
+def need_bars(
+    title: Text,
+    services: Sequence[Text],
+    rows: Sequence[tuple[Text, Sequence[tuple[float, float | None]]]],
+) -> Drawing:
+    """Served share of need by township, one column a service; ``rows`` hold (need, share).
+
+    A share of None is withheld and drawn as an empty track.
+    """
+    d = Drawing(760, 64 + 22 * len(rows), title)
+    _legend(d, 16, [(PALE, Text("需求（满格为 100%）", "Need (full: 100%)")), (DEEP, Text("已满足", "Served"))])  # fmt: skip
+    left = 126.0
     wide = (760 - left) / len(services)
     for s, name in enumerate(services):
-        d.text(left + s * wide, 42, name, 12, weight=600)
-        top = max((need[s][0] for _, need in rows), default=1) or 1
+        d.text(left + s * wide, 44, name, 12, weight=600)
+        room = wide - 104
         for n, (_, both) in enumerate(rows):
             y = 52 + n * 22
-            need, got = both[s]
-            scale = (wide - 62) / top
-            d.rect(left + s * wide, y, need * scale, 14, PALE)
-            d.rect(left + s * wide, y + 3, got * scale, 8, DEEP)
-            share = f"{100 * got / need:.0f}%" if need > 0 else "—"
-            d.text(left + s * wide + max(need, got) * scale + 5, y + 11, share, 10.5, fill=MUTED)
+            need, share = both[s]
+            x = left + s * wide
+            d.rect(x, y, room, 14, PALE)
+            of = written(Quantity(need, "people")).zh if need >= 5 else "<5"
+            if share is None:
+                d.text(x + room + 6, y + 11, Text(f"* / {of}", f"* of {of}"), 10.5, fill=MUTED)
+                continue
+            d.rect(x, y + 3, room * min(share, 1.0), 8, DEEP)
+            words = f"{100 * share:.0f}%"
+            d.text(x + room + 6, y + 11, Text(f"{words} / {of} 人", f"{words} of {of}"), 10.5, fill=MUTED)  # fmt: skip
     for n, (name, _) in enumerate(rows):
-        d.text(left - 8, 63 + n * 22, _short(name, 140, 11.5), 11.5, anchor="end")
+        d.text(left - 8, 63 + n * 22, _short(name, 116, 11.5), 11.5, anchor="end")
     return d
 
 
@@ -126,15 +142,15 @@ def stacked(title: Text, bars: Sequence[tuple[Text, Sequence[float]]], parts: Se
     return d
 
 
-def dumbbells(title: Text, rows: Sequence[tuple[Text, float, float]]) -> Drawing:
-    """Served share by township, today to the end; who loses is drawn hollow and named so."""
+def dumbbells(title: Text, rows: Sequence[tuple[Text, float | None, float | None]]) -> Drawing:
+    """Served share by township, today to the end; who loses is drawn hollow; None is withheld."""
     d = Drawing(760, 66 + 21 * len(rows), title)
     d.circle(14, 12, 5, GREY)
     d.text(26, 16, Text("现状", "Today"), 12)
     d.circle(94, 12, 5, DEEP)
-    d.text(106, 16, Text("规划期末:提高", "End: gains"), 12)
+    d.text(106, 16, Text("规划期末：提高", "End: gains"), 12)
     d.mark("diamond", 220, 12, 5, PAPER, stroke=ORANGE, stroke_width=2)
-    d.text(232, 16, Text("规划期末:下降", "End: loses"), 12)
+    d.text(232, 16, Text("规划期末：下降", "End: loses"), 12)
     left, room = 156, 530
     low = 50 + 21 * len(rows)
     for k in range(0, 101, 20):
@@ -143,6 +159,10 @@ def dumbbells(title: Text, rows: Sequence[tuple[Text, float, float]]) -> Drawing
         d.text(x, low + 14, f"{k}%", 10.5, anchor="middle", fill=MUTED)
     for n, (name, before, after) in enumerate(rows):
         y = 46 + n * 21
+        if before is None or after is None:
+            d.text(left + 4, y + 4, "*", 11.5, fill=MUTED)
+            d.text(left - 12, y + 4, _short(name, 140, 11.5), 11.5, anchor="end")
+            continue
         a, b = (left + room * min(max(v, 0), 1) for v in (before, after))
         d.text(left - 12, y + 4, _short(name, 140, 11.5), 11.5, anchor="end")
         loses = after < before - 5e-4

@@ -42,7 +42,7 @@ class Column:
         """Heading with the unit in brackets."""
         if not self.unit.zh:
             return self.title
-        return Text(f"{self.title.zh}({self.unit.zh})", f"{self.title.en} ({self.unit.en})")
+        return Text(f"{self.title.zh}（{self.unit.zh}）", f"{self.title.en} ({self.unit.en})")
 
 
 @dataclass(frozen=True)

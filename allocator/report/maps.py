@@ -126,26 +126,49 @@ def township_points(run: Run) -> pd.DataFrame:
     return towns[["name_zh", "name_en"]].join(points, how="inner").reset_index()
 
 
-def _township_names(d: Drawing, frame: _Frame, run: Run, size: float = 11) -> None:
-    taken: list[tuple[float, float]] = []
+Box = tuple[float, float, float, float]
+AROUND = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))
+
+
+def _label(d: Drawing, taken: list[Box], x: float, y: float, text: Text, size: float, near: float, **look: Any) -> None:  # fmt: skip
+    """Write a text near a point where it covers least of what stands; far ones get a line."""
+    half = max(text_width(text.zh, size), text_width(text.en, size) * 0.92) / 2 + 1
+    best: tuple[float, Box, float, float] | None = None
+    for step in (0, 6, 13, 21, 30):
+        for u, v in AROUND:
+            cx = x + u * (near + half + step)
+            cy = y + v * (near + size * 0.62 + step)
+            box = (cx - half, cy - size * 0.62, cx + half, cy + size * 0.62)
+            cost = step * 1.5 + sum(_overlap(box, other) for other in taken)
+            if box[0] < 0 or box[2] > d.width:
+                cost += 500
+            if best is None or cost < best[0] - 1e-9:
+                best = (cost, box, cx, cy)
+    assert best is not None
+    _, box, cx, cy = best
+    if math.hypot(cx - x, cy - y) > near + half + 14:
+        d.line(x, y, cx, cy, GREY, 0.6)
+    taken.append(box)
+    d.text(cx, cy + size * 0.36, text, size, anchor="middle", halo=True, **look)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    wide = min(a[2], b[2]) - max(a[0], b[0])
+    tall = min(a[3], b[3]) - max(a[1], b[1])
+    return wide * tall if wide > 0 and tall > 0 else 0.0
+
+
+def _around(x: float, y: float, r: float) -> Box:
+    return (x - r, y - r, x + r, y + r)
+
+
+def _township_names(d: Drawing, frame: _Frame, run: Run, taken: list[Box], size: float = 11) -> None:  # fmt: skip
     for row in township_points(run).sort_values("lat", ascending=False).itertuples():
         x, y = frame.at(row.lon, row.lat)
-        while any(abs(x - u) < 64 and abs(y - v) < size for u, v in taken):
-            y += 2
-        taken.append((x, y))
-        short = (
-            str(row.name_en).replace(" Ethnic", "").removesuffix(" Township").removesuffix(" Town")
-        )
-        zh = str(row.name_zh)
-        d.text(
-            x,
-            y,
-            Text(_cut(zh, 12), _cut(short, 24)),
-            size,
-            anchor="middle",
-            fill="#3c4650",
-            halo=True,
-        )
+        en = str(row.name_en) or str(row.name_zh)
+        en = en.replace(" Ethnic", "").removesuffix(" Township").removesuffix(" Town")
+        name = Text(_cut(str(row.name_zh), 12), _cut(en, 24))
+        _label(d, taken, x, y, name, size, 2, fill="#3c4650")
 
 
 def _cut(text: str, most: int) -> str:
@@ -175,7 +198,7 @@ def _open_types(run: Run) -> list[str]:
 
 
 def _radius(places: float) -> float:
-    return 3.2 + 0.85 * math.sqrt(max(places, 0.0))
+    return 3.0 + 0.72 * math.sqrt(max(places, 0.0))
 
 
 def _dot(
@@ -195,13 +218,15 @@ def sites_map(run: Run, region: Region, names: Names, title: Text) -> Drawing:
     sites = _at_year(run.tables["sites"], year)
     standing = sites[sites["site_id"].isin(beds.index)]
     order = standing.assign(r=standing["site_id"].map(beds)).sort_values("r", ascending=False)
+    taken: list[Box] = []
     for row in order.itertuples():
         x, y = frame.at(row.lon, row.lat)
+        taken.append(_around(x, y, _radius(row.r)))
         d.mark(shapes[row.state], x, y, _radius(row.r), BLUE, stroke=PAPER, stroke_width=1, fill_opacity=0.88)  # fmt: skip
-    _township_names(d, frame, run)
+    _township_names(d, frame, run, taken)
     legend = [(_dot(d, shapes[t], 6, BLUE), names.type(t)) for t in dict.fromkeys(order["state"])]
     legend += [
-        (_dot(d, "circle", 2.5, "#b9b5a5"), Text("居民点(无名点,大小示老年人数)", "Settlement (unnamed; size: elders)")),
+        (_dot(d, "circle", 2.5, "#b9b5a5"), Text("居民点（无名点，大小示老年人数）", "Settlement (unnamed; size: elders)")),
         (_seat(d), Text("县城", "County seat")),
     ]  # fmt: skip
     return _finish(d, run, frame, legend)
@@ -227,7 +252,7 @@ def coverage_map(run: Run, region: Region, service: str, title: Text) -> Drawing
     column = f"reach_{service.split('.')[-1]}"
     d, frames = _board(run, title, 2, region)
     years = (run.scenario.base_year, run.scenario.years[-1])
-    heads = (Text(f"现状({years[0]} 年)", f"Today ({years[0]})"), Text(f"规划期末({years[1]} 年)", f"End of plan ({years[1]})"))  # fmt: skip
+    heads = (Text(f"现状（{years[0]} 年）", f"Today ({years[0]})"), Text(f"规划期末（{years[1]} 年）", f"End of plan ({years[1]})"))  # fmt: skip
     for frame, year, head in zip(frames, years, heads, strict=True):
         frame.land(d, region.seat)
         d.text(frame.x, 20, head, 14, weight=600)
@@ -245,7 +270,7 @@ def coverage_map(run: Run, region: Region, service: str, title: Text) -> Drawing
             _dot(d, "circle", 5, PAPER, stroke=ORANGE, stroke_width=1.5),
             Text("不可达", "Out of reach"),
         ),
-        (lambda x, y: None, Text("圆点大小示老年人数(60+)", "Size: people aged 60+")),
+        (lambda x, y: None, Text("圆点大小示老年人数（60+）", "Size: people aged 60+")),
     ]
     return _finish(d, run, frames[0], legend)
 
@@ -263,7 +288,7 @@ def gap_map(run: Run, region: Region, service: str, title: Text) -> Drawing:
         missing = 1 - row[column]
         fill = next(colour for top, colour in steps if missing <= top)
         d.circle(x, y, 2 + 0.16 * math.sqrt(row["people_60"]), fill, stroke=PAPER, stroke_width=0.6)
-    _township_names(d, frame, run)
+    _township_names(d, frame, run, [])
     words = (
         ("25% 及以下", "25%–50%", "50%–75%", "75% 以上"),
         ("up to 25%", "25–50%", "50–75%", "over 75%"),
@@ -288,30 +313,33 @@ def siting_map(run: Run, region: Region, names: Names, title: Text) -> Drawing:
     number: dict[str, Any] = projects.groupby("site_id")["number"].last().to_dict()
     standing = sites[sites["site_id"].isin(beds.index)]
     order = standing.assign(r=standing["site_id"].map(beds)).sort_values("r", ascending=False)
-    labels = []
+    labels: list[tuple[float, float, float, str]] = []
+    taken: list[Box] = []
     for row in order.itertuples():
         x, y = frame.at(row.lon, row.lat)
         changed = row.site_id in number
         look = {"stroke": PAPER, "stroke_width": 1} if changed else {"stroke": DEEP, "stroke_width": 1.4}  # fmt: skip
         d.mark(shapes[row.state], x, y, _radius(row.r), ORANGE if changed else PAPER, **look)
         if changed:
-            labels.append((x + _radius(row.r) + 1, y + 4, str(number[row.site_id])))
+            labels.append((x, y, _radius(row.r), str(number[row.site_id])))
+        taken.append(_around(x, y, _radius(row.r)))
     gone = sites[sites["site_id"].isin(number) & ~sites["site_id"].isin(beds.index)]
     for row in gone.itertuples():
         x, y = frame.at(row.lon, row.lat)
         d.mark("cross", x, y, 7, INK, stroke=INK)
-        labels.append((x + 8, y + 4, str(number[row.site_id])))
-    _township_names(d, frame, run, 10)
-    for x, y, text in labels:
-        d.text(x, y, text, 11, weight=700, halo=True)
+        labels.append((x, y, 7.0, str(number[row.site_id])))
+        taken.append(_around(x, y, 7))
+    for x, y, r, text in sorted(labels):
+        _label(d, taken, x, y, Text(text, text), 11, r * 0.8, weight=700)
+    _township_names(d, frame, run, taken, 10.5)
     legend = [(_dot(d, shapes[t], 6, GREY), names.type(t)) for t in dict.fromkeys(order["state"])]
     legend += [
-        (_dot(d, "circle", 6, ORANGE), Text("规划新增或调整(数字为项目序号)", "New or changed (number: project)")),
+        (_dot(d, "circle", 6, ORANGE), Text("规划新增或调整（数字为项目序号）", "New or changed (number: project)")),
         (_dot(d, "circle", 6, PAPER, stroke=DEEP, stroke_width=1.4), Text("保留", "Kept")),
     ]  # fmt: skip
     if len(gone):
         legend.append((_dot(d, "cross", 6, INK, stroke=INK), Text("关停", "Closed")))
-    legend.append((_size(d), Text("大小示规模:10、50、150", "Size: 10, 50, 150 places")))
+    legend.append((_size(d), Text("大小示规模：10、50、150", "Size: 10, 50, 150 places")))
     return _finish(d, run, frame, legend)
 
 

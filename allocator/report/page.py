@@ -6,8 +6,8 @@ from importlib.resources import files
 from typing import Literal
 
 from allocator.errors import Text
-from allocator.report.cells import written
-from allocator.report.document import Document
+from allocator.report.cells import Quantity, written
+from allocator.report.document import Document, Table
 
 __all__ = ["Language", "render"]
 
@@ -23,6 +23,7 @@ def render(document: Document, language: Language = "both") -> bytes:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["written"] = written
+    environment.globals["is_number"] = _is_number
     template = environment.from_string((here / "report.html").read_text(encoding="utf-8"))
     from markupsafe import Markup
 
@@ -33,3 +34,8 @@ def render(document: Document, language: Language = "both") -> bytes:
         none_words=Text("无", "none"),
     )
     return html.encode("utf-8")
+
+
+def _is_number(table: Table, column: int) -> bool:
+    """Whether a column holds numbers, so that its heading stands above them."""
+    return any(isinstance(row[column], Quantity) for row in table.rows)

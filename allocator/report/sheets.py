@@ -157,8 +157,8 @@ def _cover(book: Any, looks: _Looks, document: Document, used: set[str]) -> None
     lines: list[tuple[Text, Text]] = [
         (Text("方案", "Plan"), document.subtitle), *document.facts,
         (Text("金额单位", "Money"), Text("各表金额均为万元", "all money in units of 10,000 yuan")),
-        (Text("表内合计", "Totals"), Text("合计行为公式,随单元格更新", "total rows are formulas and follow the cells")),
-        (Text("不足5人", "Under five"), Text("不足5人的单元格不公布,记“<5”;“*”为一并隐去", "cells under 5 persons read “<5”; “*” are withheld with them")),
+        (Text("表内合计", "Totals"), Text("合计行为公式，随单元格更新", "total rows are formulas and follow the cells")),
+        (Text("不足5人", "Under five"), Text("不足5人的单元格不公布，记“<5”；“*”为一并隐去", "cells under 5 persons read “<5”; “*” are withheld with them")),
         (Text("地图", "Maps"), document.map_footer),
     ]  # fmt: skip
     for n, (what, words) in enumerate(lines, FIRST_ROW):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from allocator.catalogue import Catalogue
 from allocator.errors import NO_TEXT, Text
-from allocator.report.cells import Cell, Kind, Quantity, withhold
+from allocator.report.cells import FEW, SMALLEST, WITHHELD, Cell, Kind, Quantity, withhold
 from allocator.report.document import Column, Note, Table
 from allocator.report.words import (
     AREA_CLASSES,
@@ -37,6 +37,7 @@ __all__ = [
     "payers",
     "pools",
     "projects",
+    "published_shares",
     "rules",
     "scoreboard",
     "service_ids",
@@ -50,8 +51,9 @@ YUAN = Text("万元", "million yuan")
 YUAN_YEAR = Text("万元/年", "million yuan a year")
 PERSON, PLACE = Text("人", "persons"), Text("张", "places")
 MINUTES = Text("分钟", "minutes")
+POINTS = Text("个百分点", "percentage points")
 WITHHELD_NOTE = Text(
-    "“<5”为不足5人,按隐私要求不公布;“*”为避免由合计倒推而一并隐去。",
+    "“<5”为不足5人，按隐私要求不公布；“*”为避免由合计倒推而一并隐去。",
     "“<5” is fewer than 5 persons, withheld for privacy; “*” is withheld so that sums do not give it away.",
 )
 KINDS = {
@@ -67,9 +69,9 @@ def service_ids(run: Run) -> list[str]:
 
 
 def year_title(run: Run, year: int) -> Text:
-    """Return ``现状(2025)`` or the period's title with its last year."""
+    """Return ``现状（2025）`` or the period's title with its last year."""
     if year == run.scenario.base_year:
-        return Text(f"现状({year})", f"Today ({year})")
+        return Text(f"现状（{year}）", f"Today ({year})")
     for n, period in enumerate(run.scenario.periods):
         if period.to == year:
             last = n == len(run.scenario.periods) - 1
@@ -78,7 +80,7 @@ def year_title(run: Run, year: int) -> Text:
             if period.title is not None:
                 zh = period.title.zh
                 en = period.title.en
-            return Text(f"{zh}({year})", f"{en} ({year})")
+            return Text(f"{zh}（{year}）", f"{en} ({year})")
     return Text(str(year), str(year))
 
 
@@ -103,7 +105,7 @@ def indicator_cell(row: Any) -> Quantity:
 
 
 def indicators(run: Run) -> Table:
-    """规划指标表: each indicator today and at the end of each period."""
+    """规划指标表： each indicator today and at the end of each period."""
     table = run.tables["indicators"]
     years = sorted(set(table["year"]))
     columns = [Column("indicator", Text("指标", "Indicator"), wide=True), Column("unit", Text("单位", "Unit")), Column("kind", Text("属性", "Kind"))]  # fmt: skip
@@ -116,7 +118,7 @@ def indicators(run: Run) -> Table:
         cells: list[Cell] = [Quantity(float(part["value"][y]), kind) if y in part.index else None for y in years]  # fmt: skip
         rows.append((Text(first["zh"], first["en"]), unit, KINDS.get(first["kind"], str(first["kind"])), *cells))  # fmt: skip
     note = Text(
-        "投资为该规划期内合计;其余为各年末数。“约束性”指标须达到,“预期性”指标力争达到。",
+        "投资为该规划期内合计；其余为各年末数。“约束性”指标须达到，“预期性”指标力争达到。",
         "Investment is the sum of the period; the others are at the end of the year. Binding indicators must be met, expected ones are aimed at.",
     )
     return Table("indicators", Text("规划指标表", "Indicator table"), tuple(columns), tuple(rows), note=note)  # fmt: skip
@@ -127,7 +129,7 @@ def _screens(unchecked: str) -> Text:
     if not names:
         return Text("已核", "checked")
     return Text(
-        "选址待核:" + "、".join(n.zh for n in names), "to check: " + ", ".join(n.en for n in names)
+        "选址待核：" + "、".join(n.zh for n in names), "to check: " + ", ".join(n.en for n in names)
     )
 
 
@@ -145,7 +147,7 @@ def _site_name(row: Any) -> Text:
 
 
 def projects(run: Run, names: Names) -> Table:
-    """项目库: every site whose state changes, with its money and what is still to be checked."""
+    """项目库： every site whose state changes, with its money and what is still to be checked."""
     towns = _town_names(run)
     columns = (
         Column("number", Text("序号", "No.")),
@@ -158,7 +160,7 @@ def projects(run: Run, names: Names) -> Table:
         Column("places_day", Text("日间名额", "Day places"), summed=True),
         Column("visits_home", Text("上门名额", "Home-visit places"), summed=True),
         Column("capital", Text("投资", "Capital"), YUAN, summed=True),
-        Column("running", Text("年运行(财政)", "Running, public"), YUAN_YEAR, summed=True),
+        Column("running", Text("年运行（财政）", "Running, public"), YUAN_YEAR, summed=True),
         Column("care_workers", Text("护理员", "Care workers"), summed=True),
         Column("unchecked", Text("选址核查", "Screening"), wide=True),
     )
@@ -188,20 +190,20 @@ def projects(run: Run, names: Names) -> Table:
     )  # fmt: skip
     return Table(
         "projects", Text("项目库", "Project list"), columns, tuple(rows), total if rows else (),
-        Text("床位等为该项目建成后的总规模;同一地点分期变动时各列一行。选址待核项须先完成核查。",
+        Text("床位等为该项目建成后的总规模；同一地点分期变动时各列一行。选址待核项须先完成核查。",
              "Places are the project's whole size once done; a site that changes twice has two rows. Items to check must be checked first."),
         frozenset(flagged),
     )  # fmt: skip
 
 
 def payers(run: Run) -> Table:
-    """资金筹措表: money by payer and period; what has no source yet stands last."""
+    """资金筹措表： money by payer and period; what has no source yet stands last."""
     table = run.tables["payers"]
     years = sorted(set(table["year"]))
     columns = (
         Column("payer", Text("资金来源", "Payer"), wide=True),
         Column("pool", Text("用途", "For")),
-        *(Column(str(y), year_title(run, y), YUAN, summed=True) for y in years),
+        *(Column(str(y), year_title(run, y), summed=True) for y in years),
     )
     rows: list[tuple[Cell, ...]] = []
     flagged = set()
@@ -220,7 +222,7 @@ def payers(run: Run) -> Table:
     if one and rows:
         sums = table.groupby("year")["yuan"].sum()
         total = (Text("合计", "Total"), None, *(Quantity(float(sums[y]), "money") for y in years))
-    return Table("payers", Text("资金筹措表", "Sources of money"), columns, tuple(rows), total, flagged=frozenset(flagged))  # fmt: skip
+    return Table("payers", Text("资金筹措表（万元）", "Sources of money (million yuan)"), columns, tuple(rows), total, flagged=frozenset(flagged))  # fmt: skip
 
 
 def pools(run: Run) -> Table:
@@ -247,10 +249,10 @@ def money(run: Run) -> Table:
     """Yearly running money of all that stands, and who bears it."""
     table = run.tables["money"].pivot(index="item", columns="year", values="yuan_year")
     years = list(table.columns)
-    columns = (Column("item", Text("项目", "Item"), wide=True), *(Column(str(y), year_title(run, int(y)), YUAN_YEAR) for y in years))  # fmt: skip
+    columns = (Column("item", Text("项目", "Item"), wide=True), *(Column(str(y), year_title(run, int(y))) for y in years))  # fmt: skip
     items = [i for i in MONEY_ITEMS if i in table.index]
     rows = tuple((word(MONEY_ITEMS, i), *(Quantity(float(table.loc[i, y]), "money") for y in years)) for i in items)  # fmt: skip
-    return Table("money", Text("年运行费用及承担", "Yearly running cost and who bears it"), columns, rows)  # fmt: skip
+    return Table("money", Text("年运行费用及承担（万元/年）", "Yearly running cost and who bears it (million yuan a year)"), columns, rows)  # fmt: skip
 
 
 def townships(run: Run, service: str, names: Names) -> Table:
@@ -266,7 +268,7 @@ def townships(run: Run, service: str, names: Names) -> Table:
         Column("need", Text("需求", "Need"), PERSON), Column("served", Text("规划满足", "Served"), PERSON),
         Column("unmet", Text("未满足", "Unmet"), PERSON), Column("free", Text("自由选择满足", "Served, free choice"), PERSON),
         Column("today", Text("现状满足率", "Share today")), Column("share", Text("期末满足率", "Share at end")),
-        Column("change", Text("变化", "Change")), Column("minutes", Text("平均出行", "Mean travel"), MINUTES),
+        Column("change", Text("变化", "Change"), POINTS), Column("minutes", Text("平均出行", "Mean travel"), MINUTES),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for r in last.itertuples():
@@ -284,9 +286,13 @@ def townships(run: Run, service: str, names: Names) -> Table:
         Text("合计", "Total"), *(Quantity(float(last[c].sum()), "people") for c in ("people_60", "need", "served", "unmet", "free_choice")),
         None, None, None, None,
     )  # fmt: skip
-    for row in hidden:
-        if FEW_OR(row[3]) or FEW_OR(row[4]):  # a share beside the need would give it away
-            row[7] = row[8] = Text("*", "*")
+    now, then = (published_shares(run, service, y) for y in (run.scenario.base_year, end))
+    for row, id in zip(hidden, last["township_id"], strict=True):
+        secret = {FEW, WITHHELD} & {c for c in row[2:5] if isinstance(c, str)}
+        if id not in now:
+            row[6] = row[8] = WITHHELD
+        if secret or id not in then:
+            row[7] = row[8] = WITHHELD
     name = names.service(service)
     return Table(
         f"townships-{service.split('.')[-1]}",
@@ -295,9 +301,16 @@ def townships(run: Run, service: str, names: Names) -> Table:
     )  # fmt: skip
 
 
-def FEW_OR(cell: Cell) -> bool:
-    """Whether a cell was withheld."""
-    return cell in ("<5", "*")
+def published_shares(run: Run, service: str, year: int) -> dict[str, float]:
+    """Return the served share of each township where neither served nor unmet are under five people.
+
+    A share beside a need would give the count away, so charts and tables leave those out.
+    """
+    table = run.tables["townships"]
+    table = table[(table["service"] == service) & (table["year"] == year)]
+    few = table[["need", "served", "unmet"]].round(6)
+    shown = ~((few > 0) & (few < SMALLEST)).any(axis=1)
+    return {str(r.township_id): float(r.share) for r in table[shown].itertuples()}
 
 
 def needs(run: Run, names: Names) -> Table:
@@ -324,7 +337,7 @@ def coverage(run: Run, names: Names) -> Table:
 
 def access(run: Run, names: Names) -> Table:
     """Mean and 90th-percentile travel of people served, by area class at the end."""
-    return _by_class(run, names, "access", "mean_minutes", "minutes", Text("平均出行时间(分钟)", "Mean travel (minutes)"), "p90_minutes")  # fmt: skip
+    return _by_class(run, names, "access", "mean_minutes", "minutes", Text("平均出行时间（分钟）", "Mean travel (minutes)"), "p90_minutes")  # fmt: skip
 
 
 def _by_class(run: Run, names: Names, table: str, column: str, kind: Kind, title: Text, also: str = "") -> Table:  # fmt: skip
@@ -337,7 +350,7 @@ def _by_class(run: Run, names: Names, table: str, column: str, kind: Kind, title
     for y in years:
         columns.append(Column(str(y), year_title(run, y)))
         if also:
-            columns.append(Column(f"{y}-p90", Text(f"90分位({y})", f"90th percentile ({y})")))
+            columns.append(Column(f"{y}-p90", Text(f"90分位（{y}）", f"90th percentile ({y})")))
     rows: list[tuple[Cell, ...]] = []
     order = [c for c in AREA_CLASSES if c in set(frame["area_class"])]
     for service in service_ids(run):
@@ -361,7 +374,7 @@ def use(run: Run, names: Names) -> Table:
         Column("site", Text("设施", "Facility"), wide=True), Column("township", Text("乡镇", "Township")), Column("type", Text("类型", "Type")),
         Column("service", Text("服务", "Service")), Column("places", Text("名额", "Places"), summed=False),
         Column("assigned", Text("规划安排", "Assigned"), PERSON), Column("empty", Text("空置", "Empty")),
-        Column("free", Text("自由选择", "Free choice"), PERSON), Column("empty_free", Text("空置(自由选择)", "Empty, free choice")),
+        Column("free", Text("自由选择", "Free choice"), PERSON), Column("empty_free", Text("空置（自由选择）", "Empty, free choice")),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     table = run.tables["use"]
@@ -378,7 +391,7 @@ def use(run: Run, names: Names) -> Table:
             if hidden[n] == "<5":
                 hidden[n + 1] = "*"
         rows.append(tuple(hidden))
-    return Table("use", Text(f"设施使用({end})", f"Use of facilities ({end})"), columns, tuple(rows), note=WITHHELD_NOTE)  # fmt: skip
+    return Table("use", Text(f"设施使用（{end}）", f"Use of facilities ({end})"), columns, tuple(rows), note=WITHHELD_NOTE)  # fmt: skip
 
 
 def scoreboard(runs: Sequence[Run]) -> Table:
@@ -400,7 +413,14 @@ def scoreboard(runs: Sequence[Run]) -> Table:
         rows.append((Text(first["zh"], first["en"]), unit, *cells))
     gaps: list[Cell] = [Quantity(float(r.measures["gap"]), "gap") for r in runs]
     rows.append((Text("求解精度", "Gap of the solution"), Text("%", "%"), None, *gaps))
-    return Table("scoreboard", Text(f"方案比较({end})", f"Alternatives compared ({end})"), tuple(columns), tuple(rows))  # fmt: skip
+    return Table("scoreboard", Text(f"方案比较（{end}）", f"Alternatives compared ({end})"), tuple(columns), tuple(rows))  # fmt: skip
+
+
+def _both_shown(run: Run, service: str) -> set[str]:
+    """Townships whose share may be published both today and at the end."""
+    years = (run.scenario.base_year, run.scenario.years[-1])
+    first, last = (published_shares(run, service, y) for y in years)
+    return set(first) & set(last)
 
 
 def gains(runs: Sequence[Run], service: str, names: Names) -> Table:
@@ -412,17 +432,20 @@ def gains(runs: Sequence[Run], service: str, names: Names) -> Table:
     values = {}
     for r in runs:
         changes = r.tables["changes"]
-        mine = changes[changes["service"] == service]
-        values[r.scenario.name] = mine.set_index("township_id")["change"]
+        mine = changes[changes["service"] == service].set_index("township_id")["change"]
+        shown = _both_shown(r, service)
+        values[r.scenario.name] = {
+            k: Quantity(float(v), "change") for k, v in mine.items() if k in shown
+        }
     rows: list[tuple[Cell, ...]] = []
     flagged = set()
     for n, row in enumerate(main.itertuples()):
         if row.change < -5e-4:
             flagged.add(n)
-        cells = [Quantity(float(v.get(row.township_id, float("nan"))), "change") for v in values.values()]  # fmt: skip
+        cells = [v.get(row.township_id, WITHHELD) for v in values.values()]
         rows.append((Text(str(row.name_zh), str(row.name_en) or str(row.name_zh)), *cells))
     name = names.service(service)
-    return Table("gains", Text(f"各乡镇{name.zh}满足率较现状的变化", f"{name.en}: change of the served share against today"), tuple(columns), tuple(rows), flagged=frozenset(flagged))  # fmt: skip
+    return Table("gains", Text(f"各乡镇{name.zh}满足率较现状的变化（个百分点）", f"{name.en}: change of the served share against today (percentage points)"), tuple(columns), tuple(rows), flagged=frozenset(flagged))  # fmt: skip
 
 
 _UNITS = {"yuan": ("money", YUAN), "minute": ("minutes", MINUTES), "person": ("people1", PERSON), "share": ("share", Text("%", "%"))}  # fmt: skip
@@ -431,7 +454,7 @@ _UNITS = {"yuan": ("money", YUAN), "minute": ("minutes", MINUTES), "person": ("p
 def objectives(run: Run) -> Table:
     """Each objective with its value, proven bound and gap, also in its own unit."""
     columns = (
-        Column("objective", Text("目标(按次序)", "Objective, in order"), wide=True), Column("unit", Text("单位", "Unit")),
+        Column("objective", Text("目标（按次序）", "Objective, in order"), wide=True), Column("unit", Text("单位", "Unit")),
         Column("value", Text("方案值", "Value")), Column("bound", Text("可证明的界", "Proven bound")),
         Column("gap", Text("求解精度", "Gap")), Column("apart", Text("相差", "Apart")),
     )  # fmt: skip

@@ -50,7 +50,7 @@ MODES: Mapping[str, Text] = {
 }
 PAYERS: Mapping[str, Text] = {
     "central": Text("中央", "Central"),
-    "region": Text("自治区(省)", "Region or province"),
+    "region": Text("自治区（省）", "Region or province"),
     "province": Text("省", "Province"),
     "city": Text("市", "City"),
     "county": Text("县", "County"),
@@ -62,11 +62,11 @@ PAYERS: Mapping[str, Text] = {
     "insurance": Text("长期护理保险", "Long-term care insurance"),
     "ltc-insurance": Text("长期护理保险", "Long-term care insurance"),
     "subsidy": Text("运营补贴", "Subsidy"),
-    "unassigned": Text("资金缺口(来源未落实)", "Missing: no source yet"),
+    "unassigned": Text("资金缺口（来源未落实）", "Missing: no source yet"),
 }
 POOLS: Mapping[str, Text] = {
     "capital": Text("建设资金", "Capital"),
-    "running": Text("运行资金(财政承担)", "Running money (public)"),
+    "running": Text("运行资金（财政承担）", "Running money (public)"),
     "care_workers": Text("养老护理员", "Care workers"),
     "land": Text("建设用地", "Land"),
     "vehicle_hours": Text("车辆工时", "Vehicle-hours"),
@@ -87,14 +87,14 @@ GROUPS: Mapping[str, Text] = {
 }
 STATUS: Mapping[str, Text] = {
     "proved": Text("已达到要求的求解精度", "within the gap that was asked for"),
-    "limit": Text("到达计算限额,未达要求精度", "stopped by a limit before the asked gap"),
+    "limit": Text("到达计算限额，未达要求精度", "stopped by a limit before the asked gap"),
     "interrupted": Text("计算被用户中断", "interrupted by the user"),
     "incomplete": Text("尚不满足全部刚性约束", "does not yet keep every hard rule"),
 }
 OBJECTIVES: Mapping[str, Text] = {
     "cost-to-targets": Text("达标最小投资", "Least cost to targets"),
     "shortfall": Text("指标未达量", "Shortfall of targets"),
-    "unmet": Text("未满足需求(按优先次序加权)", "Unmet need, by priority"),
+    "unmet": Text("未满足需求（按优先次序加权）", "Unmet need, by priority"),
     "travel": Text("出行时间", "Travel"),
     "cost": Text("现值成本", "Net present cost"),
     "capital": Text("建设投资", "Capital"),

@@ -1,0 +1,284 @@
+"""Documents from stored runs: same numbers everywhere, nothing remote, names shown as text."""
+
+import dataclasses
+import io
+import re
+import shutil
+import sqlite3
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import geopandas as gpd
+import openpyxl
+import pandas as pd
+import pytest
+from report_runs import DISCLAIMER, FOOTER, frame, made_run, scenario
+
+from allocator.errors import InputRefused, Text
+from allocator.report import Note, html_report, layers, workbook
+from allocator.report.cells import FEW, WITHHELD, Quantity, withhold, written
+from allocator.report.chapters import compose
+
+REGION = frame()
+RUN = made_run(REGION)
+OTHER = made_run(REGION, scenario("remote-home", ("远郊集中建设", "Remote home")), seed=8)
+NOTE = Note(
+    "willingness", Text("意愿曲线", "Willingness"), Text("放平后结果改变。", "A flatter curve changes it."),
+    pd.DataFrame({"minutes": [0.0, 60.0], "share": [0.6, 0.2], "curve": ["原曲线", "原曲线"]}),
+    {"curve": (Text("曲线", "Curve"), "text"), "minutes": (Text("分钟", "Minutes"), "minutes"), "share": (Text("比例", "Share"), "share")},
+    ("minutes", "share", "curve"),
+)  # fmt: skip
+
+
+class _Page(HTMLParser):
+    """Numbers by table, tags, and what the page would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[float]] = {}
+        self.tags: list[str] = []
+        self.fetched: list[str] = []
+        self.now = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.tags.append(tag)
+        if tag == "table":
+            self.now = values["data-table"]
+            self.tables[self.now] = []
+        if "data-value" in values:
+            self.tables[self.now].append(float(values["data-value"]))
+        self.fetched += [
+            v for k, v in attrs if k in ("src", "srcset") or (k == "href" and not v.startswith("#"))
+        ]
+        assert not any(k.startswith("on") for k, _ in attrs)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return html_report([RUN, OTHER], region=REGION, notes=[NOTE]).decode()
+
+
+@pytest.fixture(scope="module")
+def book():
+    data = workbook([RUN, OTHER], region=REGION, notes=[NOTE])
+    return openpyxl.load_workbook(io.BytesIO(data))
+
+
+def test_the_page_fetches_nothing_and_runs_no_script(page):
+    parsed = _Page(page)
+    assert "script" not in parsed.tags
+    assert parsed.fetched == []
+    assert "default-src 'none'" in page
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)", page)
+
+
+def test_page_and_workbook_carry_the_same_numbers(page, book):
+    document = compose([RUN, OTHER], region=REGION, notes=[NOTE])
+    numbers = _Page(page).tables
+    assert set(numbers) == set(document.tables)
+    sheets = {s["A1"].value: s for s in book.worksheets}
+    for table in document.tables.values():
+        cells = [c for row in (*table.rows, table.total) for c in row if isinstance(c, Quantity)]
+        assert numbers[table.id] == pytest.approx([c.value for c in cells], nan_ok=True)
+        sheet = sheets[f"{table.title.zh}  {table.title.en}"]
+        for r, row in enumerate(table.rows):
+            for n, cell in enumerate(row):
+                if isinstance(cell, Quantity) and cell.value == cell.value:
+                    scale = 1e4 if cell.kind == "money" else 1
+                    assert sheet.cell(r + 6, n + 1).value * scale == pytest.approx(cell.value)
+
+
+def test_text_tables_and_layers_say_what_the_run_says(page, tmp_path):
+    document = compose([RUN], region=REGION)
+    indicators = RUN.tables["indicators"]
+    capital = indicators[indicators["indicator"] == "investment"]["value"].sum()
+    assert document.tables["projects"].total[9].value == pytest.approx(capital)
+    paid = document.tables["payers"].total
+    assert sum(c.value for c in paid[2:]) == pytest.approx(capital, abs=2)
+    assert f">{written(Quantity(capital, 'money')).zh}<" in page
+    path = tmp_path / "plan.gpkg"
+    path.write_bytes(layers(RUN, region=REGION))
+    sites = gpd.read_file(path, layer="sites")
+    assert sites[["capital_2030", "capital_2035"]].to_numpy().sum() == pytest.approx(capital)
+    beds = RUN.tables["use"].query("year == 2035 and service == 'elderly.resident'")["places"].sum()
+    assert sites["resident_2035"].sum() == pytest.approx(beds)
+    towns = gpd.read_file(path, layer="townships").set_index("name_zh")
+    for row in document.tables["townships-resident"].rows:
+        shown = towns.loc[row[0].zh, "resident_need"]
+        assert (
+            shown == pytest.approx(row[2].value) if isinstance(row[2], Quantity) else shown != shown
+        )
+
+
+def test_totals_of_the_project_list_are_live(book):
+    sheet = book["项目库"]
+    formulas = [
+        c.value
+        for row in sheet
+        for c in row
+        if isinstance(c.value, str) and c.value.startswith("=")
+    ]
+    assert len(formulas) == 6
+    assert all(re.fullmatch(r"=SUM\([A-Z]+6:[A-Z]+\d+\)", f) for f in formulas)
+
+
+def test_every_sheet_layer_and_map_carries_disclaimer_or_footer(page, book, tmp_path):
+    for sheet in book.worksheets:
+        assert sheet["A2"].value == DISCLAIMER["zh"]
+        assert sheet["A3"].value == DISCLAIMER["en"]
+    maps = re.findall(r'<figure class="map".*?</figure>', page, re.S)
+    assert len(maps) == 5
+    for drawn in maps:
+        text = "".join(re.findall(r'<text[^>]*class="zh"[^>]*>([^<]*)', drawn))
+        assert FOOTER["zh"] in text and DISCLAIMER["zh"] in text
+    path = tmp_path / "plan.gpkg"
+    path.write_bytes(layers(RUN, region=REGION))
+    base = sqlite3.connect(path)
+    rows = base.execute("SELECT table_name, description FROM gpkg_contents").fetchall()
+    styled = {r[0] for r in base.execute("SELECT f_table_name FROM layer_styles")}
+    base.close()
+    assert {"sites", "areas", "townships", "county"} <= {name for name, _ in rows}
+    assert styled == {"sites", "areas", "townships", "county"}
+    assert all(DISCLAIMER["zh"] in words for _, words in rows)
+
+
+def test_areas_of_the_map_have_no_name(tmp_path):
+    path = tmp_path / "plan.gpkg"
+    path.write_bytes(layers(RUN, region=REGION))
+    areas = gpd.read_file(path, layer="areas")
+    assert not {c for c in areas.columns if "name" in c or c == "area_id"}
+    few = RUN.tables["areas"].query("year == 2035 and people_60 < 5")
+    assert areas["people_60"].isna().sum() == len(few) > 0
+
+
+def test_hostile_names_are_shown_as_text_and_never_as_formulas():
+    names = ["=HYPERLINK(\"http://x\")", "+1", "<script>alert(1)</script>", '"><img src=x onerror=y>', "{{7*7}}", "\u202eabc"]  # fmt: skip
+    sites, projects = RUN.tables["sites"].copy(), RUN.tables["projects"].copy()
+    projects["name_zh"] = [names[n % len(names)] for n in range(len(projects))]
+    run = made_run(REGION, sites=sites, projects=projects)
+    html = html_report([run], region=REGION).decode()
+    parsed = _Page(html)
+    assert "script" not in parsed.tags and "img" not in parsed.tags
+    assert "{{7*7}}" in html and "&lt;script&gt;" in html
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook([run], region=REGION)))["项目库"]
+    cells = [sheet.cell(6 + n, 2) for n in range(len(projects))]
+    assert {c.data_type for c in cells} == {"s"}
+    assert [c.value.split("\n")[0] for c in cells] == list(projects["name_zh"])
+
+
+def test_control_characters_are_refused_everywhere():
+    projects = RUN.tables["projects"].copy()
+    projects["name_zh"] = "坏\x00名"
+    run = made_run(REGION, projects=projects)
+    for make in (html_report, workbook):
+        with pytest.raises(InputRefused, match="control-character"):
+            make([run], region=REGION)
+    sites = RUN.tables["sites"].assign(name_zh="坏\x07名")
+    with pytest.raises(InputRefused, match="control-character"):
+        layers(made_run(REGION, sites=sites), region=REGION)
+
+
+def test_very_long_names_are_cut_on_maps_and_whole_in_tables():
+    towns = RUN.tables["townships"].assign(name_zh="很长的乡镇名称" * 43)
+    html = html_report([made_run(REGION, townships=towns)], region=REGION, language="zh").decode()
+    assert "很长的乡镇名称" * 43 in html
+    drawn = re.findall(r"<text[^>]*>([^<]*)</text>", html)
+    assert max(len(t) for t in drawn) < 90
+
+
+def test_one_language_leaves_the_other_out():
+    zh = html_report([RUN], region=REGION, language="zh").decode()
+    en = html_report([RUN], region=REGION, language="en").decode()
+    assert "规划指标表" in zh and "Indicator table" not in zh
+    assert "Indicator table" in en and "规划指标表" not in en
+
+
+def test_the_word_optimal_never_stands_in_a_report(page):
+    assert not re.search("optimal|最优", page, re.I)
+    assert "求解精度" in page
+
+
+def test_counts_under_five_are_withheld_and_cannot_be_summed_back():
+    def people(*values):
+        return [Quantity(v, "people") for v in values]
+
+    rows = withhold([people(40, 38, 2), people(50, 20, 30), people(9, 5, 4.6)], [(0, 1, 2)])
+    assert rows[0][2] == FEW and rows[0][1] == WITHHELD
+    assert rows[2][2] == FEW and rows[2][1] == WITHHELD
+    for n in (1, 2):
+        assert sum(isinstance(r[n], str) for r in rows) != 1
+
+
+def test_a_lone_withheld_cell_of_a_column_with_a_total_gets_a_second():
+    rows = withhold([[Quantity(v, "people")] for v in (3, 8, 20)], [])
+    assert [r[0] for r in rows[:2]] == [FEW, WITHHELD]
+    assert rows[2][0].value == 20
+
+
+def test_no_cell_under_five_reaches_page_sheet_or_chart():
+    document = compose([RUN], region=REGION)
+    for table in document.tables.values():
+        for row in table.rows:
+            for cell in row:
+                if isinstance(cell, Quantity) and cell.kind == "people":
+                    assert not 0 < cell.value < 5
+
+
+def test_equal_runs_give_equal_bytes():
+    again = made_run(REGION)
+    assert html_report([RUN], region=REGION) == html_report([again], region=REGION)
+    assert workbook([RUN], region=REGION) == workbook([again], region=REGION)
+    assert layers(RUN, region=REGION) == layers(again, region=REGION)
+
+
+def test_runs_of_different_cases_are_refused():
+    other = dataclasses.replace(RUN, inputs={**RUN.inputs, "case": "other"})
+    with pytest.raises(ValueError, match="different cases"):
+        html_report([RUN, other], region=REGION)
+    with pytest.raises(ValueError, match="nothing to report"):
+        html_report([], region=REGION)
+
+
+def test_a_region_without_outline_or_seat_still_has_its_maps():
+    bare = dataclasses.replace(REGION, outline=None, seat=None)
+    assert html_report([RUN], region=bare).decode().count('<figure class="map"') == 5
+
+
+def _visit(html: str, folder: Path) -> tuple[set[str], str, int]:
+    """Open a page; return what the page itself asked for, the browser's log, the picture's size."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    file, log = folder / "report.html", folder / "net.json"
+    file.write_text(html, encoding="utf-8")
+    done = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         "--disable-dev-shm-usage", "--no-first-run", f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}",
+         "--enable-logging=stderr", "--v=0", f"--screenshot={folder / 'page.png'}", file.as_uri()],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    urls = re.findall(r'"url":"((?:https?|wss?)://[^"]+)"', log.read_text(encoding="utf-8"))
+    own = re.compile(
+        r"https?://([\w.-]+\.)?(google\.com|gvt1\.com|googleapis\.com)/"
+    )  # the browser's
+    asked = {url for url in urls if not own.match(url)}
+    return asked, done.stderr, (folder / "page.png").stat().st_size
+
+
+@pytest.mark.slow
+def test_a_browser_requests_nothing_and_logs_no_error(page, tmp_path):
+    asked, log, size = _visit(page, tmp_path)
+    assert not asked
+    assert ":CONSOLE" not in log
+    assert size > 20_000
+
+
+@pytest.mark.slow
+def test_the_browser_check_sees_a_request_and_an_error(tmp_path):
+    html = '<img src="http://127.0.0.1:9/x.png"><script>console.error("seen")</script>'
+    asked, log, _ = _visit(html, tmp_path)
+    assert asked == {"http://127.0.0.1:9/x.png"}
+    assert ":CONSOLE" in log

@@ -29,6 +29,7 @@ from allocator.errors import (
     Where,
     nearest,
 )
+from allocator.measures.choice import free_choice, open_places
 from allocator.measures.indicators import Judged, measure
 from allocator.model import explain, solve
 from allocator.plan import Plan, Status
@@ -493,3 +494,23 @@ def _inputs(case: Case, scenario: Scenario, need: Need) -> dict[str, Any]:
         "sources": [dict(s) for s in case.sources],
         "finest_published": case.finest_published,
     }
+
+
+def flatter(
+    case: Case, done: Run, factor: float, shared: Shared | None = None
+) -> tuple[float, float]:
+    """Return resident places used by free choice, and places, of a plan under a flatter curve.
+
+    Sites stay as planned; only willingness changes. ``factor`` 0 is the curve as given, 1 makes
+    distance count for nothing. Figures are of the last period.
+    """
+    scenario = done.scenario
+    need = scenario.need.model_copy(update={"flatten": factor})
+    problem, _, _ = prepare(case, scenario.model_copy(update={"need": need}), shared)
+    use = free_choice(problem, done.plan)
+    last = len(problem.periods) - 1
+    resident = problem.class_service == problem.services.index("elderly.resident")
+    some = (use.period == last) & resident[problem.arc_class[use.arc]]
+    people = use.people[some] * problem.future_weight[use.future[some]]
+    places = open_places(problem, done.plan)[:, resident, last].sum()
+    return float(people.sum()), float(places)

@@ -11,6 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from allocator.cli.catalogue import catalogue_app
+from allocator.cli.equity import equity
+from allocator.cli.project import project
 from allocator.cli.show import findings, indicator_table, say, scoreboard, townships
 from allocator.errors import CheckFailed, Finding, Rank, StudyIncomplete, Text, Where
 
@@ -23,6 +26,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command()(project)
+app.command()(equity)
+app.add_typer(catalogue_app, name="catalogue")
 
 Language = Annotated[str, typer.Option("--lang", help="zh or en", show_default="of the system")]
 AsJson = Annotated[bool, typer.Option("--json", help="print plain JSON instead of tables")]
@@ -308,4 +315,27 @@ def verify(
         print(json.dumps([f.as_dict() for f in broken], ensure_ascii=False))
     if broken:
         raise CheckFailed(tuple(broken))
+    return 0
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="run folder")],
+    to: Annotated[str, typer.Option(help="lp or mps")] = "lp",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="file; printed where not given")
+    ] = None,
+) -> int:
+    """Write the linear problem of a stored run for another solver."""
+    from allocator.io.paths import write_bytes
+    from allocator.io.runs import read_run
+    from allocator.model.pulp_door import export as export_problem
+
+    if to not in ("lp", "mps"):
+        raise typer.BadParameter("lp or mps", param_hint="--to")
+    text = export_problem(read_run(run).problem, to)
+    if out is None:
+        print(text)
+    else:
+        write_bytes(out, text.encode("utf-8"))
     return 0

@@ -130,7 +130,9 @@ def _weighted(parts: Mapping[str, tuple[Objective, float]], years: Floats) -> Ob
         if part.epigraph:
             out = replace(out, epigraph=part.epigraph, epigraph_weight=weight)
         if part.shortfalls:
-            raise ValueError("shortfall stands alone, before a weighted objective")
+            if weight != 1:
+                raise ValueError("in a weighted objective the weight of shortfall is 1")
+            out = replace(out, shortfalls=True)
         for key in total:
             value = getattr(part, key)
             if value is None:

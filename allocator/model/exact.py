@@ -168,7 +168,7 @@ def solve_formulation(
             progress(f"{objective.id}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
         dived = None
         if hot is not None and start is None and len(columns.x_arc) > _LARGE:
-            dived = dive(problem, columns, hot, linear, cost, gap=gap, seed=seed, say=progress)
+            dived = dive(problem, columns, hot, linear, cost, gap=gap, seed=seed)
         out = dived or solve_linear(
             linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=seconds,
             seed=seed, threads=threads, start=start, progress=progress,

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _DEFAULT_NODES = 200_000
-_LARGE = 8_000
+_LARGE = 2_000
 """Columns of people served above which a dive comes before, and instead of, branching."""
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import instances, problems
 
 GAPS = {
-    "capacitated": 1e-3, "covering-50": 5e-3, "covering-100": 1e-2, "covering": 5e-3, "county-1000x": 1.5e-3,
+    "capacitated": 1e-3, "covering-50": 5e-3, "covering-1000000": 1e-2, "covering": 5e-3, "county-1000x": 1.5e-3,
     "county-5": 2e-3, "county-2": 4e-3, "full": 1e-2, "curve": 2e-2,
 }  # fmt: skip
 WARM = {

@@ -77,10 +77,9 @@ class Dual:
             self.served, self.x, self.gx is not None,
         )  # fmt: skip
         unmet_cost = rx.unmet_cost if self.gu is None else rx.unmet_cost + self.gu @ pi
-        bound = float(rx.need @ np.minimum(lam, unmet_cost)) + float(self.site_value.sum())
-        self.u = np.where(lam > unmet_cost, rx.need, 0.0)
         slope = np.empty(self.b + self.m)
-        slope[: self.b] = rx.need - self.served - self.u
+        bound = kernels.balance(rx.need, lam, unmet_cost, self.served, self.u, slope)
+        bound += float(self.site_value.sum())
         if self.m:
             use = sh.y @ self.y + sh.n @ self.n
             if sh.x is not None:

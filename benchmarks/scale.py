@@ -19,6 +19,7 @@ import time
 import numpy as np
 
 from benchmarks import instances, problems
+from benchmarks.full import full_problem
 
 GAPS = {
     "capacitated": 1e-3, "covering-50": 5e-3, "covering-1000000": 1e-2, "covering": 5e-3, "county-1000x": 1.5e-3,
@@ -33,7 +34,7 @@ WARM = {
 }
 PROBLEM = {
     "capacitated": "capacitated_problem", "covering": "covering_problem",
-    "county": "county_problem", "full": "full_problem",
+    "county": "county_problem",
 }  # fmt: skip
 
 
@@ -80,7 +81,7 @@ def _solve(family: str, made: dict, gap: float, limit: float, verify: bool, trac
     from allocator.model.prices import solve_by_prices
 
     t0, c0 = time.monotonic(), time.process_time()
-    problem = getattr(problems, PROBLEM[family])(made)
+    problem = full_problem(made) if family == "full" else getattr(problems, PROBLEM[family])(made)
     built = time.monotonic() - t0
     plan = solve_by_prices(problem, gap=gap, time_limit=limit, trace=trace)
     wall, cpu = time.monotonic() - t0, time.process_time() - c0

@@ -150,6 +150,11 @@ def scales(dual: Dual) -> Floats:
     return scale
 
 
+def _worth(dual: Dual, price: Floats, bound: float) -> float:
+    """Return what is at stake at these prices: a bound near zero is no measure of it."""
+    return max(abs(bound), 0.3 * float(np.abs(price[: dual.b]) @ dual.rx.need), 1e-6)
+
+
 def _reach(rx: Relaxation) -> Floats:
     """Return the most places each offer could ever see used in one period."""
     n_f = len(rx.offer_cost)
@@ -183,7 +188,7 @@ def search(
     y_mean = dual.y.copy()
     trial = np.empty_like(centre)
     factor, alpha_max = 0.1, 0.1
-    goal = best + 0.05 * abs(best) if best else 1.0
+    goal = best + 0.05 * _worth(dual, centre, best)
     bad = 0
     history = [(0.0, best)]
     last_check = best
@@ -206,8 +211,9 @@ def search(
             bad = 0
             if dot > 0 and gain > 0:
                 factor = min(factor * 1.1, 2.0)
-            if goal - best < 0.025 * abs(best) and goal < target:
-                goal = best + 0.05 * abs(best)
+            worth = _worth(dual, centre, best)
+            if goal - best < 0.025 * worth and goal < target:
+                goal = best + 0.05 * worth
         else:
             bad += 1
             if bad >= 5:

@@ -70,7 +70,7 @@ def solve_by_prices(
         state, answer = _exchange(rx, dual, start, gap, deadline, seed, trace)
     else:
         state = search(
-            dual, start, rounds=work_limit or 700, seconds=0.6 * time_limit,
+            dual, start, rounds=work_limit or (700 if len(problem.periods) == 1 else 1600), seconds=0.5 * time_limit,
             stall=max(gap * 0.02, 1e-6), trace=trace, warm=start_prices is not None,
         )  # fmt: skip
         if progress is not None:
@@ -88,10 +88,15 @@ def solve_by_prices(
 
 
 def _cold_start(dual: Dual) -> Floats:
-    """Return the first prices: unmet need at its cost where that is finite, else near the arcs'."""
+    """Return the first prices of needs: half their cost when unmet, over many periods; else none.
+
+    With one period the search climbs from nothing in a few rounds, and the cost of unmet need may
+    be a mere prohibition.
+    """
     start = np.zeros(dual.b + dual.m)
-    limit = dual.high[: dual.b]
-    start[: dual.b] = np.minimum(0.0, limit)
+    if len(dual.rx.problem.periods) > 1:
+        start[: dual.b] = 0.5 * dual.rx.unmet_cost
+    start = np.minimum(start, dual.high)
     return start
 
 

@@ -47,11 +47,24 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
         None when a rule is of a family not recomputed here, or a price is missing or not allowed.
     """
     pr, obj = problem, problem.objectives[0]
-    if obj.epigraph is not None or obj.shortfalls or obj.risk != "expected" or "balance" not in prices:
+    if (
+        obj.epigraph is not None
+        or obj.shortfalls
+        or obj.risk != "expected"
+        or "balance" not in prices
+    ):
         return None
-    years = np.ones(len(pr.periods)) if obj.period_weight is None else np.asarray(obj.period_weight, float)
+    years = (
+        np.ones(len(pr.periods))
+        if obj.period_weight is None
+        else np.asarray(obj.period_weight, float)
+    )
     weight = years[:, None] * np.asarray(pr.future_weight, float)
-    unmet = np.zeros(pr.need.shape[:3]) if obj.unmet is None else np.broadcast_to(obj.unmet, pr.need.shape[:3])
+    unmet = (
+        np.zeros(pr.need.shape[:3])
+        if obj.unmet is None
+        else np.broadcast_to(obj.unmet, pr.need.shape[:3])
+    )
     worth = np.minimum(prices["balance"], unmet[..., None, None] * weight)
     total = float((worth * pr.need).sum())
     stint = np.zeros(len(pr.stint_site)) if obj.stint is None else np.array(obj.stint, float)
@@ -78,7 +91,12 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
 
 
 def _charge_resource(
-    pr: Problem, rule: Resource, prices: Mapping[str, Floats], stint: Floats, place: Floats, arc_charge: Floats
+    pr: Problem,
+    rule: Resource,
+    prices: Mapping[str, Floats],
+    stint: Floats,
+    place: Floats,
+    arc_charge: Floats,
 ) -> float | None:
     """Charge the use of a pool; return price times supply, or None if it cannot be done."""
     n_t, k = len(pr.periods), rule.pool
@@ -99,7 +117,9 @@ def _charge_resource(
     return float(price[finite] @ limit[finite])
 
 
-def _charge_count(pr: Problem, rule: SiteCount, prices: Mapping[str, Floats], stint: Floats) -> float | None:
+def _charge_count(
+    pr: Problem, rule: SiteCount, prices: Mapping[str, Floats], stint: Floats
+) -> float | None:
     """Charge sites in the options; return price times the limit it points to."""
     price = np.asarray(prices.get(rule.id, np.zeros(len(pr.periods))), float)
     limit = np.where(price >= 0, rule.maximum, rule.minimum)
@@ -134,8 +154,14 @@ def _site(
         service = pr.class_service[c]
         need = pr.need[pr.arc_area[mine], service]
         cost = person[mine][:, :, None, None] * weight + arc_charge[mine]
-        gain = (worth[pr.arc_area[mine], service] - cost) / pr.places_per_person[c][None, :, None, None]
-        room = pr.acceptance[mine][:, :, None, None] * need * pr.places_per_person[c][None, :, None, None]
+        gain = (worth[pr.arc_area[mine], service] - cost) / pr.places_per_person[c][
+            None, :, None, None
+        ]
+        room = (
+            pr.acceptance[mine][:, :, None, None]
+            * need
+            * pr.places_per_person[c][None, :, None, None]
+        )
         for t in range(len(pr.periods)):
             for w in range(len(pr.futures)):
                 g, r = gain[:, :, t, w].ravel(), room[:, :, t, w].ravel()

@@ -61,7 +61,10 @@ def full_problem(d: dict) -> Problem:
     new = frm != opt
     fixed = np.bincount(offers[:, 0].astype(int), offers[:, 4], minlength=n_o + 1)
     us = coo_array(
-        (np.where(new, cost_open + np.where(frm == closed, fixed[opt], 0.0), 0.0), (np.arange(n_p), first)),
+        (
+            np.where(new, cost_open + np.where(frm == closed, fixed[opt], 0.0), 0.0),
+            (np.arange(n_p), first),
+        ),
         shape=(n_p, 2 * n_t),
     ).tocsr()
     us.eliminate_zeros()
@@ -119,7 +122,9 @@ def _stints(start, convert, n_o, n_t):
                 if o == closed:
                     moves += [(b, 0.0, 1) for b in range(n_o)] if t == 0 or s == closed else []
                 else:
-                    moves += [(b, convert[o, b], 1) for b in range(n_o) if np.isfinite(convert[o, b])]
+                    moves += [
+                        (b, convert[o, b], 1) for b in range(n_o) if np.isfinite(convert[o, b])
+                    ]
                     moves.append((closed, 0.0, 1))
             for b, cost, spent in moves:
                 for end in range(t, n_t):

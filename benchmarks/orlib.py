@@ -26,9 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     a = parser.parse_args(argv)
     from allocator.model.prices import solve_by_prices
 
-    solve_by_prices(problems.capacitated_problem(instances.capacitated(60, 12, seed=1)), time_limit=10)
+    solve_by_prices(
+        problems.capacitated_problem(instances.capacitated(60, 12, seed=1)), time_limit=10
+    )
     missed = 0
-    print(f"{'instance':14s} {'published':>14s} {'found':>14s} {'bound':>14s} {'gap':>9s} {'wall_s':>7s} {'cpu_s':>7s}")
+    print(
+        f"{'instance':14s} {'published':>14s} {'found':>14s} {'bound':>14s} {'gap':>9s} {'wall_s':>7s} {'cpu_s':>7s}"
+    )
     with (a.folder / "optima.csv").open(encoding="utf-8") as f:
         rows = [r for r in csv.DictReader(f) if r["instance"].startswith(a.only)]
     for r in rows:

@@ -53,7 +53,9 @@ class PeakMemory(threading.Thread):
             self.stop.wait(0.02)
 
 
-def measure(name: str, seed: int | None, gap: float | None, limit: float, verify: bool, trace: bool) -> dict:
+def measure(
+    name: str, seed: int | None, gap: float | None, limit: float, verify: bool, trace: bool
+) -> dict:
     """Solve a named instance; return the line as a dict."""
     family = name.split("-")[0]
     gap = gap if gap is not None else next(g for k, g in GAPS.items() if name.startswith(k))
@@ -131,7 +133,9 @@ def main(argv: list[str] | None = None) -> int:
     a = parser.parse_args(argv)
     line = measure(a.name, a.seed, a.gap, a.limit, a.verify, a.trace)
     if a.json:
-        print(json.dumps({k: (round(v, 6) if isinstance(v, float) else v) for k, v in line.items()}))
+        print(
+            json.dumps({k: (round(v, 6) if isinstance(v, float) else v) for k, v in line.items()})
+        )
     else:
         for k, v in line.items():
             print(f"{k:12s} {v}")

@@ -36,7 +36,9 @@ def _brute_county(d):
     n_sites, n_kinds = d["n_sites"], len(d["fixed"])
     best = 0.0
     for pick in itertools.product(range(-1, n_kinds), repeat=n_sites):
-        arcs = np.flatnonzero(np.array([pick[j] == k for j, k in zip(d["site"], d["kind"], strict=True)], bool))
+        arcs = np.flatnonzero(
+            np.array([pick[j] == k for j, k in zip(d["site"], d["kind"], strict=True)], bool)
+        )
         sites = [j for j in range(n_sites) if pick[j] >= 0]
         if not len(arcs) or not sites:
             continue
@@ -54,7 +56,9 @@ def _brute_county(d):
             rhs.append(0.0)
         rows.append(np.r_[np.zeros(len(arcs)), d["per_place"][kinds]])
         rhs.append(money)
-        bounds = [(0, None)] * len(arcs) + list(zip(d["smallest"][kinds], d["largest"][kinds], strict=True))
+        bounds = [(0, None)] * len(arcs) + list(
+            zip(d["smallest"][kinds], d["largest"][kinds], strict=True)
+        )
         best = min(best, _transport(cost, area, d["demand"], (rows, rhs), bounds))
     return best
 

@@ -172,12 +172,28 @@ def coverage_curve(
         worths.append(worth)
         bound = np.minimum(bound, bound_curve(site_ptr, site_area, demand, worth))
         if trace:
-            print("count", p, "covered", goal, "bound", best, round(best / goal - 1, 4), round(time.monotonic() - t0, 1))
+            print(
+                "count",
+                p,
+                "covered",
+                goal,
+                "bound",
+                best,
+                round(best / goal - 1, 4),
+                round(time.monotonic() - t0, 1),
+            )
     return Curve(covered, np.maximum(np.minimum(bound, total), covered), opened, np.array(worths))
 
 
 def _tune(
-    site_ptr: Ints, site_area: Ints, demand: Floats, start: Floats, p: int, goal: float, rounds: int, until: float
+    site_ptr: Ints,
+    site_area: Ints,
+    demand: Floats,
+    start: Floats,
+    p: int,
+    goal: float,
+    rounds: int,
+    until: float,
 ) -> tuple[Floats, float]:
     """Lower the bound at one count by a volume iteration; return the worths and the bound."""
     n = len(site_ptr) - 1

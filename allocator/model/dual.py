@@ -97,7 +97,9 @@ class Dual:
                 use += sh.v @ self.v
             # A row with both limits is charged at the limit its price points to.
             limit = np.where(pi >= 0, sh.high, sh.low)
-            limit = np.where(np.isfinite(limit), limit, np.where(np.isfinite(sh.high), sh.high, sh.low))
+            limit = np.where(
+                np.isfinite(limit), limit, np.where(np.isfinite(sh.high), sh.high, sh.low)
+            )
             bound -= float(pi @ limit)
             slope[self.b :] = use - limit
             both = np.isfinite(sh.low) & np.isfinite(sh.high) & (sh.low < sh.high) & (pi == 0)

@@ -143,7 +143,20 @@ def _swap(
             if opening[j] > loss[j] + 1e-9:  # closing pays
                 is_open[j] = False
                 count -= 1
-                _shut(j, site_ptr, row, gain, is_open, area_ptr, by_area, site_of, first, second, first_site, loss)
+                _shut(
+                    j,
+                    site_ptr,
+                    row,
+                    gain,
+                    is_open,
+                    area_ptr,
+                    by_area,
+                    site_of,
+                    first,
+                    second,
+                    first_site,
+                    loss,
+                )
                 moves += 1
                 calm = 0
             continue
@@ -178,7 +191,20 @@ def _swap(
         if out > -2 and best > 1e-9:
             if out >= 0:
                 is_open[out] = False
-                _shut(out, site_ptr, row, gain, is_open, area_ptr, by_area, site_of, first, second, first_site, loss)
+                _shut(
+                    out,
+                    site_ptr,
+                    row,
+                    gain,
+                    is_open,
+                    area_ptr,
+                    by_area,
+                    site_of,
+                    first,
+                    second,
+                    first_site,
+                    loss,
+                )
             else:
                 count += 1
             is_open[j] = True
@@ -203,7 +229,9 @@ def _swap(
 
 
 @njit(cache=True)
-def _shut(j, site_ptr, row, gain, is_open, area_ptr, by_area, site_of, first, second, first_site, loss):
+def _shut(
+    j, site_ptr, row, gain, is_open, area_ptr, by_area, site_of, first, second, first_site, loss
+):
     """Give the needs of a site that closes to their next best."""
     for e in range(site_ptr[j], site_ptr[j + 1]):
         i = row[e]
@@ -256,7 +284,9 @@ class Exchange:
         opening = np.where(stint >= 0, rx.stint_cost[stint], np.inf)
         p = int(min(rx.shared.high[0], n_j)) if len(rx.shared.low) else n_j
         area_ptr, by_area = group_by(rx.row, len(rx.need))
-        return cls(rx, site_ptr, site_of, gain, opening, p, area_ptr, by_area.astype(np.int32), stint)
+        return cls(
+            rx, site_ptr, site_of, gain, opening, p, area_ptr, by_area.astype(np.int32), stint
+        )
 
     def value(self, is_open: np.ndarray, first: Floats) -> float:
         """Return the objective of a set of open sites."""
@@ -285,7 +315,17 @@ class Exchange:
         rx = self.rx
         n = len(rx.need)
         first, second, site = np.zeros(n), np.zeros(n), np.full(n, -1, np.int64)
-        _closest(self.area_ptr, self.by_area, self.site_of, self.gain, rx.cap, is_open, first, second, site)
+        _closest(
+            self.area_ptr,
+            self.by_area,
+            self.site_of,
+            self.gain,
+            rx.cap,
+            is_open,
+            first,
+            second,
+            site,
+        )
         price = np.zeros(dual.b + dual.m)
         price[:n] = rx.unmet_cost - 0.5 * (first + second) / rx.need
         if dual.m:
@@ -299,7 +339,17 @@ class Exchange:
         rx, pr = self.rx, self.rx.problem
         n = len(rx.need)
         first, second, site = np.zeros(n), np.zeros(n), np.full(n, -1, np.int64)
-        _closest(self.area_ptr, self.by_area, self.site_of, self.gain, rx.cap, is_open, first, second, site)
+        _closest(
+            self.area_ptr,
+            self.by_area,
+            self.site_of,
+            self.gain,
+            rx.cap,
+            is_open,
+            first,
+            second,
+            site,
+        )
         y = np.zeros(len(rx.stint_cost))
         y[self.stint[is_open]] = 1.0
         offering = np.bincount(pr.offer_stint, minlength=len(y)) > 0

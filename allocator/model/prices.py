@@ -189,13 +189,17 @@ def to_plan(
     done = complete_from(rx, answer)
     e, x = done.entry[done.x > 0], done.x[done.x > 0]
     cell = np.searchsorted(rx.cell_ptr, e, side="right") - 1
-    order = np.lexsort((rx.cell_future[cell], rx.cell_period[cell], rx.entry_group[e], rx.entry_arc[e]))
+    order = np.lexsort(
+        (rx.cell_future[cell], rx.cell_period[cell], rx.entry_group[e], rx.entry_arc[e])
+    )
     e, x, cell = e[order], x[order], cell[order]
     served = np.bincount(rx.row[e], x, minlength=len(rx.need))
     unmet_flat = pr.need.ravel().copy()
     unmet_flat[rx.need_key] = np.maximum(rx.need - served, 0.0)
     u = unmet_flat[rx.need_key]
-    value = float(rx.stint_cost @ done.y + rx.offer_cost @ done.n + rx.cost[e] @ x + rx.unmet_cost @ u)
+    value = float(
+        rx.stint_cost @ done.y + rx.offer_cost @ done.n + rx.cost[e] @ x + rx.unmet_cost @ u
+    )
     value += float(rx.shared.extra_cost @ done.v) if len(done.v) else 0.0
     bound = min(state.bound, value)
     status = Status.PROVED if relative_gap(value, bound) <= gap else Status.LIMIT
@@ -227,6 +231,8 @@ def _shortfalls(rx: Relaxation, done: Answer) -> dict[str, float]:
     for rule, lo, hi in sh.rule:
         if price.get(rule) is None:
             continue
-        lack = np.maximum(sh.low[lo:hi] - use[lo:hi], 0.0) + np.maximum(use[lo:hi] - sh.high[lo:hi], 0.0)
+        lack = np.maximum(sh.low[lo:hi] - use[lo:hi], 0.0) + np.maximum(
+            use[lo:hi] - sh.high[lo:hi], 0.0
+        )
         out[rule] = out.get(rule, 0.0) + float(lack[lack > 1e-9].sum())
     return out

@@ -115,7 +115,18 @@ def relax(problem: Problem, objective: int = 0) -> Relaxation:
     offer_of = np.repeat(np.arange(n_f), np.diff(ocell_ptr))
     cell_most = np.zeros(len(used_cell))
     np.maximum.at(cell_most, ocell, (pr.offer_max * offer_occ)[offer_of])
-    shared = shared_rows(pr, obj, entry_arc, entry_group, cell_of, cell_period, cell_future, row_of, len(row), len(need_key))
+    shared = shared_rows(
+        pr,
+        obj,
+        entry_arc,
+        entry_group,
+        cell_of,
+        cell_period,
+        cell_future,
+        row_of,
+        len(row),
+        len(need_key),
+    )
     places_shared = np.zeros(n_f, bool)
     if shared.n.nnz:
         places_shared[np.unique(shared.n.indices)] = True

@@ -78,7 +78,13 @@ def solve_restricted(
     pos_f = np.full(n_f, -1)
     pos_f[fs] = o_n + np.arange(len(fs))
     cost = np.concatenate(
-        [rx.stint_cost[ps], rx.offer_cost[fs], rx.cost[es], rx.unmet_cost if unmet else [], sh.extra_cost]
+        [
+            rx.stint_cost[ps],
+            rx.offer_cost[fs],
+            rx.cost[es],
+            rx.unmet_cost if unmet else [],
+            sh.extra_cost,
+        ]
     )
     low = np.zeros(size)
     high = np.concatenate(
@@ -193,7 +199,19 @@ def solve_restricted(
     )  # fmt: skip
     y, n = np.zeros(n_p), np.zeros(n_f)
     if z is None:
-        return Answer(np.inf, bound, status, y, n, es, np.zeros(len(es)), np.zeros(n_v), np.zeros(n_b), np.zeros(len(sh.low)), nodes)
+        return Answer(
+            np.inf,
+            bound,
+            status,
+            y,
+            n,
+            es,
+            np.zeros(len(es)),
+            np.zeros(n_v),
+            np.zeros(n_b),
+            np.zeros(len(sh.low)),
+            nodes,
+        )
     if unit is not None:
         z = z * unit
     y[ps], n[fs] = z[:o_n], z[o_n:o_x]

@@ -251,9 +251,7 @@ def _part_entries(s: _Sheet, service: int, part: Ints, groups: Ints) -> tuple[In
     return e, of[e]
 
 
-def _share_rows(
-    s: _Sheet, r: Rule, service: int, part: Ints, groups: Ints, share: Floats
-) -> None:
+def _share_rows(s: _Sheet, r: Rule, service: int, part: Ints, groups: Ints, share: Floats) -> None:
     need = _part_need(s, service, part, groups)
     n, n_t, n_w = need.shape
     low = np.asarray(share, float)[None, :, None] * need
@@ -270,7 +268,9 @@ def _add_worst(s: _Sheet, r: WorstGroup) -> None:
     need = _part_need(s, r.service, r.part, groups)
     n, n_t, n_w = need.shape
     z = s.columns(1, -weight, 0.0, 1.0)
-    rows = s.open(r, np.where(need > 0, 0.0, -np.inf).ravel(), np.inf, need.size).reshape(n, n_t, n_w)
+    rows = s.open(r, np.where(need > 0, 0.0, -np.inf).ravel(), np.inf, need.size).reshape(
+        n, n_t, n_w
+    )
     s.put("v", rows[need > 0], z, -1.0)
     e, of = _part_entries(s, r.service, r.part, groups)
     t, w = s.entry_t[e], s.entry_w[e]
@@ -416,7 +416,9 @@ def _add_places_ratio(s: _Sheet, r: PlacesRatio) -> None:
 
 def _add_places_share(s: _Sheet, r: PlacesShare) -> None:
     share = np.asarray(r.share, float)
-    value = np.asarray(r.part, float)[:, None] - np.asarray(r.whole, float)[:, None] * share[None, :]
+    value = (
+        np.asarray(r.part, float)[:, None] - np.asarray(r.whole, float)[:, None] * share[None, :]
+    )
     _places(s, r, value, np.zeros(len(share)))
 
 
@@ -453,7 +455,9 @@ def _add_coverage(s: _Sheet, r: Coverage) -> None:
             (np.ones(len(pair)), (row[r.pair_area[pair]], r.pair_site[pair])),
             shape=(s.rows, len(pr.sites)),
         )
-        right = csr_array((np.ones(len(p)), (pr.stint_site[p], p)), shape=(len(pr.sites), len(pr.stint_site)))
+        right = csr_array(
+            (np.ones(len(p)), (pr.stint_site[p], p)), shape=(len(pr.sites), len(pr.stint_site))
+        )
         both = (left @ right).tocoo()
         s.put("y", both.row, both.col, -np.minimum(both.data, 1.0))
 
@@ -469,4 +473,14 @@ _ADD = {
     Resettlement: _add_resettlement, Resource: _add_resource, Served: _add_served,
     SiteCount: _add_site_count, WorstGroup: _add_worst,
 }  # fmt: skip
-_OVER_ENTRIES = (Acceptance, Capacity, Deviation, Floor, Reserved, Resettlement, Resource, Served, WorstGroup)
+_OVER_ENTRIES = (
+    Acceptance,
+    Capacity,
+    Deviation,
+    Floor,
+    Reserved,
+    Resettlement,
+    Resource,
+    Served,
+    WorstGroup,
+)

@@ -33,7 +33,27 @@ def sorted_arcs(area, kind, site, n_areas, n_kinds, n_sites):
     return order[second]
 
 
-def single_period(*, demand, n_sites, area, site, kind, n_kinds, person, unmet, stint, places, offer_min, offer_max, use_stint=None, use_place=None, budget=None, rules=(), unit="person", constant=0.0):
+def single_period(
+    *,
+    demand,
+    n_sites,
+    area,
+    site,
+    kind,
+    n_kinds,
+    person,
+    unmet,
+    stint,
+    places,
+    offer_min,
+    offer_max,
+    use_stint=None,
+    use_place=None,
+    budget=None,
+    rules=(),
+    unit="person",
+    constant=0.0,
+):
     """Return a one-period problem: kind k at site j is option k + 1, today closed (option 0)."""
     n_areas = len(demand)
     order = sorted_arcs(area, kind, site, n_areas, n_kinds, n_sites)
@@ -52,7 +72,10 @@ def single_period(*, demand, n_sites, area, site, kind, n_kinds, person, unmet, 
     if shape:
         us[f_stint, 0] = np.broadcast_to(use_stint, n_f)
         uf[:, 0] = np.broadcast_to(use_place, n_f)
-        rules = (*rules, Resource(id="budget", words=Text("预算", "Money"), pool=0, supply=np.array([budget])))
+        rules = (
+            *rules,
+            Resource(id="budget", words=Text("预算", "Money"), pool=0, supply=np.array([budget])),
+        )
     return Problem(
         areas=ids("a", n_areas), sites=ids("s", n_sites), options=("closed", *ids("kind", n_kinds)),
         services=("service",), classes=ids("kind", n_kinds), groups=("all",), periods=("now",), pools=pools,
@@ -90,7 +113,9 @@ def capacitated_problem(d: dict) -> Problem:
     """Capacitated location with split demand; leaving a person unserved costs more than any plan."""
     n_sites = len(d["capacity"])
     per_person = d["cost"] / d["demand"][d["area"]]
-    forbid = 2.0 * (float(np.max(per_person)) + float(np.sum(d["opening"])) / float(d["demand"].min()))
+    forbid = 2.0 * (
+        float(np.max(per_person)) + float(np.sum(d["opening"])) / float(d["demand"].min())
+    )
     return single_period(
         demand=d["demand"], n_sites=n_sites, area=d["area"], site=d["site"], kind=np.zeros(len(d["area"]), np.int64), n_kinds=1,
         person=per_person, unmet=forbid, stint=d["opening"], places=None, offer_min=0.0, offer_max=d["capacity"], unit="cost",

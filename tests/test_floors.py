@@ -15,7 +15,7 @@ FLOORS = [
     {"case", "rules"},
     {"problem", "compile"},
     {"plan"},
-    {"model", "verify", "measures"},
+    {"model", "verify", "certificate", "measures"},
     {"run", "compare"},
     {"io"},
     {"study", "report"},

@@ -77,10 +77,9 @@ class Dual:
             self.served, self.x, self.gx is not None,
         )  # fmt: skip
         unmet_cost = rx.unmet_cost if self.gu is None else rx.unmet_cost + self.gu @ pi
-        bound = float(rx.need @ np.minimum(lam, unmet_cost)) + float(self.site_value.sum())
-        self.u = np.where(lam > unmet_cost, rx.need, 0.0)
         slope = np.empty(self.b + self.m)
-        slope[: self.b] = rx.need - self.served - self.u
+        bound = kernels.balance(rx.need, lam, unmet_cost, self.served, self.u, slope)
+        bound += float(self.site_value.sum())
         if self.m:
             use = sh.y @ self.y + sh.n @ self.n
             if sh.x is not None:
@@ -153,6 +152,11 @@ def scales(dual: Dual) -> Floats:
     return scale
 
 
+def _worth(dual: Dual, price: Floats, bound: float) -> float:
+    """Return what is at stake at these prices: a bound near zero is no measure of it."""
+    return max(abs(bound), 0.3 * float(np.abs(price[: dual.b]) @ dual.rx.need), 1e-6)
+
+
 def _reach(rx: Relaxation) -> Floats:
     """Return the most places each offer could ever see used in one period."""
     n_f = len(rx.offer_cost)
@@ -186,7 +190,7 @@ def search(
     y_mean = dual.y.copy()
     trial = np.empty_like(centre)
     factor, alpha_max = 0.1, 0.1
-    goal = best + 0.05 * abs(best) if best else 1.0
+    goal = best + 0.05 * _worth(dual, centre, best)
     bad = 0
     history = [(0.0, best)]
     last_check = best
@@ -209,8 +213,9 @@ def search(
             bad = 0
             if dot > 0 and gain > 0:
                 factor = min(factor * 1.1, 2.0)
-            if goal - best < 0.025 * abs(best) and goal < target:
-                goal = best + 0.05 * abs(best)
+            worth = _worth(dual, centre, best)
+            if goal - best < 0.025 * worth and goal < target:
+                goal = best + 0.05 * worth
         else:
             bad += 1
             if bad >= 5:

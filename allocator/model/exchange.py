@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from allocator.model.dual import Dual, DualState, search
@@ -309,6 +310,30 @@ class Exchange:
         _closest(*args, is_open, first, second, site)
         return self.value(is_open, first), is_open
 
+    def first_prices(self, dual: Dual, is_open: np.ndarray) -> Floats:
+        """Return prices near a set of sites: a need it serves is worth half to any other site."""
+        rx = self.rx
+        n = len(rx.need)
+        first, second, site = np.zeros(n), np.zeros(n), np.full(n, -1, np.int64)
+        _closest(
+            self.area_ptr,
+            self.by_area,
+            self.site_of,
+            self.gain,
+            rx.cap,
+            is_open,
+            first,
+            second,
+            site,
+        )
+        price = np.zeros(dual.b + dual.m)
+        price[:n] = rx.unmet_cost - 0.5 * (first + second) / rx.need
+        if dual.m:
+            dual(price)
+            worth = np.sort(-dual.site_value)[::-1]
+            price[n] = max(worth[min(self.p, len(worth)) - 1], 0.0)
+        return price
+
     def answer(self, is_open: np.ndarray) -> Answer:
         """Return the plan of a set of open sites."""
         rx, pr = self.rx, self.rx.problem
@@ -368,7 +393,7 @@ def solve_exchange(
     deadline: float,
     seed: int,
     trace: bool = False,
-) -> tuple[DualState, Answer]:
+) -> tuple[DualState, npt.NDArray[np.bool_]]:
     """Alternate price search and exchange until the gap is met."""
     ex = Exchange.of(rx)
     rng = np.random.default_rng(seed)
@@ -377,7 +402,7 @@ def solve_exchange(
     if trace:
         print("greedy and exchange", value, round(time.monotonic() - t0, 2))
     state: DualState | None = None
-    price = start
+    price = start if np.any(start) else ex.first_prices(dual, chosen)
     for lap in range(8):
         state = search(
             dual, price, rounds=300, seconds=max(deadline - time.monotonic(), 0.01),
@@ -405,4 +430,4 @@ def solve_exchange(
         if value >= before and lap > 1 and state.rounds < 300:
             break
     assert state is not None
-    return state, ex.answer(chosen)
+    return state, chosen

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["choose", "direction", "group_by", "scatter", "step"]
+__all__ = ["balance", "choose", "direction", "group_by", "scatter", "step"]
 
 # The compiled loops are long by nature: one loop nest is one thought.
 
@@ -103,9 +103,7 @@ def choose(
             if cell_free[c]:
                 s = 0.0
                 for e in range(lo, hi):
-                    b = lam[row[e]] - cost[e]
-                    if b > 0.0:
-                        s += b * cap[e]
+                    s += max(lam[row[e]] - cost[e], 0.0) * cap[e]
                 total_free[c - c0] = s
                 continue
             floor = cell_floor[c]
@@ -233,6 +231,21 @@ def scatter(lam, cost, row, cap, cell_ptr, idx, ratio, x_len, served, x, want_x)
                     served[row[e]] += cap[e]
                     if want_x:
                         x[e] = cap[e]
+
+
+@njit(cache=True)
+def balance(need, lam, unmet_cost, served, u, slope):
+    """Settle every need by itself: unmet where its price exceeds the cost; return the value."""
+    total = 0.0
+    for r in range(len(need)):
+        if lam[r] > unmet_cost[r]:
+            total += need[r] * unmet_cost[r]
+            u[r] = need[r]
+        else:
+            total += need[r] * lam[r]
+            u[r] = 0.0
+        slope[r] = need[r] - served[r] - u[r]
+    return total
 
 
 @njit(cache=True)

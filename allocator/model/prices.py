@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
+from allocator.model.exchange import Exchange, fits, solve_exchange
+from allocator.model.merge import merge_alike
 from allocator.model.primal import complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
 from allocator.model.restricted import Answer
@@ -55,16 +58,19 @@ def solve_by_prices(
 
     t0 = time.monotonic()
     c0 = time.process_time()
-    numba.set_num_threads(max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
     rx = relax(problem)
+    small = len(rx.row) < (2_000_000 if rx.cell_free.all() else 50_000)
+    numba.set_num_threads(1 if small else max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
+    deadline = t0 + time_limit
+    if trace:
+        print("relaxation", round(time.monotonic() - t0, 2))
     dual = Dual(rx)
     start = _cold_start(dual) if start_prices is None else start_from(dual, start_prices)
-    deadline = t0 + time_limit
-    if exchangeable(rx):
-        state, answer = _uncapacitated(rx, dual, start, gap, deadline, seed, trace)
+    if fits(rx):
+        state, answer = _exchange(rx, dual, start, gap, deadline, seed, trace)
     else:
         state = search(
-            dual, start, rounds=work_limit or 700, seconds=0.6 * time_limit,
+            dual, start, rounds=work_limit or (700 if len(problem.periods) == 1 else 1600), seconds=0.5 * time_limit,
             stall=max(gap * 0.02, 1e-6), trace=trace, warm=start_prices is not None,
         )  # fmt: skip
         if progress is not None:
@@ -82,10 +88,15 @@ def solve_by_prices(
 
 
 def _cold_start(dual: Dual) -> Floats:
-    """Return the first prices: unmet need at its cost where that is finite, else near the arcs'."""
+    """Return the first prices of needs: half their cost when unmet, over many periods; else none.
+
+    With one period the search climbs from nothing in a few rounds, and the cost of unmet need may
+    be a mere prohibition.
+    """
     start = np.zeros(dual.b + dual.m)
-    limit = dual.high[: dual.b]
-    start[: dual.b] = np.minimum(0.0, limit)
+    if len(dual.rx.problem.periods) > 1:
+        start[: dual.b] = 0.5 * dual.rx.unmet_cost
+    start = np.minimum(start, dual.high)
     return start
 
 
@@ -128,19 +139,27 @@ def bound_at(problem: Problem, prices: Mapping[str, Floats]) -> float:
     return dual(price)[0]
 
 
-def exchangeable(rx: Relaxation) -> bool:
-    """Whether only the choice of sites matters: free places, one period, at most a site count."""
-    from allocator.model.exchange import fits
-
-    return fits(rx)
-
-
-def _uncapacitated(
+def _exchange(
     rx: Relaxation, dual: Dual, start: Floats, gap: float, deadline: float, seed: int, trace: bool
 ) -> tuple[DualState, Answer | None]:
-    from allocator.model.exchange import solve_exchange
-
-    return solve_exchange(rx, dual, start, gap=gap, deadline=deadline, seed=seed, trace=trace)
+    """Solve by exchange, on merged needs where many are alike."""
+    merged = merge_alike(rx)
+    if merged is None:
+        state, chosen = solve_exchange(
+            rx, dual, start, gap=gap, deadline=deadline, seed=seed, trace=trace
+        )
+        return state, Exchange.of(rx).answer(chosen)
+    small, group = merged
+    if trace:
+        print("merged", len(rx.need), "->", len(small.need), len(rx.row), "->", len(small.row))
+    first = np.unique(group, return_index=True)[1]
+    start = np.r_[start[: dual.b][first], start[dual.b :]]
+    state, chosen = solve_exchange(
+        small, Dual(small), start, gap=gap, deadline=deadline, seed=seed, trace=trace
+    )
+    n_small = len(small.need)
+    price = np.r_[state.price[:n_small][group], state.price[n_small:]]
+    return replace(state, price=price), Exchange.of(rx).answer(chosen)
 
 
 def to_plan(

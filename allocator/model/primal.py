@@ -66,6 +66,8 @@ def improve(
     y = state.y_mean
     target = state.bound + 0.98 * gap * abs(state.bound)
     plans = [(0.3, 0.7, 3), (0.2, 0.8, 6), (0.1, 0.9, 10), (0.03, 0.97, 16), (0.005, 2.0, 24)]
+    if len(pr.periods) > 1:  # equal paths share their weight: sure stints look unsure
+        plans = [(0.1, 0.97, 6), (0.04, 0.98, 12), (0.01, 2.0, 24)]
     at = 0
     while at < len(plans):
         cut, sure, width = plans[at]

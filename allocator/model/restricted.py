@@ -254,6 +254,7 @@ def _highs(
     """Hand arrays to HiGHS; return (z, value, bound, status, row prices, nodes)."""
     import highspy
 
+    highspy.Highs.resetGlobalScheduler(True)
     h = highspy.Highs()
     h.setOptionValue("output_flag", False)
     model = highspy.HighsLp()

@@ -1,0 +1,206 @@
+"""The bound of a plan recomputed from its stored prices, in plain Python and numpy.
+
+Weak duality: charge every shared row at its price; what each site would then do alone costs no more
+than in any plan, so the sum is a bound whatever the prices are. Nothing here is shared with
+``model/``: rows are read anew from the rules, site by site.
+
+Only rule families with a known charge are taken: `Balance` and the structural rules, `Resource`,
+`SiteCount`. For a problem with others `bound_from_prices` returns None: not recomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from allocator.problem import Problem
+from allocator.rules import (
+    Acceptance,
+    Balance,
+    Capacity,
+    Floats,
+    Ints,
+    Link,
+    Resource,
+    Scale,
+    SiteCount,
+    SiteStates,
+)
+
+__all__ = ["bound_from_prices"]
+
+_LOCAL = (Balance, Capacity, Link, Scale, SiteStates)
+
+
+def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float | None:
+    """Return the bound on the first objective that the prices prove, constant included.
+
+    Parameters
+    ----------
+    prices
+        ``Plan.prices``: ``balance`` (I, S, G, T, W) a person; for other rules a price a row.
+
+    Returns
+    -------
+    float or None
+        None when a rule is of a family not recomputed here, or a price is missing or not allowed.
+    """
+    pr, obj = problem, problem.objectives[0]
+    if (
+        obj.epigraph is not None
+        or obj.shortfalls
+        or obj.risk != "expected"
+        or "balance" not in prices
+    ):
+        return None
+    years = (
+        np.ones(len(pr.periods))
+        if obj.period_weight is None
+        else np.asarray(obj.period_weight, float)
+    )
+    weight = years[:, None] * np.asarray(pr.future_weight, float)
+    unmet = (
+        np.zeros(pr.need.shape[:3])
+        if obj.unmet is None
+        else np.broadcast_to(obj.unmet, pr.need.shape[:3])
+    )
+    worth = np.minimum(prices["balance"], unmet[..., None, None] * weight)
+    total = float((worth * pr.need).sum())
+    stint = np.zeros(len(pr.stint_site)) if obj.stint is None else np.array(obj.stint, float)
+    place = np.zeros(len(pr.offer_stint)) if obj.place is None else np.array(obj.place, float)
+    arc_charge = np.zeros((len(pr.arc_area), len(pr.groups), len(pr.periods), len(pr.futures)))
+    for rule in pr.rules:
+        if isinstance(rule, _LOCAL):
+            continue
+        if isinstance(rule, Acceptance) and pr.acceptance.min(initial=1.0) >= 1.0:
+            continue
+        if isinstance(rule, Resource):
+            charged = _charge_resource(pr, rule, prices, stint, place, arc_charge)
+        elif isinstance(rule, SiteCount) and rule.is_hard:
+            charged = _charge_count(pr, rule, prices, stint)
+        else:
+            return None
+        if charged is None:
+            return None
+        total -= charged
+    person = np.zeros((len(pr.arc_area), 1)) if obj.person is None else obj.person
+    for j, arcs, offers in _sites(pr):
+        total += _site(pr, j, arcs, offers, person, weight, worth, arc_charge, stint, place)
+    return total + obj.constant
+
+
+def _charge_resource(
+    pr: Problem,
+    rule: Resource,
+    prices: Mapping[str, Floats],
+    stint: Floats,
+    place: Floats,
+    arc_charge: Floats,
+) -> float | None:
+    """Charge the use of a pool; return price times supply, or None if it cannot be done."""
+    n_t, k = len(pr.periods), rule.pool
+    if not rule.is_hard or pr.use_person[:, :, k].any() or pr.use_minute[:, k].any():
+        return None
+    limit = np.array(rule.supply, float)
+    for payer in rule.payers:
+        if payer.share > 0:
+            limit = np.minimum(limit, np.asarray(payer.cap, float) / payer.share)
+    finite = np.flatnonzero(np.isfinite(limit))
+    price = np.zeros(n_t)
+    given = np.asarray(prices.get(rule.id, np.zeros(len(finite))), float)
+    if len(given) != len(finite) or (given < 0).any():
+        return None
+    price[finite] = given
+    stint += pr.use_stint[:, k * n_t : (k + 1) * n_t] @ price
+    place += pr.use_place[:, k * n_t : (k + 1) * n_t] @ price
+    return float(price[finite] @ limit[finite])
+
+
+def _charge_count(
+    pr: Problem, rule: SiteCount, prices: Mapping[str, Floats], stint: Floats
+) -> float | None:
+    """Charge sites in the options; return price times the limit it points to."""
+    price = np.asarray(prices.get(rule.id, np.zeros(len(pr.periods))), float)
+    limit = np.where(price >= 0, rule.maximum, rule.minimum)
+    if len(price) != len(pr.periods) or not np.isfinite(limit[price != 0]).all():
+        return None
+    counted = np.isin(pr.stint_option, rule.options)
+    stint += counted * (pr.stint_periods @ price)
+    return float(price[price != 0] @ limit[price != 0])
+
+
+def _sites(pr: Problem) -> list[tuple[int, Ints, Ints]]:
+    """Return (site, its arcs, its offers) of every site."""
+    by_arc = np.argsort(pr.arc_site, kind="stable")
+    arc_at = np.searchsorted(pr.arc_site[by_arc], np.arange(len(pr.sites) + 1))
+    of = pr.stint_site[pr.offer_stint]
+    by_offer = np.argsort(of, kind="stable")
+    offer_at = np.searchsorted(of[by_offer], np.arange(len(pr.sites) + 1))
+    return [
+        (j, by_arc[arc_at[j] : arc_at[j + 1]], by_offer[offer_at[j] : offer_at[j + 1]])
+        for j in range(len(pr.sites))
+    ]
+
+
+def _site(
+    pr: Problem, j: int, arcs: Ints, offers: Ints, person: Floats, weight: Floats, worth: Floats,
+    arc_charge: Floats, stint: Floats, place: Floats,
+) -> float:  # fmt: skip
+    """Return the least charged cost of any path of stints of one site."""
+    gains: dict[tuple[int, int, int], tuple[Floats, Floats]] = {}
+    for c in np.unique(pr.offer_class[offers]):
+        mine = arcs[pr.arc_class[arcs] == c]
+        service = pr.class_service[c]
+        need = pr.need[pr.arc_area[mine], service]
+        cost = person[mine][:, :, None, None] * weight + arc_charge[mine]
+        gain = (worth[pr.arc_area[mine], service] - cost) / pr.places_per_person[c][
+            None, :, None, None
+        ]
+        room = (
+            pr.acceptance[mine][:, :, None, None]
+            * need
+            * pr.places_per_person[c][None, :, None, None]
+        )
+        for t in range(len(pr.periods)):
+            for w in range(len(pr.futures)):
+                g, r = gain[:, :, t, w].ravel(), room[:, :, t, w].ravel()
+                good = np.flatnonzero((g > 0) & (r > 0))
+                good = good[np.argsort(-g[good], kind="stable")]
+                gains[int(c), t, w] = (g[good], np.cumsum(r[good]))
+    value = dict.fromkeys(np.flatnonzero(pr.stint_site == j).tolist(), 0.0)
+    for p in value:
+        value[p] = float(stint[p])
+    for f in offers:
+        value[int(pr.offer_stint[f])] += _offer(pr, int(f), gains, float(place[f]))
+    best: dict[tuple[int, int], float] = {}
+    n_t = len(pr.periods)
+    for p in sorted(value, key=lambda p: -pr.stint_first[p]):
+        after = (int(pr.stint_last[p]) + 1, int(pr.stint_option[p]))
+        rest = 0.0 if after[0] == n_t else best.get(after, np.inf)
+        here = (int(pr.stint_first[p]), int(pr.stint_from[p]))
+        best[here] = min(best.get(here, np.inf), value[p] + rest)
+    return best[0, int(pr.site_start[j])]
+
+
+def _offer(
+    pr: Problem, f: int, gains: Mapping[tuple[int, int, int], tuple[Floats, Floats]], price: float
+) -> float:
+    """Return the least charged cost of an offer over its number of places: it is convex in them."""
+    p, c = int(pr.offer_stint[f]), int(pr.offer_class[f])
+    occ = float(pr.occupancy_max[c])
+    lists = [
+        gains[c, t, w]
+        for t in range(int(pr.stint_first[p]), int(pr.stint_last[p]) + 1)
+        for w in range(len(pr.futures))
+    ]
+    low, high = float(pr.offer_min[f]), float(pr.offer_max[f])
+    turns = np.concatenate([ends / occ for _, ends in lists])
+    points = np.unique(np.clip(np.concatenate([[low, high], turns]), low, high))
+    cost = price * points
+    for gain, ends in lists:
+        if len(ends):
+            corners = np.concatenate([[0.0], ends])
+            earned = np.concatenate([[0.0], np.cumsum(gain * np.diff(corners))])
+            cost = cost - np.interp(points * occ, corners, earned)
+    return float(cost.min())

@@ -1,0 +1,188 @@
+"""The price road: its interval always holds the true value, and its prices prove their bound."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from allocator.certificate import bound_from_prices
+from allocator.model.curve import bound_curve, coverage_curve
+from allocator.model.prices import bound_at, solve_by_prices
+from benchmarks import instances, problems
+
+
+def _small_county(seed):
+    d = instances.county(12, 4, seed=seed)
+    d["budget"] *= 0.6
+    return d
+
+
+def _transport(cost, area, need, room, cap_site, budget_row=None):
+    """Least cost of serving people with sizes free, by linear programming (scipy)."""
+    from scipy.optimize import linprog
+
+    a_ub, b_ub = [], []
+    for i in range(len(need)):
+        a_ub.append((area == i).astype(float))
+        b_ub.append(need[i])
+    a_ub += room[0]
+    b_ub += room[1]
+    made = linprog(cost, np.array(a_ub), b_ub, bounds=cap_site, method="highs")
+    return made.fun if made.status == 0 else np.inf
+
+
+def _brute_county(d):
+    """Try every kind at every site; sizes and people by a linear programme."""
+    n_sites, n_kinds = d["n_sites"], len(d["fixed"])
+    best = 0.0
+    for pick in itertools.product(range(-1, n_kinds), repeat=n_sites):
+        arcs = np.flatnonzero(
+            np.array([pick[j] == k for j, k in zip(d["site"], d["kind"], strict=True)], bool)
+        )
+        sites = [j for j in range(n_sites) if pick[j] >= 0]
+        if not len(arcs) or not sites:
+            continue
+        kinds = np.array([pick[j] for j in sites])
+        money = d["budget"] - d["fixed"][kinds].sum()
+        if money < (d["smallest"] * d["per_place"])[kinds].sum():
+            continue
+        cost = np.r_[-d["value"][arcs], np.zeros(len(sites))]
+        area = np.r_[d["area"][arcs], np.full(len(sites), -1)]
+        rows, rhs = [], []
+        for q, j in enumerate(sites):
+            row = np.r_[(d["site"][arcs] == j).astype(float), np.zeros(len(sites))]
+            row[len(arcs) + q] = -1.0
+            rows.append(row)
+            rhs.append(0.0)
+        rows.append(np.r_[np.zeros(len(arcs)), d["per_place"][kinds]])
+        rhs.append(money)
+        bounds = [(0, None)] * len(arcs) + list(
+            zip(d["smallest"][kinds], d["largest"][kinds], strict=True)
+        )
+        best = min(best, _transport(cost, area, d["demand"], (rows, rhs), bounds))
+    return best
+
+
+def _brute_covering(d):
+    """Try every set of p sites."""
+    best = 0.0
+    reach = np.zeros((len(d["demand"]), d["n_sites"]), bool)
+    reach[d["area"], d["site"]] = True
+    for pick in itertools.combinations(range(d["n_sites"]), d["p"]):
+        best = max(best, float(d["demand"][reach[:, pick].any(axis=1)].sum()))
+    return -best
+
+
+def _interval_holds(problem, truth):
+    plan = solve_by_prices(problem, gap=1e-6, threads=1, time_limit=20)
+    value, bound = plan.objectives[0].value, plan.objectives[0].bound
+    slack = 1e-6 * max(1.0, abs(truth))
+    assert bound <= truth + slack
+    assert value >= truth - slack
+    return plan
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_the_interval_holds_the_best_county_plan(seed):
+    d = _small_county(seed)
+    d = {**d, **{k: d[k][:2] for k in ("smallest", "largest", "fixed", "per_place")}}
+    keep = d["kind"] < 2
+    d = {**d, **{k: d[k][keep] for k in ("area", "site", "kind", "value")}}
+    _interval_holds(problems.county_problem(d), _brute_county(d))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_interval_holds_the_best_covering_plan(seed):
+    d = instances.covering(40, 9, p=3, share=0.1, seed=seed)
+    _interval_holds(problems.covering_problem(d), _brute_covering(d))
+
+
+@pytest.mark.long
+def test_the_interval_holds_in_a_thousand_cases():
+    for seed in range(1000):
+        d = instances.covering(30, 8, p=1 + seed % 4, share=0.05 + 0.02 * (seed % 7), seed=seed)
+        _interval_holds(problems.covering_problem(d), _brute_covering(d))
+
+
+def test_stored_prices_prove_the_bound_in_plain_python():
+    for problem in (
+        problems.county_problem(_small_county(5)),
+        problems.capacitated_problem(instances.capacitated(30, 6, seed=2)),
+        problems.covering_problem(instances.covering(40, 9, p=3, share=0.1, seed=1)),
+    ):
+        plan = solve_by_prices(problem, gap=1e-4, threads=1, time_limit=20)
+        again = bound_from_prices(problem, plan.prices)
+        assert again is not None
+        assert again >= plan.objectives[0].bound - 1e-6 * abs(again)
+        assert again <= plan.objectives[0].value + 1e-6 * abs(again)
+
+
+def test_any_prices_bound_the_plan_from_below():
+    problem = problems.county_problem(_small_county(3))
+    plan = solve_by_prices(problem, gap=1e-3, threads=1, time_limit=20)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        spoiled = {k: v * rng.uniform(0.5, 1.5, np.shape(v)) for k, v in plan.prices.items()}
+        bound = bound_at(problem, spoiled)
+        assert bound <= plan.objectives[0].value + 1e-6
+        assert bound_from_prices(problem, spoiled) == pytest.approx(bound, rel=1e-9)
+
+
+def test_a_negative_price_on_money_proves_nothing():
+    problem = problems.county_problem(_small_county(3))
+    plan = solve_by_prices(problem, gap=1e-2, threads=1, time_limit=20)
+    assert bound_from_prices(problem, {**plan.prices, "budget": np.array([-1.0])}) is None
+
+
+def test_old_prices_bound_a_larger_budget_without_solving():
+    d = _small_county(4)
+    plan = solve_by_prices(problems.county_problem(d), gap=1e-3, threads=1, time_limit=20)
+    richer = problems.county_problem({**d, "budget": 1.2 * d["budget"]})
+    bound = bound_at(richer, plan.prices)
+    solved = solve_by_prices(richer, gap=1e-3, threads=1, time_limit=20, start_prices=plan.prices)
+    assert bound <= solved.objectives[0].value + 1e-6
+    assert solved.objectives[0].value <= plan.objectives[0].value + 1e-6
+
+
+def test_the_same_seed_gives_the_same_plan_on_one_thread_and_two():
+    problem = problems.county_problem(instances.county(60, 12, seed=8))
+    a = solve_by_prices(problem, gap=1e-3, threads=1)
+    b = solve_by_prices(problem, gap=1e-3, threads=2)
+    assert np.array_equal(a.stints, b.stints)
+    assert a.objectives[0].bound == pytest.approx(b.objectives[0].bound, rel=1e-12)
+
+
+def test_a_plan_keeps_needs_places_and_budget():
+    d = instances.county(60, 12, seed=9)
+    problem = problems.county_problem(d)
+    plan = solve_by_prices(problem, gap=1e-3, threads=1)
+    by_area = np.bincount(problem.arc_area[plan.served_arc], plan.served, minlength=60)
+    assert np.all(by_area <= d["demand"] + 1e-6)
+    assert np.allclose(by_area + plan.unmet.ravel(), d["demand"], atol=1e-6)
+    spent = problem.use_stint[plan.stints].sum() + (problem.use_place.toarray()[:, 0] @ plan.places)
+    assert spent <= d["budget"] * (1 + 1e-6)
+    at = problem.arc_site[plan.served_arc] * 4 + problem.arc_class[plan.served_arc]
+    used = np.bincount(at, plan.served, minlength=48)
+    room = np.zeros(48)
+    np.add.at(room, problem.stint_site[problem.offer_stint] * 4 + problem.offer_class, plan.places)
+    assert np.all(used <= room + 1e-6)
+
+
+def test_the_curve_is_bounded_at_every_count():
+    d = instances.covering(40, 9, p=9, share=0.1, seed=3)
+    curve = coverage_curve(d["area"], d["site"], d["demand"], 9)
+    for p in range(1, 10):
+        truth = -_brute_covering({**d, "p": p})
+        assert curve.covered[p - 1] <= truth + 1e-9
+        assert curve.bound[p - 1] >= truth - 1e-9
+
+
+def test_any_worth_vector_bounds_the_whole_curve():
+    d = instances.covering(40, 9, p=9, share=0.1, seed=4)
+    order = np.argsort(d["site"], kind="stable")
+    ptr = np.searchsorted(d["site"][order], np.arange(10))
+    worth = d["demand"] * np.random.default_rng(1).random(40)
+    bound = bound_curve(ptr, d["area"][order].astype(np.int32), d["demand"], worth)
+    for p in range(1, 10):
+        assert bound[p - 1] >= -_brute_covering({**d, "p": p}) - 1e-9

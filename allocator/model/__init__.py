@@ -10,15 +10,37 @@ from allocator.model.columns import make_columns
 from allocator.model.exact import Formulation, evaluate, formulate, solve_exactly
 from allocator.plan import Plan
 from allocator.problem import Problem
+from allocator.rules import (
+    Coverage,
+    Deviation,
+    Floor,
+    Hub,
+    PlacesRatio,
+    PlacesShare,
+    Reserved,
+    Resettlement,
+    Served,
+    WorstGroup,
+)
 
 __all__ = ["Formulation", "evaluate", "explain", "formulate", "road_for", "solve", "solve_exactly"]
 
+_NOT_PRICED = (
+    Coverage, Deviation, Floor, Hub, PlacesRatio, PlacesShare, Reserved, Resettlement, Served, WorstGroup,
+)  # fmt: skip
 LARGEST_EXACT = 150_000  # columns of people served up to which the exact road is taken unasked
 
 
 def road_for(problem: Problem) -> str:
-    """Return the road a problem's size calls for: ``exact`` or ``prices``."""
-    return "prices" if len(make_columns(problem).x_arc) > LARGEST_EXACT else "exact"
+    """Return the road a problem's size calls for: ``exact`` or ``prices``.
+
+    The price road answers one expected objective under resources and numbers of sites; anything
+    else stays on the exact road, however large, until that road is shown to hold it.
+    """
+    simple = len(problem.objectives) == 1 and problem.objectives[0].risk == "expected"
+    simple = simple and not any(isinstance(r, _NOT_PRICED) for r in problem.rules)
+    large = len(make_columns(problem).x_arc) > LARGEST_EXACT
+    return "prices" if simple and large else "exact"
 
 
 def solve(
@@ -57,12 +79,17 @@ def solve(
 
         return solve_by_prices(
             problem, gap=gap, time_limit=seconds or math.inf, seed=seed, threads=threads,
-            progress=progress,
+            progress=None if progress is None else _told(progress),
         )  # fmt: skip
     return solve_exactly(
         problem, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads,
         progress=progress,
     )  # fmt: skip
+
+
+def _told(progress: Callable[[str], None]) -> Callable[[str, float, float], None]:
+    """Return a listener of the price road that tells a line of text."""
+    return lambda stage, bound, value: progress(f"{stage}: {value:,.1f} (bound {bound:,.1f})")
 
 
 def explain(problem: Problem) -> tuple[Finding, ...]:

@@ -229,7 +229,7 @@ def _with_violated_links(
         written[found] = True
         return csr_array(every.matrix[found]), every.lower[found], every.upper[found]
 
-    large = len(columns.x_arc) > 30_000  # there each round costs seconds and gains less
+    large = len(columns.x_arc) > 8_000  # there each round costs seconds and gains less
     return relax_and_tighten(linear, cost, violated, min(rounds, 2) if large else rounds)
 
 

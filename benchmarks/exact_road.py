@@ -1,6 +1,6 @@
 """Measure the exact road on a whole county problem: build time, then value, bound and gap.
 
-    python -m benchmarks.exact_road [full-209x60] [--seconds 30] [--gap 0.001]
+python -m benchmarks.exact_road [full-209x60] [--seconds 30] [--gap 0.001]
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def full_problem(d: dict) -> Problem:
             stints += [(j, s, o, t, periods - 1, cost) for t in range(periods)]
         if s != closed:
             stints += [(j, s, closed, t, periods - 1, 0.0) for t in range(periods)]
-    site, from_, option, first, last = (np.array(v, np.int64) for v in list(zip(*stints))[:5])
+    site, from_, option, first, last = (
+        np.array(v, np.int64) for v in list(zip(*stints, strict=True))[:5]
+    )
     convert = np.array([s[5] for s in stints])
-    offers = [
-        (p, k) for p in range(len(stints)) for k in np.flatnonzero(table[:, 0] == option[p])
-    ]
-    of_stint, kind = (np.array(v, np.int64) for v in zip(*offers))
+    offers = [(p, k) for p in range(len(stints)) for k in np.flatnonzero(table[:, 0] == option[p])]
+    of_stint, kind = (np.array(v, np.int64) for v in zip(*offers, strict=True))
     fixed = np.zeros((len(stints), 2 * periods))
     each = coo_rows, coo_cols, coo_vals = [], [], []
     new = from_ != option
@@ -127,7 +127,9 @@ def main() -> None:
     wall = time.perf_counter() - began
     found = verify(problem, plan) if plan.is_complete else ()
     for o in plan.objectives:
-        print(f"{o.id}: {o.value:,.1f} {o.unit}, bound {o.bound:,.1f}, gap {o.gap:.3%}, {wall:.1f} s")
+        print(
+            f"{o.id}: {o.value:,.1f} {o.unit}, bound {o.bound:,.1f}, gap {o.gap:.3%}, {wall:.1f} s"
+        )
     print(f"{plan.status}; {len(found)} findings")
 
 

@@ -174,7 +174,7 @@ def _pattern(standard: pd.DataFrame, urban: bool) -> np.ndarray:
 
 def _totals(areas: pd.DataFrame, townships: pd.DataFrame) -> np.ndarray:
     """Return persons by area; unknown ones share what their township has left."""
-    totals = areas["population"].to_numpy(dtype=float).copy()
+    totals: np.ndarray = areas["population"].to_numpy(dtype=float).copy()
     elders = areas["registered_60"].to_numpy(dtype=float)
     whole = dict(zip(townships["township_id"], townships["population"], strict=True))
     for township, at in areas.reset_index(drop=True).groupby("township_id").indices.items():

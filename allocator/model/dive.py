@@ -77,7 +77,7 @@ def _paths(problem: Problem) -> _Paths:
     site: list[int] = []
     found: list[tuple[int, ...]] = []
     for j in range(len(problem.sites)):
-        open_ = [((), int(problem.site_start[j]), 0)]
+        open_: list[tuple[tuple[int, ...], int, int]] = [((), int(problem.site_start[j]), 0)]
         while open_:
             taken, state, t = open_.pop()
             if t == periods:

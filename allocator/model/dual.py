@@ -86,7 +86,7 @@ class Dual:
                 use += sh.x @ self.x
             if sh.u is not None:
                 use += sh.u @ self.u
-            if self.gv is not None:
+            if self.gv is not None and sh.v is not None:
                 reduced = sh.extra_cost + self.gv @ pi
                 self.v = np.where(reduced < 0, sh.extra_high, sh.extra_low)
                 free = ~np.isfinite(self.v)

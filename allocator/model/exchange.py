@@ -72,11 +72,11 @@ def _greedy(site_ptr, row, gain, opening, is_open, best, p):
     """Open the site that adds most until p are open or none adds; lazy evaluation."""
     n = len(site_ptr) - 1
     value = np.empty(n)
-    for j in range(n):
-        value[j] = -np.inf if is_open[j] else np.inf
+    for k in range(n):
+        value[k] = -np.inf if is_open[k] else np.inf
     count = 0
-    for j in range(n):
-        count += is_open[j]
+    for k in range(n):
+        count += is_open[k]
     while count < p:
         while True:
             j = np.argmax(value)
@@ -263,12 +263,12 @@ class Exchange:
 
     rx: Relaxation
     site_ptr: Ints
-    site_of: Ints
+    site_of: npt.NDArray[np.int32]
     gain: Floats
     opening: Floats
     p: int
     area_ptr: Ints
-    by_area: Ints
+    by_area: npt.NDArray[np.int32]
     stint: Ints
 
     @classmethod

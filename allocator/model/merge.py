@@ -63,7 +63,7 @@ def merge_alike(rx: Relaxation) -> tuple[Relaxation, Ints] | None:
     rank = np.empty(n_new, np.int64)
     rank[by_first] = np.arange(n_new)
     group, first = rank[group], first[by_first]
-    need: Floats = np.bincount(group, rx.need, minlength=n_new)
+    need: Floats = np.asarray(np.bincount(group, rx.need, minlength=n_new), float)
     chosen = np.zeros(n_b, bool)
     chosen[first] = True
     keep = chosen[rx.row]

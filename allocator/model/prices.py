@@ -60,7 +60,8 @@ def solve_by_prices(
     c0 = time.process_time()
     rx = relax(problem)
     small = len(rx.row) < (2_000_000 if rx.cell_free.all() else 50_000)
-    numba.set_num_threads(1 if small else max(1, min(threads, numba.config.NUMBA_NUM_THREADS)))
+    cores = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    numba.set_num_threads(1 if small else max(1, min(threads, cores)))
     deadline = t0 + time_limit
     if trace:
         print("relaxation", round(time.monotonic() - t0, 2))

@@ -169,7 +169,7 @@ def _offer_cells(pr: Problem) -> tuple[Ints, Ints, Ints]:
 
 def _entries(pr: Problem, used_cell: Ints, row_of: npt.NDArray[np.int32]) -> tuple[Any, ...]:
     """Return the entries of every used cell: arc, group, cell pointers, balance row, cap."""
-    n_i, n_s, n_g, n_t, n_w = pr.need.shape
+    _, n_s, n_g, n_t, n_w = pr.need.shape
     n_c = len(pr.classes)
     arc_ptr, arc_order = group_by(pr.arc_site * n_c + pr.arc_class, len(pr.sites) * n_c)
     rest, w = np.divmod(used_cell, n_w)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
 from allocator.problem import Objective, Problem
@@ -67,10 +69,10 @@ class _Sheet:
         # What entry, period and need each column stands for.
         self.entry_arc = self.entry_group = self.entry_t = self.entry_w = np.zeros(0, np.int64)
         self.entry_row = np.zeros(0, np.int64)
-        self.row_of = np.zeros(0, np.int32)
+        self.row_of: NDArray[np.int32] = np.zeros(0, np.int32)
         self.n_entries = self.n_needs = 0
 
-    def open(self, rule: Rule, low: Floats, high: Floats, count: int) -> Ints:
+    def open(self, rule: Rule, low: Floats | float, high: Floats | float, count: int) -> Ints:
         """Start ``count`` rows for a rule; a priced rule gets a shortfall column a row."""
         at = np.arange(self.rows, self.rows + count)
         low = np.broadcast_to(np.asarray(low, float), count).copy()
@@ -94,7 +96,7 @@ class _Sheet:
         self.extra_high.append(np.full(count, float(high)))
         return at
 
-    def put(self, block: str, row: Ints, col: Ints, value: Floats) -> None:
+    def put(self, block: str, row: Ints, col: Ints, value: Floats | float) -> None:
         row, col, value = np.broadcast_arrays(row, col, np.asarray(value, float))
         self.parts[block].append((row.ravel(), col.ravel(), value.ravel()))
 
@@ -115,7 +117,7 @@ def shared_rows(
     cell_of: Ints,
     cell_period: Ints,
     cell_future: Ints,
-    row_of: Ints,
+    row_of: NDArray[np.int32],
     n_entries: int,
     n_needs: int,
 ) -> SharedRows:
@@ -163,7 +165,6 @@ def _add_resource(s: _Sheet, r: Resource) -> None:
     pr = s.pr
     n_t, n_w = len(pr.periods), len(pr.futures)
     k = r.pool
-    n_k = len(pr.pools)
     person = pr.use_person[:, :, k, :]
     minute = pr.use_minute[:, k]
     by_people = bool(person.any() or minute.any())
@@ -193,8 +194,8 @@ def _add_resource(s: _Sheet, r: Resource) -> None:
         place = np.full(n_t, -1)
         place[periods] = np.arange(len(periods))
         e = np.flatnonzero((place[s.entry_t] >= 0) & (use != 0))
-        w = s.entry_w[e] if futures > 1 else np.zeros(len(e), np.int64)
-        s.put("x", rows[place[s.entry_t[e]], w], e, use[e])
+        of = s.entry_w[e] if futures > 1 else np.zeros(len(e), np.int64)
+        s.put("x", rows[place[s.entry_t[e]], of], e, use[e])
 
 
 def _add_acceptance(s: _Sheet, r: Acceptance) -> None:
@@ -283,7 +284,7 @@ def _add_deviation(s: _Sheet, r: Deviation) -> None:
         return
     groups = np.arange(len(s.pr.groups))
     need = _part_need(s, r.service, r.part, groups)
-    n, n_t, n_w = need.shape
+    _, n_t, n_w = need.shape
     total = need.sum(0)
     e, of = _part_entries(s, r.service, r.part, groups)
     t, w = s.entry_t[e], s.entry_w[e]
@@ -466,7 +467,7 @@ def _hard(r: Coverage) -> Rule:
     return Rule(id=r.id, words=r.words, source=r.source, price=None)
 
 
-_ADD = {
+_ADD: dict[type[Rule], Callable[[_Sheet, Any], None]] = {
     Acceptance: _add_acceptance, Capacity: _add_capacity, Coverage: _add_coverage,
     Deviation: _add_deviation, Floor: _add_floor, Forced: _add_forced, Hub: _add_hub,
     PlacesRatio: _add_places_ratio, PlacesShare: _add_places_share, Reserved: _add_reserved,

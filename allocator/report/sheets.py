@@ -214,7 +214,7 @@ def _dictionary(book: Any, looks: _Looks, document: Document, used: set[str]) ->
     for table in document.tables.values():
         for c in table.columns:
             unit = c.unit.zh if c.unit.zh == c.unit.en else f"{c.unit.zh} {_heading(c.unit, True)}"
-            words = (SHEETS.get(table.id, table.title.zh), c.id, c.title.zh, c.title.en, c.unit.zh or unit)  # fmt: skip
-            for n, text in enumerate(words):
+            cells = (SHEETS.get(table.id, table.title.zh), c.id, c.title.zh, c.title.en, c.unit.zh or unit)  # fmt: skip
+            for n, text in enumerate(cells):
                 sheet.write_string(r, n, text, looks.of())
             r += 1

@@ -251,7 +251,7 @@ def money(run: Run) -> Table:
     years = list(table.columns)
     columns = (Column("item", Text("项目", "Item"), wide=True), *(Column(str(y), year_title(run, int(y))) for y in years))  # fmt: skip
     items = [i for i in MONEY_ITEMS if i in table.index]
-    rows = tuple((word(MONEY_ITEMS, i), *(Quantity(float(table.loc[i, y]), "money") for y in years)) for i in items)  # fmt: skip
+    rows: tuple[tuple[Cell, ...], ...] = tuple((word(MONEY_ITEMS, i), *(Quantity(float(table.loc[i, y]), "money") for y in years)) for i in items)  # fmt: skip
     return Table("money", Text("年运行费用及承担（万元/年）", "Yearly running cost and who bears it (million yuan a year)"), columns, rows)  # fmt: skip
 
 

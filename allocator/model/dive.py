@@ -41,7 +41,7 @@ def dive(
     *,
     gap: float,
     seed: int,
-    rounds: int = 6,
+    solves: int = 60,
 ) -> Outcome | None:
     """Return a plan's values and the relaxation's bound, or None where no plan came of it.
 
@@ -51,13 +51,13 @@ def dive(
         The relaxation, solved and kept warm; its columns are fixed and freed again here.
     linear
         The same problem with whole numbers.
-    rounds
-        Parts in which sites are fixed.
+    solves
+        How many relaxations may be solved on the way down.
     """
     if hot.values is None:
         return None
     bound, paths = hot.bound, _paths(problem)
-    chosen = _descend(problem, columns, hot, paths, rounds)
+    chosen = _descend(problem, columns, hot, paths, solves)
     if chosen is None:
         return None
     best = _whole(problem, columns, linear, cost, paths, chosen, seed)
@@ -91,36 +91,41 @@ def _paths(problem: Problem) -> _Paths:
 
 
 def _descend(
-    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, rounds: int
+    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, solves: int
 ) -> Ints | None:
-    """Fix the surest sites, solve, and again until all are fixed; None where it cannot go on."""
+    """Fix the surest sites, solve, and again until all are fixed; None where it cannot go on.
+
+    Where a part of the sites cannot have their paths together, the less sure half gives way; a
+    path that one site cannot have even alone is not tried again.
+    """
     sites = len(problem.sites)
     chosen = np.full(sites, -1)
-    for k in range(rounds):
+    banned: list[int] = []
+    for _ in range(solves):
+        left = np.flatnonzero(chosen < 0)
+        if not len(left):
+            return chosen
         values = hot.values
         if values is None:
             return None
         weight = np.array([values[columns.y + np.array(p)].min() for p in paths.stints])
+        weight[banned] = -1.0
         top = _best_path(paths, weight, sites)
-        left = np.flatnonzero(chosen < 0)
-        if not len(left):
-            break
         sure = weight[top[left]]
-        count = len(left) if k == rounds - 1 else max((sure > 0.999).sum(), -(-len(left) // 3))
+        if (sure < 0).any():
+            return None
+        count = max(int((sure > 0.999).sum()), -(-len(left) // 3))
         now = left[np.argsort(-sure, kind="stable")[:count]]
+        surest = int(now[0])
         chosen[now] = top[now]
         _fix(problem, columns, hot, paths, chosen[now], now)
         hot.solve()
-        if hot.values is None:
-            now = _give_way(problem, columns, hot, paths, chosen, now)
-            if hot.values is None:
-                return None
+        if hot.values is None and not len(_give_way(problem, columns, hot, chosen, now)):
+            banned.append(int(top[surest]))
     return chosen if (chosen >= 0).all() else None
 
 
-def _give_way(
-    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, chosen: Ints, now: Ints
-) -> Ints:
+def _give_way(problem: Problem, columns: Columns, hot: Hot, chosen: Ints, now: Ints) -> Ints:
     """Free the half of the sites just fixed that were least sure, until a plan exists again."""
     while hot.values is None and len(now):
         freed, now = now[len(now) // 2 :], now[: len(now) // 2]

@@ -54,6 +54,7 @@ def test_weighing_a_zone_equals_repeating_its_people(values, seed):
 
 
 def test_indices_on_equal_weights_equal_the_inequality_package():
+    pytest.importorskip("inequality", reason="inequality is not installed")
     from inequality.gini import Gini
     from inequality.theil import Theil as Peer
     from inequality.theil import TheilD
@@ -140,6 +141,7 @@ def test_decays_are_one_at_home_and_nothing_beyond_the_limit():
 
 
 def test_two_step_catchments_equal_the_access_package():
+    pytest.importorskip("access", reason="access is not installed")
     from access import Access, weights
 
     rng = np.random.default_rng(3)

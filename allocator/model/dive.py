@@ -21,6 +21,9 @@ from allocator.rules import Floats, Ints
 
 __all__ = ["dive"]
 
+_FREED = 8
+"""Sites decided exactly where the descent ends with a site that fits nowhere."""
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -57,10 +60,16 @@ def dive(
     if hot.values is None:
         return None
     bound, paths = hot.bound, _paths(problem)
-    chosen = _descend(problem, columns, hot, paths, solves)
-    if chosen is None:
+    descent = _descend(problem, columns, hot, paths, solves)
+    if descent is None:
         return None
-    best = _whole(problem, columns, linear, cost, paths, chosen, seed)
+    chosen, fixed = descent
+    best = None
+    for freed in (0, _FREED, 3 * _FREED) if (chosen < 0).any() else (0,):
+        chosen[fixed[len(fixed) - freed :]] = -1
+        best = _whole(problem, columns, linear, cost, paths, chosen, seed)
+        if best is not None:
+            break
     if best is None:
         return None
     status = Status.PROVED if relative_gap(best.value, bound) <= gap else Status.LIMIT
@@ -92,7 +101,7 @@ def _paths(problem: Problem) -> _Paths:
 
 def _descend(
     problem: Problem, columns: Columns, hot: Hot, paths: _Paths, solves: int
-) -> Ints | None:
+) -> tuple[Ints, list[int]] | None:
     """Fix the surest sites, solve, and again until all are fixed; None where it cannot go on.
 
     Where a part of the sites cannot have their paths together, the less sure half gives way; a
@@ -101,10 +110,11 @@ def _descend(
     sites = len(problem.sites)
     chosen = np.full(sites, -1)
     banned: list[int] = []
+    fixed: list[int] = []
     for _ in range(solves):
         left = np.flatnonzero(chosen < 0)
         if not len(left):
-            return chosen
+            return chosen, fixed
         values = hot.values
         if values is None:
             return None
@@ -113,7 +123,7 @@ def _descend(
         top = _best_path(paths, weight, sites)
         sure = weight[top[left]]
         if (sure < 0).any():
-            return None
+            return chosen, fixed  # some site fits nowhere: the last few are chosen exactly
         count = max(int((sure > 0.999).sum()), -(-len(left) // 3))
         now = left[np.argsort(-sure, kind="stable")[:count]]
         surest = int(now[0])
@@ -122,7 +132,8 @@ def _descend(
         hot.solve()
         if hot.values is None and not len(_give_way(problem, columns, hot, chosen, now)):
             banned.append(int(top[surest]))
-    return chosen if (chosen >= 0).all() else None
+        fixed += [int(j) for j in now if chosen[j] >= 0]
+    return chosen, fixed
 
 
 def _give_way(problem: Problem, columns: Columns, hot: Hot, chosen: Ints, now: Ints) -> Ints:
@@ -133,6 +144,8 @@ def _give_way(problem: Problem, columns: Columns, hot: Hot, chosen: Ints, now: I
         stints = np.flatnonzero(np.isin(problem.stint_site, freed))
         hot.bounds(columns.y + stints, np.zeros(len(stints)), np.ones(len(stints)))
         hot.solve()
+    if hot.values is None:
+        hot.restart()
     return now
 
 
@@ -140,7 +153,7 @@ def _fix(
     problem: Problem, columns: Columns, hot: Hot, paths: _Paths, chosen: Ints, sites: Ints
 ) -> None:
     stints = np.flatnonzero(np.isin(problem.stint_site, sites))
-    on = np.isin(stints, [p for c in chosen for p in paths.stints[c]]).astype(float)
+    on = np.isin(stints, [p for c in chosen if c >= 0 for p in paths.stints[c]]).astype(float)
     hot.bounds(columns.y + stints, on, on)
 
 
@@ -162,11 +175,13 @@ def _whole(
     chosen: Ints,
     seed: int,
 ) -> Outcome | None:
-    """Solve exactly with all sites fixed to their paths: places and service."""
+    """Solve exactly with sites fixed to their paths, those without one free."""
     lower, upper = linear.lower.copy(), linear.upper.copy()
     stints = np.arange(len(problem.stint_site))
-    on = np.isin(stints, [p for c in chosen for p in paths.stints[c]])
-    lower[columns.y + stints] = upper[columns.y + stints] = on
+    on = np.isin(stints, [p for c in chosen if c >= 0 for p in paths.stints[c]])
+    free = np.isin(problem.stint_site, np.flatnonzero(chosen < 0))
+    lower[columns.y + stints] = on
+    upper[columns.y + stints] = on = on | free
     dead = np.flatnonzero(~on[problem.offer_stint])
     upper[columns.n + dead] = 0.0
     lower[columns.n + dead] = 0.0

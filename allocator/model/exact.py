@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _DEFAULT_NODES = 200_000
+_SECONDS = 60.0
 _LARGE = 2_000
 """Columns of people served above which a dive comes before, and instead of, branching."""
 
@@ -169,6 +170,8 @@ def solve_formulation(
         dived = None
         if hot is not None and start is None and len(columns.x_arc) > _LARGE:
             dived = dive(problem, columns, hot, linear, cost, gap=gap, seed=seed)
+        if dived is None and hot is not None and len(columns.x_arc) > _LARGE and seconds is None:
+            seconds = _SECONDS  # branching alone has no other limit that bounds its root
         out = dived or solve_linear(
             linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=seconds,
             seed=seed, threads=threads, start=start, progress=progress,

@@ -202,6 +202,11 @@ class Hot:
         """Solve again from the last basis."""
         self._h.run()
 
+    def restart(self) -> None:
+        """Solve again from nothing, where the last basis leads nowhere."""
+        self._h.clearSolver()
+        self._h.run()
+
 
 def _quiet() -> highspy.Highs:
     """Return a solver that prints nothing; its first construction would print a banner."""

@@ -167,10 +167,10 @@ def willingness_note(case: Case, runs: Sequence[Run]) -> Note:
                     "曲线平缓程度(0=假设曲线,1=距离不影响)",
                     "Flatness (0 assumed curve, 1 distance is nothing)",
                 ),
-                "number",
+                "decimal",
             ),
-            "served": (Text("入住人数", "People served"), "number"),
-            "empty": (Text("空置床位", "Empty beds"), "number"),
+            "served": (Text("入住人数", "People served"), "people"),
+            "empty": (Text("空置床位", "Empty beds"), "people"),
         },
         lines=("flatten", "served", "scenario"),
     )

@@ -7,33 +7,32 @@ before any plan, 6 a study with failed runs, 64 usage, 70 a bug of ours, 130 int
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code; never a traceback for what we foresaw."""
-    import click
+    import typer
     from rich.console import Console
 
     from allocator.cli.commands import app, language_of
     from allocator.cli.show import findings
     from allocator.errors import AllocatorError, ExitCode, _WithFindings
 
+    # Some releases of typer stand on click, others carry their own copy: ask typer for its class.
+    UsageError: Any = typer.BadParameter.__mro__[2]
     console = Console(stderr=True)
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        import typer
-
         code = typer.main.get_command(app).main(
             args=given, prog_name="allocator", standalone_mode=False
         )
         result = int(code or 0)
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         result = ExitCode.INTERRUPTED
-    except KeyboardInterrupt:
-        result = ExitCode.INTERRUPTED
-    except click.ClickException as problem:
+    except UsageError as problem:
         problem.show()
         result = ExitCode.USAGE
     except AllocatorError as problem:

@@ -239,9 +239,7 @@ def study(
             json.dumps(
                 {
                     "runs": [str(p) for p in paths],
-                    "failures": [f.__dict__ for f in failures]
-                    if failures and hasattr(failures[0], "__dict__")
-                    else [(f.scenario, f.reason) for f in failures],
+                    "failures": [(f.scenario, f.reason) for f in failures],
                 },
                 ensure_ascii=False,
             )

@@ -18,6 +18,7 @@ from allocator.catalogue import FacilityType
 from allocator.compile import origins
 from allocator.errors import Finding, Rank, Text, Where
 from allocator.measures.choice import Use, assigned, free_choice, open_places
+from allocator.measures.money import split_whole
 from allocator.plan import Plan
 from allocator.problem import Problem
 from allocator.rules import Floats, Resource
@@ -420,19 +421,11 @@ def _payers(judged: Judged, pools: pd.DataFrame) -> pd.DataFrame:
         rest = 1.0 - sum(shares.values())
         if rest > 1e-9:
             shares["unassigned"] = rest
-        for name, yuan in zip(shares, _whole(entry.use, list(shares.values())), strict=True):
+        for name, yuan in zip(
+            shares, split_whole(round(entry.use), list(shares.values())).tolist(), strict=True
+        ):
             rows.append((entry.year, entry.pool, name, yuan))
     return pd.DataFrame(rows, columns=["year", "pool", "payer", "yuan"])
-
-
-def _whole(total: float, shares: list[float]) -> list[int]:
-    """Split a total into whole yuan by largest remainder."""
-    exact = np.array(shares) / sum(shares) * round(total)
-    floor = np.floor(exact + 1e-9)
-    missing = round(round(total) - floor.sum())
-    order = np.argsort(-(exact - floor), kind="stable")
-    floor[order[:missing]] += 1
-    return [int(v) for v in floor]
 
 
 def _projects(case: Case, planned: Judged, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

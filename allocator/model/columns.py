@@ -28,7 +28,7 @@ from allocator.rules import (
     WorstGroup,
 )
 
-__all__ = ["Columns", "make_columns"]
+__all__ = ["Columns", "make_columns", "offered"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +71,11 @@ def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
         Whether places are whole numbers; offers with a module always come in whole modules.
     """
     z = problem.shape
-    offered = _offered(problem)
+    there = offered(problem)
     service = problem.class_service[problem.arc_class]
     need = problem.need[problem.arc_area, service]  # (A, G, T, W)
     accepted = np.broadcast_to(problem.acceptance > 0, (z["a"], z["g"]))
-    open_ = offered[problem.arc_site, problem.arc_class]  # (A, T)
+    open_ = there[problem.arc_site, problem.arc_class]  # (A, T)
     mask = (need > 0) & accepted[:, :, None, None] & open_[:, None, :, None]
     arc, group, period, future = np.nonzero(mask)
     cell = np.ravel_multi_index(
@@ -118,14 +118,15 @@ def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
     )  # fmt: skip
 
 
-def _offered(problem: Problem) -> npt.NDArray[np.bool_]:
-    """(J, C, T) whether any stint could offer the class at the site in the period."""
+def offered(problem: Problem, live: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:
+    """Return (J, C, T) whether a stint, of those ``live`` if given, could offer the class."""
     z = problem.shape
-    offered = np.zeros((z["j"], z["c"], z["t"]), bool)
+    there = np.zeros((z["j"], z["c"], z["t"]), bool)
     stint = problem.offer_stint
-    f, t = np.nonzero(problem.stint_periods[stint])
-    offered[problem.stint_site[stint[f]], problem.offer_class[f], t] = True
-    return offered
+    in_place = problem.stint_periods if live is None else problem.stint_periods & live[:, None]
+    f, t = np.nonzero(in_place[stint])
+    there[problem.stint_site[stint[f]], problem.offer_class[f], t] = True
+    return there
 
 
 def _auxiliary(

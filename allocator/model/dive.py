@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from allocator.model.columns import Columns
+from allocator.model.columns import Columns, offered
 from allocator.model.highs import Hot, Linear, Outcome, solve_linear
 from allocator.plan import Status, relative_gap
 from allocator.problem import Problem
@@ -24,12 +23,10 @@ __all__ = ["dive"]
 _FREED = 8
 """Sites decided exactly where the descent ends with a site that fits nowhere."""
 
-Mask = npt.NDArray[np.bool_]
-
 
 @dataclass(frozen=True, eq=False)
 class _Paths:
-    """Every path of stints of every site, sorted by site; ``uses`` (paths, P)."""
+    """Every path of stints of every site, sorted by site."""
 
     site: Ints
     stints: tuple[tuple[int, ...], ...]
@@ -185,19 +182,10 @@ def _whole(
     dead = np.flatnonzero(~on[problem.offer_stint])
     upper[columns.n + dead] = 0.0
     lower[columns.n + dead] = 0.0
-    there = _offered(problem, on)
+    there = offered(problem, on)
     arc = columns.x_arc
     shut = ~there[problem.arc_site[arc], problem.arc_class[arc], columns.x_period]
     upper[columns.x + np.flatnonzero(shut)] = 0.0
     part = replace(linear, lower=lower, upper=upper)
     out = solve_linear(part, cost, gap=2e-4, node_limit=200, seed=seed)
     return out if out.values is not None else None
-
-
-def _offered(problem: Problem, live: Mask) -> Mask:
-    """(J, C, T) whether a stint still live offers the class."""
-    there = np.zeros((len(problem.sites), len(problem.classes), len(problem.periods)), bool)
-    stint = problem.offer_stint
-    f, t = np.nonzero(problem.stint_periods[stint] & live[stint][:, None])
-    there[problem.stint_site[stint[f]], problem.offer_class[f], t] = True
-    return there

@@ -20,6 +20,8 @@ from allocator.rules import Floats, Ints
 
 __all__ = ["dive"]
 
+_PART = 3
+"""One site in so many, at least, is fixed at each step of the descent."""
 _FREED = 8
 """Sites decided exactly where the descent ends with a site that fits nowhere."""
 
@@ -121,7 +123,7 @@ def _descend(
         sure = weight[top[left]]
         if (sure < 0).any():
             return chosen, fixed  # some site fits nowhere: the last few are chosen exactly
-        count = max(int((sure > 0.999).sum()), -(-len(left) // 3))
+        count = max(int((sure > 0.999).sum()), -(-len(left) // _PART))
         now = left[np.argsort(-sure, kind="stable")[:count]]
         surest = int(now[0])
         chosen[now] = top[now]

@@ -159,6 +159,7 @@ def solve_formulation(
     """Solve rows and columns that may hold more than the problem: fixed sites, extra rows."""
     problem, columns, linear = form.problem, form.columns, form.linear
     outcomes: list[tuple[Objective, Outcome]] = []
+    clocked = False
     for objective in problem.objectives:
         if any(o.status is Status.INTERRUPTED for _, o in outcomes):
             outcomes.append((objective, _unasked(problem, form, objective)))
@@ -168,12 +169,15 @@ def solve_formulation(
         if progress:
             progress(f"{objective.id}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
         dived = None
-        if hot is not None and start is None and len(columns.x_arc) > _LARGE:
+        open_ = bool(linear.integer[columns.y : columns.n].any())  # sites still to be decided
+        if open_ and hot is not None and start is None and len(columns.x_arc) > _LARGE:
             dived = dive(problem, columns, hot, linear, cost, gap=gap, seed=seed)
-        if dived is None and hot is not None and len(columns.x_arc) > _LARGE and seconds is None:
-            seconds = _SECONDS  # branching alone has no other limit that bounds its root
+        # Branching alone has no other limit that bounds its root.
+        alone = dived is None and open_ and hot is not None and len(columns.x_arc) > _LARGE
+        clock = _SECONDS if alone and seconds is None else seconds
+        clocked = clocked or clock is not None
         out = dived or solve_linear(
-            linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=seconds,
+            linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=clock,
             seed=seed, threads=threads, start=start, progress=progress,
         )  # fmt: skip
         if out.values is None and start is None:
@@ -193,7 +197,7 @@ def solve_formulation(
     return plan_from_values(
         problem, columns, start, [(o, out.bound) for o, out in outcomes],
         status=stopped[0] if stopped else Status.PROVED,
-        road="exact", solver=version(), seed=seed, reproducible=not (seconds and stopped),
+        road="exact", solver=version(), seed=seed, reproducible=not (clocked and stopped),
         work={
             "nodes": sum(o.nodes for _, o in outcomes),
             "iterations": sum(o.iterations for _, o in outcomes),
@@ -214,26 +218,52 @@ def _unasked(problem: Problem, form: Formulation, objective: Objective) -> Outco
 
 
 def _with_violated_links(
-    problem: Problem, columns: Columns, linear: Linear, cost: Floats, rounds: int = 4
+    problem: Problem, columns: Columns, linear: Linear, cost: Floats, rounds: int = 6
 ) -> tuple[Linear, Hot | None]:
-    """Add the links that the relaxation violates, a few rounds; they tighten, never change, plans."""
+    """Add the links that the relaxation violates, a few rounds; they tighten, never change, plans.
+
+    Sums of links over the areas of a site come first: some thousand rows that leave few single
+    links to add. On the demonstration county that reaches in 14 s a bound that single links alone
+    reach in 44 s.
+    """
     rule = next(iter(problem.rules_of(Link)), None)
     if rule is None or not len(columns.x_arc):
         return linear, None
     every = link_rows(problem, columns, rule, np.arange(len(columns.x_arc)))
     most = columns.upper[columns.x : columns.x + len(columns.x_arc)]
+    linear = linear.with_rows(*_summed_links(problem, columns, every.matrix, most))
     written = np.zeros(len(columns.x_arc), bool)
 
     def violated(values: Floats) -> tuple[csr_array, Floats, Floats] | None:
         excess = every.matrix @ values - every.upper
         found = np.flatnonzero((excess > 1e-6 + 0.02 * most) & ~written)
-        if len(found) < 1 + len(excess) // 2000:
+        if len(found) < 1 + len(excess) // 200:
             return None
         written[found] = True
         return csr_array(every.matrix[found]), every.lower[found], every.upper[found]
 
-    large = len(columns.x_arc) > 8_000  # there each round costs seconds and gains less
-    return relax_and_tighten(linear, cost, violated, min(rounds, 2) if large else rounds)
+    return relax_and_tighten(linear, cost, violated, rounds)
+
+
+def _summed_links(
+    problem: Problem, columns: Columns, links: csr_array, most: Floats
+) -> tuple[csr_array, Floats, Floats]:
+    """Sum the links of a site, class, group, period and future where its places hold them all."""
+    arc, z = columns.x_arc, problem.shape
+    of = (problem.arc_site[arc] * z["c"] + problem.arc_class[arc]).astype(np.int64)
+    largest = np.zeros(z["j"] * z["c"])
+    offer = problem.stint_site[problem.offer_stint] * z["c"] + problem.offer_class
+    np.maximum.at(largest, offer, problem.offer_max * problem.occupancy_max[problem.offer_class])
+    key = np.stack([of, columns.x_group, columns.x_period, columns.x_future])
+    kinds, row = np.unique(key, axis=1, return_inverse=True)
+    people = np.bincount(row, most)
+    held = people * problem.places_per_person[kinds[0] % z["c"], kinds[1]] < largest[kinds[0]]
+    number = np.cumsum(held) - 1
+    kept = np.flatnonzero(held[row])
+    total = csr_array(
+        (np.ones(len(kept)), (number[row[kept]], kept)), shape=(int(held.sum()), len(arc))
+    )
+    return csr_array(total @ links), np.full(total.shape[0], -np.inf), np.zeros(total.shape[0])
 
 
 def plan_from_values(

@@ -172,8 +172,9 @@ class PlacesShare(Rule):
 class Resettlement(Rule):
     """A home closes only if its residents are served within the stated minutes (先安置后撤并).
 
-    ``area`` is the home's own area of residents, ``site`` the home, ``arcs`` those that count;
-    in each period: ``sum x over arcs >= need * (site is in a closed option)``.
+    ``area`` is the home's own area of residents, ``site`` the home, ``arcs`` those that count,
+    ``closed_options`` every state that houses nobody, a merged home among them; in each period:
+    ``sum x over arcs >= need * (site is in a closed option)``.
     """
 
     site: int

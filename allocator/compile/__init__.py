@@ -138,8 +138,8 @@ def _need_with_homes(
 ) -> Floats:
     """Add the residents of today's homes as need at their home, taken out of the county's need.
 
-    They are counted in full in the first period and not apart later, when newcomers from the
-    villages have taken their places.
+    In every period a home has as many residents as the roll counts today: newcomers take the
+    places of those who leave. So a home that closes in any period finds its residents to protect.
     """
     picked = [need.services.index(s) for s in services]
     amount = need.amount[:, picked]
@@ -149,19 +149,18 @@ def _need_with_homes(
     if "elderly.resident" not in services:
         return full
     s = list(services).index("elderly.resident")
-    first = amount[:, s, :, 0].sum(0)  # (G, W)
-    ordinary = np.array([g != "destitute" for g in need.groups])
-    total = np.where(ordinary[:, None], first, 0.0).sum(0)
-    share = np.where(ordinary[:, None] & (total > 0), first / np.where(total > 0, total, 1.0), 0.0)
+    county = amount[:, s].sum(0)  # (G, T, W)
+    ordinary = np.array([g != "destitute" for g in need.groups])[:, None, None]
+    total = np.where(ordinary, county, 0.0).sum(0)
+    share = np.where(ordinary & (total > 0), county / np.where(total > 0, total, 1.0), 0.0)
     for i in range(n_areas, len(where)):
         home = homes.loc[where["area_id"].iloc[i].removeprefix("home:")]
         destitute = float(home["destitute_residents"])
-        full[i, s, :, 0] = share * (float(home["residents"]) - destitute)
+        full[i, s] = share * (float(home["residents"]) - destitute)
         if "destitute" in need.groups:
-            full[i, s, need.groups.index("destitute"), 0] = destitute
-    moved = full[n_areas:, s, :, 0].sum(0)
-    keep = np.clip(1 - moved / np.where(first > 0, first, 1.0), 0.0, 1.0)
-    full[:n_areas, s, :, 0] *= keep
+            full[i, s, need.groups.index("destitute")] = destitute
+    moved = full[n_areas:, s].sum(0)
+    full[:n_areas, s] *= np.clip(1 - moved / np.where(county > 0, county, 1.0), 0.0, 1.0)
     return full
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from allocator.case import Case
-from allocator.compile.stints import CLOSED, Stints
+from allocator.compile.stints import Stints
 from allocator.errors import Text
 from allocator.rules import (
     Acceptance,
@@ -305,14 +305,20 @@ def _served(scenario: Scenario, sets: Sets, spec: ServedRule, n: str) -> Rule:
 
 
 def _resettlement(case: Case, sets: Sets, spec: ResettleRule) -> Iterator[Rule]:
-    closed = _options(sets, (CLOSED,))
+    """One rule a home: any state without places to live in counts as closed, a merged home too."""
+    stints, service = sets.stints, sets.services.index("elderly.resident")
+    housing = np.unique(stints.offer_stint[_offers_of(sets, "elderly.resident")])
+    houses = np.isin(np.arange(len(stints.site)), housing)
     for i in np.flatnonzero(sets.areas["home"].to_numpy() >= 0):
         site = int(sets.areas["home"].iloc[i])
         arcs = np.flatnonzero((sets.arc_area == i) & (sets.arc_minutes <= spec.within_minutes))
         name = case.region.sites["site_id"].iloc[site]
         yield Resettlement(
             id=f"resettlement-{name}",
-            words=Text(f"{name}关停前先安置在住老人", f"residents of {name} are placed before it closes"),
-            site=site, area=int(i), service=sets.services.index("elderly.resident"), arcs=arcs,
-            closed_options=closed,
+            words=Text(
+                f"{name}关停、撤并前先安置在住老人",
+                f"residents of {name} are placed before it closes or merges",
+            ),
+            site=site, area=int(i), service=service, arcs=arcs,
+            closed_options=np.unique(stints.option[(stints.site == site) & ~houses]),
         )  # fmt: skip

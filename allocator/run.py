@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from allocator.case import Case
-from allocator.compile import class_offers, compile_problem, origins
+from allocator.compile import class_offers, compile_problem, origins, with_joint_types
 from allocator.demand import Need, NeedRates, WillingnessCurve, estimate_need
 from allocator.errors import (
     CheckFailed,
@@ -180,8 +180,16 @@ def need_of(case: Case, scenario: Scenario, population: Population) -> Need:
         base=spec.base,
         phase_in=phase,
     )
-    factor = np.array([scenario.need.factor.get(s, 1.0) for s in need.services])
-    return Need(**{**need.__dict__, "amount": need.amount * factor[:, None, None, None]})
+    factor = np.array(
+        [
+            [
+                scenario.need.factor.get(s, 1.0) * scenario.need.eligible.get(s, {}).get(g, 1.0)
+                for g in need.groups
+            ]
+            for s in need.services
+        ]
+    )
+    return Need(**{**need.__dict__, "amount": need.amount * factor[:, :, None, None]})
 
 
 def curves_of(case: Case, scenario: Scenario) -> dict[str, WillingnessCurve]:
@@ -268,6 +276,7 @@ def prepare(
     shared = Shared() if shared is None else shared
     if scenario.placement is not None and case.placements is not None:
         case = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    case = with_joint_types(case, scenario)
     spec = scenario.population
     population = shared.get(
         ("people", spec.variant, spec.futures, scenario.years), lambda: project(case, scenario)
@@ -276,7 +285,7 @@ def prepare(
         "need",
         spec,
         scenario.need.definition,
-        tuple(sorted(scenario.need.factor.items())),
+        json.dumps([scenario.need.factor, scenario.need.eligible], sort_keys=True),
         scenario.services,
         scenario.years,
     )
@@ -386,7 +395,7 @@ def run(
     if scenario.placement is not None and case.placements is not None:
         here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
     tables, measures, found = measure(
-        here, scenario,
+        with_joint_types(here, scenario), scenario,
         Judged(base, base_problem, base_plan, base_people),
         Judged(scenario, problem, plan, people),
     )  # fmt: skip
@@ -429,7 +438,12 @@ def _limit_findings(plan: Plan) -> list[Finding]:
 def _refuse_unknown_names(case: Case, scenario: Scenario) -> None:
     """Refuse sites, types and services that a scenario names and the case does not have."""
     sites, types = set(case.region.site_ids), set(case.catalogue.types)
-    named: list[tuple[str, str, set[str]]] = []
+    named = [("options.joint", t, types) for j in scenario.options.joint for t in j.types]
+    types = types | {j.id for j in scenario.options.joint}
+    named += [
+        ("options.subsidies", t, types) for g in scenario.options.subsidies for t in g.types or ()
+    ]
+    named += [("need.eligible", s, set(case.catalogue.services)) for s in scenario.need.eligible]
     for spec in (*scenario.options.force, *scenario.options.ban):
         named.append(("options", spec.site, sites))
         named += [("options", spec.type, types)] if spec.type else []

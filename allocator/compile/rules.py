@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from allocator.case import Case
-from allocator.compile.stints import Stints
+from allocator.compile.stints import Stints, tiers_of
 from allocator.errors import Text
 from allocator.rules import (
     Acceptance,
@@ -57,7 +57,15 @@ POOL_WORDS = {
     "running": Text("年运行资金", "running money"),
     "care_workers": Text("养老护理员", "care workers"),
     "land": Text("用地", "land"),
+    "floor_area": Text("建筑面积", "floor area"),
     "vehicle_hours": Text("车辆工时", "vehicle-hours"),
+    "purchased_places": Text("可购买的民办床位", "places that suppliers can sell"),
+}
+TIER_WORDS = {
+    "county": Text("县级", "county"),
+    "township": Text("乡镇级", "township"),
+    "village": Text("村级", "village"),
+    "community": Text("社区", "community"),
 }
 
 
@@ -128,16 +136,25 @@ def _structural() -> Iterator[Rule]:
 
 
 def _pools(scenario: Scenario, sets: Sets) -> Iterator[Rule]:
-    for pool, spec in scenario.resources.items():
+    for number, name in enumerate(sets.pools):
+        pool, tiers = name.partition(":")[0], tiers_of(name)
+        spec = scenario.resources[pool]  # type: ignore[index]
         supply = np.array([spec.supply[p.from_] for p in scenario.periods], float)
         payers = tuple(
             Payer(name, p.share, (p.cap,) * len(supply)) for name, p in sorted(spec.payers.items())
         )
         words = POOL_WORDS[pool]
+        if tiers is not None:
+            own = sum(share for tier, share in spec.tiers.items() if tier in tiers)
+            supply, payers = supply * (own + spec.secondment * (1 - own)), ()
+            zh = "、".join(TIER_WORDS.get(t, Text(t, t)).zh for t in sorted(tiers))
+            words = Text(
+                f"{zh}{words.zh}(含借调)", f"{', '.join(sorted(tiers))} {words.en} with secondment"
+            )
         yield Resource(
-            id=f"resource-{pool}",
+            id=f"resource-{name}",
             words=Text(f"{words.zh}不超过可用数额", f"{words.en} within supply"),
-            pool=sets.pools.index(pool),
+            pool=number,
             supply=np.where(supply >= 1e29, np.inf, supply),
             payers=payers,
         )

@@ -30,9 +30,11 @@ from allocator.rules import (
     Link,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Rule,
     Scale,
     Served,
@@ -487,22 +489,61 @@ def add_worst_group(problem: Problem, columns: Columns, rule: WorstGroup) -> Blo
 def add_deviation(problem: Problem, columns: Columns, rule: Deviation) -> Block:
     """Mean absolute deviation: ``x(part) - share(county) D(part) = over - under``, per (part, t, w).
 
-    ``share(county) = x(county) / D(county)`` is linear because D is data.
+    ``share(county) = x(county) / D(county)`` is linear because D is data. With a ceiling also
+    ``sum over + sum under <= 2 ceiling[t] x(county)``, per (t, w).
     """
     z = problem.shape
     rows = Rows(columns)
     row, x, need = _share_of_need(problem, columns, rule.service, rule.part, None)
-    by_tw = need.reshape(-1, z["t"] * z["w"])
+    many = z["t"] * z["w"]
+    by_tw = need.reshape(-1, many)
     county = np.where(by_tw.sum(0) > 0, by_tw.sum(0), 1.0)
     weight = by_tw / county
     rows.put(row, x, 1.0)
-    tw = row % (z["t"] * z["w"])
+    tw = row % many
     for part in range(len(by_tw)):
-        rows.put(part * z["t"] * z["w"] + tw, x, -weight[part, tw])
+        rows.put(part * many + tw, x, -weight[part, tw])
     everything = np.arange(len(need))
-    rows.put(everything, columns.of(rule.id, "over").ravel(), -1.0)
-    rows.put(everything, columns.of(rule.id, "under").ravel(), 1.0)
-    return rows.block(rule, 0.0, 0.0, len(need))
+    over, under = (columns.of(rule.id, kind).ravel() for kind in ("over", "under"))
+    rows.put(everything, over, -1.0)
+    rows.put(everything, under, 1.0)
+    if rule.ceiling is None:
+        return rows.block(rule, 0.0, 0.0, len(need))
+    for kind in (over, under):
+        rows.put(len(need) + everything % many, kind, 1.0)
+    rows.put(len(need) + tw, x, -2 * rule.ceiling[tw // z["w"]])
+    lower = np.r_[np.zeros(len(need)), np.full(many, -INF)]
+    return rows.block(rule, lower, 0.0, len(need) + many)
+
+
+def add_room(problem: Problem, columns: Columns, rule: Room) -> Block:
+    """Offers fit their building: ``sum area n <= room y``, per stint named."""
+    rows = Rows(columns)
+    place = np.full(len(problem.stint_site), -1)
+    place[rule.stints] = np.arange(len(rule.stints))
+    f = np.flatnonzero((place[problem.offer_stint] >= 0) & (rule.offer_area > 0))
+    rows.put(place[problem.offer_stint[f]], columns.n + f, rule.offer_area[f])
+    rows.put(np.arange(len(rule.stints)), columns.y + rule.stints, -rule.room)
+    return rows.block(rule, -INF, 0.0, len(rule.stints))
+
+
+def add_referral(problem: Problem, columns: Columns, rule: Referral) -> Block:
+    """Onward flows: ``sum x from the site's area >= share[t] * sum x at the site``, per (site, g, t, w)."""
+    z = problem.shape
+    rows = Rows(columns)
+    arc = columns.x_arc
+    shape = (len(rule.site), z["g"], z["t"], z["w"])
+    onward = problem.class_service[problem.arc_class[arc]] == rule.service
+    here = np.isin(problem.arc_class[arc], rule.classes)
+    for n, (site, area) in enumerate(zip(rule.site, rule.area, strict=True)):
+        out = np.flatnonzero(onward & (problem.arc_area[arc] == area))
+        come = np.flatnonzero(here & (problem.arc_site[arc] == site))
+        for some, value in ((out, np.ones(len(out))), (come, -rule.share[columns.x_period[come]])):
+            g, t, w = (v[some] for v in (columns.x_group, columns.x_period, columns.x_future))
+            rows.put(
+                np.ravel_multi_index((np.full(len(g), n), g, t, w), shape), columns.x + some, value
+            )
+    return rows.block(rule, 0.0, INF, int(np.prod(shape)))
 
 
 def _joined(rule: Rule, parts: Sequence[Block]) -> Block:
@@ -534,6 +575,8 @@ FAMILIES: dict[type[Rule], Callable[..., Block]] = {
     Floor: add_floor,
     WorstGroup: add_worst_group,
     Deviation: add_deviation,
+    Room: add_room,
+    Referral: add_referral,
 }
 
 
@@ -576,8 +619,9 @@ def tightened(problem: Problem, columns: Columns, values: Floats) -> Floats:
             some = need > 0
             z[at] = float(np.clip(np.min(have[some] / need[some], initial=1.0), 0.0, 1.0))
         if "over" in kinds:
-            z[columns.of(rule.id, "over").ravel()] = np.maximum(have, 0.0)
-            z[columns.of(rule.id, "under").ravel()] = np.maximum(-have, 0.0)
+            for kind, sign in (("over", 1.0), ("under", -1.0)):
+                at = columns.of(rule.id, kind).ravel()
+                z[at] = np.maximum(sign * have[: len(at)], 0.0)
     for objective in problem.objectives:
         if objective.risk != "expected":
             tighten_risk(problem, columns, objective, z)

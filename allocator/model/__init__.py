@@ -97,6 +97,6 @@ def _told(progress: Callable[[str], None]) -> Callable[[str, float, float], None
 
 def explain(problem: Problem) -> tuple[Finding, ...]:
     """Say in planners' words why there is no plan, and the cheapest way out."""
-    from allocator.model.explain import explanation
+    from allocator.model.conflict import explanation
 
     return explanation(problem).findings

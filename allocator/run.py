@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -225,7 +225,9 @@ def _unknown_curve(name: str, service: str, known: list[str]) -> Finding:
 def journeys(case: Case, scenario: Scenario) -> tuple[dict[str, Arcs], Floats]:
     """Return arcs by reach class from `compile.origins` to the sites, and minutes between sites.
 
-    Residents of a home stand where the home stands. Between sites the mode is ``car``.
+    Residents of a home stand where the home stands; should it close they may be moved as far as
+    the scenario's resettlement rule says, beyond the limit that holds for others. Between sites the
+    mode is ``car``.
     """
     where, sites, travel = origins(case), case.region.sites, case.travel
     made: dict[tuple[str, float], Arcs] = {}
@@ -249,16 +251,31 @@ def journeys(case: Case, scenario: Scenario) -> tuple[dict[str, Arcs], Floats]:
             crs=case.region.crs,
         )  # fmt: skip
 
+    moves, lives = _resettled_within(scenario), where["home"].to_numpy() >= 0
     for offer in class_offers(case, scenario):
-        key = (offer.travel, offer.within_minutes)
+        most = offer.within_minutes
+        wide = max(most, moves) if offer.service == "elderly.resident" else most
+        key = (offer.travel, wide)
         if key not in made:
             made[key] = arcs(where, list(where["area_id"]), *key)
         found[offer.id] = made[key]
+        if wide > most:
+            all_ = made[key]
+            keep = (all_.minutes <= most) | lives[all_.origin]
+            found[offer.id] = Arcs(*(getattr(all_, f.name)[keep] for f in fields(Arcs)))
     between = arcs(sites, list(sites["site_id"]), "car", 24 * 60.0)
     minutes = np.full((len(sites), len(sites)), np.inf)
     minutes[between.origin, between.destination] = between.minutes
     np.fill_diagonal(minutes, 0.0)
     return found, minutes
+
+
+def _resettled_within(scenario: Scenario) -> float:
+    """Minutes within which residents of a closing home may be placed; 0 without such a rule."""
+    return max(
+        (r.resettlement.within_minutes for r in scenario.rules if r.resettlement is not None),
+        default=0.0,
+    )
 
 
 def people_by_age(population: Population, years: Iterable[int]) -> dict[str, Floats]:
@@ -291,7 +308,8 @@ def prepare(
     )
     need = shared.get(need_key, lambda: need_of(case, scenario, population))
     arcs, site_minutes = shared.get(
-        ("arcs", scenario.placement, scenario.services), lambda: journeys(case, scenario)
+        ("arcs", scenario.placement, scenario.services, _resettled_within(scenario)),
+        lambda: journeys(case, scenario),
     )
     people = people_by_age(population, [p.to for p in scenario.periods])
     income = float(case.rates["income"]["yuan_month"].mean())

@@ -447,7 +447,7 @@ class Study(_Strict):
 
     ``axes`` maps a dotted key of the scenario (``placement``, ``need.flatten``,
     ``resources.capital.supply.2026``) to the values it takes; ``changes`` lists overrides, each with
-    a name of its own.
+    a name of its own. ``rules`` of a change replaces the base's, ``more_rules`` stands beside them.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
@@ -473,7 +473,10 @@ def expand(study: Study, scenarios: Mapping[str, Scenario]) -> tuple[Scenario, .
                 data = scenarios[base].model_dump(mode="json", by_alias=True, exclude_unset=True)
                 for path, value in setting.items():
                     data = merged(data, _nested(path, value))
-                data = merged(data, {k: v for k, v in change.items() if k != "name"})
+                own = ("name", "more_rules")
+                data = merged(data, {k: v for k, v in change.items() if k not in own})
+                if change.get("more_rules"):
+                    data["rules"] = [*data.get("rules", ()), *change["more_rules"]]
                 found.append(Scenario.model_validate(data))
     count: dict[str, int] = {}
     named = []

@@ -30,6 +30,7 @@ from allocator.rules import (
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Rule,
     Scale,
     Served,
@@ -39,12 +40,14 @@ from allocator.rules import (
 )
 from allocator.scenario import (
     CoverageRule,
+    EvenRule,
     ForceSpec,
     HubRule,
     NursingRule,
     PlacesRule,
     ReservedRule,
     ResettleRule,
+    RoomRule,
     Scenario,
     ServedRule,
     SitesRule,
@@ -95,22 +98,15 @@ def make_rules(case: Case, scenario: Scenario, sets: Sets) -> tuple[Rule, ...]:
     for number, spec in enumerate(scenario.rules, 1):
         found += _of_spec(case, scenario, sets, spec.value, f"{number:02d}")
     part = _part(sets)
+    main = "elderly.resident" if "elderly.resident" in sets.services else sets.services[0]
+    service = sets.services.index(main)
     names = {n for e in scenario.objective for n in (e if isinstance(e, Mapping) else (e,))}
     if "worst-area" in names:
-        found.append(
-            WorstGroup(
-                id="worst-area", words=Text("相对薄弱乡镇", "worst township"), service=0, part=part
-            )
-        )
+        words = Text("相对薄弱乡镇", "worst township")
+        found.append(WorstGroup(id="worst-area", words=words, service=service, part=part))
     if "deviation" in names:
-        found.append(
-            Deviation(
-                id="deviation",
-                words=Text("乡镇间离差", "deviation between townships"),
-                service=0,
-                part=part,
-            )
-        )
+        words = Text("乡镇间离差", "deviation between townships")
+        found.append(Deviation(id="deviation", words=words, service=service, part=part))
     return tuple(found)
 
 
@@ -245,6 +241,15 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
             options=_options(sets, spec.types),
             minimum=np.full(t, float(spec.at_least)), maximum=np.full(t, float(spec.at_most)),
         )  # fmt: skip
+    elif isinstance(spec, EvenRule):
+        limited = _share(scenario, 1.0, spec.from_) > 0
+        yield Deviation(
+            id=f"even-{n}", words=Text(f"{spec.service}乡镇间须调剂的服务不超过{spec.at_most:.0%}", f"{spec.service}: at most {spec.at_most:.0%} would have to move between townships"),
+            service=sets.services.index(spec.service), part=_part(sets),
+            ceiling=np.where(limited, spec.at_most, 1.0),
+        )  # fmt: skip
+    elif isinstance(spec, RoomRule):
+        yield _room(case, sets, spec, n)
     elif isinstance(spec, ReservedRule):
         classes = np.flatnonzero(sets.class_service == sets.services.index(spec.service))
         groups = np.array([sets.groups.index(g) for g in spec.groups], np.int64)
@@ -252,6 +257,23 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
             id=f"reserved-{n}", words=Text(f"为特困等对象保留{spec.share:.0%}床位", f"{spec.share:.0%} of places kept for {', '.join(spec.groups)}"),
             classes=classes, groups=groups, share=spec.share,
         )  # fmt: skip
+
+
+def _room(case: Case, sets: Sets, spec: RoomRule, n: str) -> Room:
+    """Standing buildings of known floor area; a joint type's parts save what its offers say."""
+    stints, types = sets.stints, case.catalogue.types
+    floor = case.region.sites["floor_area_m2"].to_numpy(float)[stints.site]
+    modes = [m for m, name in enumerate(stints.modes) if name in spec.modes]
+    some = np.flatnonzero(np.isin(stints.mode, modes) & (floor > 0))
+    area = {(t.id, o.id): o.floor_area_m2_place for t in types.values() for o in t.offers}
+    each = [
+        area.get((stints.options[stints.option[p]], sets.classes[c]), 0.0)
+        for p, c in zip(stints.offer_stint, stints.offer_class, strict=True)
+    ]
+    return Room(
+        id=f"room-{n}", words=Text("改造规模不超过现有建筑面积", "conversions fit the building's floor area"),
+        stints=some, room=floor[some], offer_area=np.array(each, float),
+    )  # fmt: skip
 
 
 def _offers_of(sets: Sets, service: str) -> npt.NDArray[np.bool_]:

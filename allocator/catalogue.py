@@ -56,7 +56,9 @@ class Offer:
     """What a facility type provides of one service: its reach class, scale and running costs.
 
     ``staff`` is workers a person served by need grade; ``fee_yuan_month`` and
-    ``insurance_yuan_month`` are income a person served; ``groups`` empty means all.
+    ``insurance_yuan_month`` are income a person served; ``groups`` empty means all. Where a team
+    travels to people: ``minutes_visit`` is spent at the door, ``visits_trip`` are made a journey,
+    and each place served is called at ``trips_month`` times a month at least.
     """
 
     id: str
@@ -78,11 +80,18 @@ class Offer:
     groups: tuple[str, ...]
     mark: str
     source: str
+    minutes_visit: float = 0.0
+    visits_trip: float = 1.0
+    trips_month: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provision:
-    """How a facility comes to be: mode, the states it may come from, setup, life and capital."""
+    """How a facility comes to be: mode, the states it may come from, setup, life and capital.
+
+    ``capital_yuan_place`` is of the facility's main service; ``price_by_service`` stands instead
+    where several services bear a price of their own (joint sites).
+    """
 
     mode: str
     from_states: tuple[str, ...]
@@ -92,6 +101,7 @@ class Provision:
     life_years: float
     mark: str
     source: str
+    price_by_service: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,9 +30,11 @@ __all__ = [
     "Payer",
     "PlacesRatio",
     "PlacesShare",
+    "Referral",
     "Reserved",
     "Resettlement",
     "Resource",
+    "Room",
     "Rule",
     "Scale",
     "Served",
@@ -172,8 +174,9 @@ class PlacesShare(Rule):
 class Resettlement(Rule):
     """A home closes only if its residents are served within the stated minutes (先安置后撤并).
 
-    ``area`` is the home's own area of residents, ``site`` the home, ``arcs`` those that count;
-    in each period: ``sum x over arcs >= need * (site is in a closed option)``.
+    ``area`` is the home's own area of residents, ``site`` the home, ``arcs`` those that count,
+    ``closed_options`` every state that houses nobody, a merged home among them; in each period:
+    ``sum x over arcs >= need * (site is in a closed option)``.
     """
 
     site: int
@@ -253,7 +256,43 @@ class WorstGroup(Rule):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Deviation(Rule):
-    """Mean absolute deviation of the parts' served shares from the county's, people-weighted."""
+    """Mean absolute deviation of the parts' served shares from the county's, people-weighted.
+
+    ``ceiling`` (T,), where given, is the most that half of the deviation may be of the people
+    served: the share of service that would have to move for all parts to be served alike (index of
+    Hoover).
+    """
 
     service: int
     part: Ints
+    ceiling: Floats | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Room(Rule):
+    """What a stint offers fits its building: ``sum area n <= room y``.
+
+    ``stints`` (m,), ``room`` (m,) m2 of floor, ``offer_area`` (F,) m2 a place.
+    """
+
+    stints: Ints
+    room: Floats
+    offer_area: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Referral(Rule):
+    """Some of those served at a site go on to another: flows from site to site.
+
+    ``sum of x from the site's own area over the onward service >= share * sum of x at the site``,
+    per (site, g, t, w). ``site`` (m,) the sites people come to, ``area`` (m,) the area that stands
+    at each and from which they go on, ``classes`` the reach classes that count, ``service`` the
+    onward service, ``share`` (T,). With share 1 and an arc back to the site itself it is overflow:
+    whom the site cannot keep goes on.
+    """
+
+    site: Ints
+    area: Ints
+    classes: Ints
+    service: int
+    share: Floats

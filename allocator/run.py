@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from allocator.case import Case
-from allocator.compile import class_offers, compile_problem, origins
+from allocator.compile import class_offers, compile_problem, origins, with_joint_types
 from allocator.demand import Need, NeedRates, WillingnessCurve, estimate_need
 from allocator.errors import (
     CheckFailed,
@@ -180,8 +180,16 @@ def need_of(case: Case, scenario: Scenario, population: Population) -> Need:
         base=spec.base,
         phase_in=phase,
     )
-    factor = np.array([scenario.need.factor.get(s, 1.0) for s in need.services])
-    return Need(**{**need.__dict__, "amount": need.amount * factor[:, None, None, None]})
+    factor = np.array(
+        [
+            [
+                scenario.need.factor.get(s, 1.0) * scenario.need.eligible.get(s, {}).get(g, 1.0)
+                for g in need.groups
+            ]
+            for s in need.services
+        ]
+    )
+    return Need(**{**need.__dict__, "amount": need.amount * factor[:, :, None, None]})
 
 
 def curves_of(case: Case, scenario: Scenario) -> dict[str, WillingnessCurve]:
@@ -217,7 +225,9 @@ def _unknown_curve(name: str, service: str, known: list[str]) -> Finding:
 def journeys(case: Case, scenario: Scenario) -> tuple[dict[str, Arcs], Floats]:
     """Return arcs by reach class from `compile.origins` to the sites, and minutes between sites.
 
-    Residents of a home stand where the home stands. Between sites the mode is ``car``.
+    Residents of a home stand where the home stands; should it close they may be moved as far as
+    the scenario's resettlement rule says, beyond the limit that holds for others. Between sites the
+    mode is ``car``.
     """
     where, sites, travel = origins(case), case.region.sites, case.travel
     made: dict[tuple[str, float], Arcs] = {}
@@ -241,16 +251,31 @@ def journeys(case: Case, scenario: Scenario) -> tuple[dict[str, Arcs], Floats]:
             crs=case.region.crs,
         )  # fmt: skip
 
+    moves, lives = _resettled_within(scenario), where["home"].to_numpy() >= 0
     for offer in class_offers(case, scenario):
-        key = (offer.travel, offer.within_minutes)
+        most = offer.within_minutes
+        wide = max(most, moves) if offer.service == "elderly.resident" else most
+        key = (offer.travel, wide)
         if key not in made:
             made[key] = arcs(where, list(where["area_id"]), *key)
         found[offer.id] = made[key]
+        if wide > most:
+            all_ = made[key]
+            keep = (all_.minutes <= most) | lives[all_.origin]
+            found[offer.id] = Arcs(*(getattr(all_, f.name)[keep] for f in fields(Arcs)))
     between = arcs(sites, list(sites["site_id"]), "car", 24 * 60.0)
     minutes = np.full((len(sites), len(sites)), np.inf)
     minutes[between.origin, between.destination] = between.minutes
     np.fill_diagonal(minutes, 0.0)
     return found, minutes
+
+
+def _resettled_within(scenario: Scenario) -> float:
+    """Minutes within which residents of a closing home may be placed; 0 without such a rule."""
+    return max(
+        (r.resettlement.within_minutes for r in scenario.rules if r.resettlement is not None),
+        default=0.0,
+    )
 
 
 def people_by_age(population: Population, years: Iterable[int]) -> dict[str, Floats]:
@@ -268,6 +293,7 @@ def prepare(
     shared = Shared() if shared is None else shared
     if scenario.placement is not None and case.placements is not None:
         case = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    case = with_joint_types(case, scenario)
     spec = scenario.population
     population = shared.get(
         ("people", spec.variant, spec.futures, scenario.years), lambda: project(case, scenario)
@@ -276,13 +302,14 @@ def prepare(
         "need",
         spec,
         scenario.need.definition,
-        tuple(sorted(scenario.need.factor.items())),
+        json.dumps([scenario.need.factor, scenario.need.eligible], sort_keys=True),
         scenario.services,
         scenario.years,
     )
     need = shared.get(need_key, lambda: need_of(case, scenario, population))
     arcs, site_minutes = shared.get(
-        ("arcs", scenario.placement, scenario.services), lambda: journeys(case, scenario)
+        ("arcs", scenario.placement, scenario.services, _resettled_within(scenario)),
+        lambda: journeys(case, scenario),
     )
     people = people_by_age(population, [p.to for p in scenario.periods])
     income = float(case.rates["income"]["yuan_month"].mean())
@@ -386,7 +413,7 @@ def run(
     if scenario.placement is not None and case.placements is not None:
         here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
     tables, measures, found = measure(
-        here, scenario,
+        with_joint_types(here, scenario), scenario,
         Judged(base, base_problem, base_plan, base_people),
         Judged(scenario, problem, plan, people),
     )  # fmt: skip
@@ -429,7 +456,12 @@ def _limit_findings(plan: Plan) -> list[Finding]:
 def _refuse_unknown_names(case: Case, scenario: Scenario) -> None:
     """Refuse sites, types and services that a scenario names and the case does not have."""
     sites, types = set(case.region.site_ids), set(case.catalogue.types)
-    named: list[tuple[str, str, set[str]]] = []
+    named = [("options.joint", t, types) for j in scenario.options.joint for t in j.types]
+    types = types | {j.id for j in scenario.options.joint}
+    named += [
+        ("options.subsidies", t, types) for g in scenario.options.subsidies for t in g.types or ()
+    ]
+    named += [("need.eligible", s, set(case.catalogue.services)) for s in scenario.need.eligible]
     for spec in (*scenario.options.force, *scenario.options.ban):
         named.append(("options", spec.site, sites))
         named += [("options", spec.type, types)] if spec.type else []

@@ -19,17 +19,21 @@ from allocator.errors import Text
 
 __all__ = [
     "CoverageRule",
+    "EvenRule",
+    "JointSpec",
     "NeedSpec",
     "OptionSpec",
     "Period",
     "PlacesRule",
     "PoolSpec",
     "PopulationSpec",
+    "RoomRule",
     "RuleSpec",
     "Scenario",
     "ServedRule",
     "SolveSpec",
     "Study",
+    "SubsidySpec",
     "expand",
     "merged",
 ]
@@ -106,13 +110,15 @@ class NeedSpec(_Strict):
     """The named disability definition, willingness by service, and changes to them.
 
     ``flatten`` 0 is the curve as given, 1 makes distance count for nothing; ``factor`` multiplies
-    the need of a service.
+    the need of a service; ``eligible`` gives, by service and group, the share that may ask for it
+    (groups not named: all).
     """
 
     definition: str = "basic-adl"
     willingness: dict[str, str] = Field(default_factory=dict)
     flatten: Share = 0.0
     factor: dict[str, float] = Field(default_factory=dict)
+    eligible: dict[str, dict[str, Share]] = Field(default_factory=dict)
 
 
 class ForbidSpec(_Strict):
@@ -137,14 +143,52 @@ Mode = Literal[
 ]
 
 
+class SubsidySpec(_Strict):
+    """A grant a new place by size of the facility, paid from outside the pools.
+
+    Types and modes not given: all. Sizes count the places of the facility's main service.
+    """
+
+    types: tuple[str, ...] | None = None
+    modes: tuple[Mode, ...] | None = None
+    places_min: float = Field(default=0.0, ge=0)
+    places_max: Supply = 1e30
+    yuan_place: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SubsidySpec:
+        if self.places_min > self.places_max:
+            raise ValueError("places_min is above places_max")
+        return self
+
+
+class JointSpec(_Strict):
+    """Facility types that may share one site (综合设施), and what sharing saves of their sum.
+
+    ``saving`` is by item: ``staff`` and ``running`` of the fixed needs, ``floor_area``, ``capital``.
+    """
+
+    types: tuple[str, ...] = Field(min_length=2)
+    saving: dict[Literal["staff", "running", "floor_area", "capital"], Share] = Field(
+        default_factory=dict
+    )
+
+    @property
+    def id(self) -> str:
+        """The joint type's id: its parts in order, joined by ``+``."""
+        return "+".join(self.types)
+
+
 class OptionSpec(_Strict):
-    """Levers: modes allowed, types allowed, and named sites forced or banned."""
+    """Levers: modes, types and joint sites allowed, sites forced or banned, grants by size."""
 
     modes: tuple[Mode, ...] = ("keep", "build", "extend", "convert", "purchase", "mobile", "close")
     types: tuple[str, ...] | None = None
     forbid: tuple[ForbidSpec, ...] = ()
     force: tuple[ForceSpec, ...] = ()
     ban: tuple[ForceSpec, ...] = ()
+    joint: tuple[JointSpec, ...] = ()
+    subsidies: tuple[SubsidySpec, ...] = ()
 
 
 class PayerSpec(_Strict):
@@ -155,13 +199,26 @@ class PayerSpec(_Strict):
 
 
 class PoolSpec(_Strict):
-    """Supply of a pool by the first year of each period, payers and sources."""
+    """Supply of a pool by the first year of each period, payers and sources.
+
+    ``tiers`` splits the supply among tiers of facilities by shares that sum to 1; each tier uses
+    its own and what others lend, at most the share ``secondment`` of theirs. 1, or no tiers, is one
+    county-wide pool.
+    """
 
     unit: str
     supply: dict[Year, Supply]
     payers: dict[str, PayerSpec] = Field(default_factory=dict)
     sources: tuple[str, ...] = ()
     hard: bool = True
+    tiers: dict[str, Share] = Field(default_factory=dict)
+    secondment: Share = 1.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> PoolSpec:
+        if self.tiers and abs(sum(self.tiers.values()) - 1) > 1e-6:
+            raise ValueError("the shares of tiers must sum to 1")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -247,6 +304,23 @@ class ReservedRule(_Strict):
     share: Share
 
 
+class EvenRule(_Strict):
+    """At most a share of what is served would have to move for townships to be served alike.
+
+    The index of Hoover (also Robin Hood index) of townships' served shares, 0 when all are equal.
+    """
+
+    service: str
+    at_most: Share
+    from_: Year | None = Field(default=None, alias="from")
+
+
+class RoomRule(_Strict):
+    """What is fitted into a standing building stays within its floor area."""
+
+    modes: tuple[Mode, ...] = ("convert", "entrust", "merge")
+
+
 class RuleSpec(_Strict):
     """One rule of a scenario: exactly one of the keys."""
 
@@ -258,6 +332,8 @@ class RuleSpec(_Strict):
     hub: HubRule | None = None
     sites: SitesRule | None = None
     reserved: ReservedRule | None = None
+    even: EvenRule | None = None
+    room: RoomRule | None = None
 
     @model_validator(mode="after")
     def _one(self) -> RuleSpec:
@@ -304,7 +380,16 @@ class Scenario(_Strict):
     services: tuple[str, ...] = ("elderly.resident", "elderly.day", "elderly.home")
     options: OptionSpec = OptionSpec()
     resources: dict[
-        Literal["capital", "running", "care_workers", "land", "vehicle_hours"], PoolSpec
+        Literal[
+            "capital",
+            "running",
+            "care_workers",
+            "land",
+            "floor_area",
+            "vehicle_hours",
+            "purchased_places",
+        ],
+        PoolSpec,
     ]
     rules: tuple[RuleSpec, ...] = ()
     objective: tuple[ObjectiveName | dict[ObjectiveName, float], ...] = (
@@ -362,7 +447,7 @@ class Study(_Strict):
 
     ``axes`` maps a dotted key of the scenario (``placement``, ``need.flatten``,
     ``resources.capital.supply.2026``) to the values it takes; ``changes`` lists overrides, each with
-    a name of its own.
+    a name of its own. ``rules`` of a change replaces the base's, ``more_rules`` stands beside them.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
@@ -388,7 +473,10 @@ def expand(study: Study, scenarios: Mapping[str, Scenario]) -> tuple[Scenario, .
                 data = scenarios[base].model_dump(mode="json", by_alias=True, exclude_unset=True)
                 for path, value in setting.items():
                     data = merged(data, _nested(path, value))
-                data = merged(data, {k: v for k, v in change.items() if k != "name"})
+                own = ("name", "more_rules")
+                data = merged(data, {k: v for k, v in change.items() if k not in own})
+                if change.get("more_rules"):
+                    data["rules"] = [*data.get("rules", ()), *change["more_rules"]]
                 found.append(Scenario.model_validate(data))
     count: dict[str, int] = {}
     named = []

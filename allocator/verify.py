@@ -28,9 +28,11 @@ from allocator.rules import (
     Link,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Rule,
     Scale,
     Served,
@@ -469,6 +471,45 @@ def check_reserved(facts: _Facts, rule: Reserved) -> Iterator[str]:
             yield f"{p.sites[j]}: others use {u:.6g} of {n:.6g} places"
 
 
+def check_deviation(facts: _Facts, rule: Deviation) -> Iterator[str]:
+    """Half of the parts' deviation is within the ceiling's share of the people served."""
+    if rule.ceiling is None:
+        return
+    p, members = facts.problem, _members(rule)
+    everyone = set().union(*members.values()) if members else set()
+    for t in range(len(p.periods)):
+        for w in range(len(p.futures)):
+            got, need = _served_share(facts, rule.service, everyone, t, w)
+            moved = _deviation_in(facts, rule, t, w) / 2
+            if _over(moved, float(rule.ceiling[t]) * got, need):
+                yield f"{p.periods[t]}: {moved:.6g} of {got:.6g} would have to move"
+
+
+def check_room(facts: _Facts, rule: Room) -> Iterator[str]:
+    """What each stint named offers fits the floor of its building."""
+    p, chosen = facts.problem, set(facts.stints)
+    used: dict[int, float] = defaultdict(float)
+    for f, n in enumerate(facts.plan.places.tolist()):
+        used[int(p.offer_stint[f])] += n * float(rule.offer_area[f])
+    for s, room in zip(rule.stints.tolist(), rule.room.tolist(), strict=True):
+        if s in chosen and _over(used[s], room):
+            yield f"{p.sites[int(p.stint_site[s])]}: {used[s]:.6g} m2 in {room:.6g}"
+
+
+def check_referral(facts: _Facts, rule: Referral) -> Iterator[str]:
+    """From each site the share of those served goes on to the onward service."""
+    p, classes = facts.problem, set(rule.classes.tolist())
+    at: dict[tuple[int, int, int, int], float] = defaultdict(float)
+    for a, g, t, w, x in facts.flows:
+        if int(p.arc_class[a]) in classes:
+            at[int(p.arc_site[a]), g, t, w] += x
+    for site, area in zip(rule.site.tolist(), rule.area.tolist(), strict=True):
+        for (j, g, t, w), x in at.items():
+            on = facts.by_cell.get((area, rule.service, g, t, w), 0.0)
+            if j == site and _over(float(rule.share[t]) * x, on):
+                yield f"{p.sites[j]} {p.periods[t]}: {on:.6g} of {x:.6g} go on"
+
+
 def check_nothing(facts: _Facts, rule: Rule) -> Iterator[str]:
     """A measure that only enters an objective; its value is checked there."""
     yield from ()
@@ -493,7 +534,9 @@ CHECKS: dict[type[Rule], Callable[..., Iterator[str]]] = {
     Reserved: check_reserved,
     Floor: check_floor,
     WorstGroup: check_nothing,
-    Deviation: check_nothing,
+    Deviation: check_deviation,
+    Room: check_room,
+    Referral: check_referral,
 }
 
 
@@ -520,16 +563,19 @@ def _worst_share(facts: _Facts, rule: WorstGroup) -> float:
 
 def _deviation(facts: _Facts, rule: Deviation, w: int) -> float:
     """People by which the parts are off the county's served share in a future, mean of periods."""
-    p = facts.problem
+    periods = range(len(facts.problem.periods))
+    return sum(_deviation_in(facts, rule, t, w) for t in periods) / len(periods)
+
+
+def _deviation_in(facts: _Facts, rule: Deviation, t: int, w: int) -> float:
     members, total = _members(rule), 0.0
     everyone = set().union(*members.values()) if members else set()
-    for t in range(len(p.periods)):
-        got_all, need_all = _served_share(facts, rule.service, everyone, t, w)
-        share = got_all / need_all if need_all else 0.0
-        for areas in members.values():
-            got, need = _served_share(facts, rule.service, areas, t, w)
-            total += abs(got - share * need)
-    return total / len(p.periods)
+    got_all, need_all = _served_share(facts, rule.service, everyone, t, w)
+    share = got_all / need_all if need_all else 0.0
+    for areas in members.values():
+        got, need = _served_share(facts, rule.service, areas, t, w)
+        total += abs(got - share * need)
+    return total
 
 
 def objective_value(problem: Problem, plan: Plan, objective: Objective) -> float:

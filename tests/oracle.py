@@ -17,9 +17,11 @@ from allocator.rules import (
     Hub,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Served,
     SiteCount,
     WorstGroup,
@@ -257,6 +259,24 @@ def _write(p, chosen, whole_places):
                     gap[n] = gap.get(n, 0.0) - (d / all_d if all_d else 0.0)
                 lp.row({**gap, e: 1.0}, lower=0)
                 lp.row({**{n: -v for n, v in gap.items()}, e: 1.0}, lower=0)
+            for (t, w), (got, _) in everyone.items() if r.ceiling is not None else ():
+                if members:
+                    off = {(r.id, q, t, w): 0.5 for q in range(len(members))}
+                    lp.row({**off, **{n: -r.ceiling[t] for n in got}}, upper=0)
+        elif isinstance(r, Room):
+            for s, room in zip(r.stints, r.room, strict=True):
+                inside = {("n", f): r.offer_area[f] for f in offers if p.offer_stint[f] == s}
+                if s in chosen:
+                    lp.row(inside, upper=room)
+        elif isinstance(r, Referral):
+            for site, area in zip(r.site, r.area, strict=True):
+                for g, t, w in np.ndindex(groups, len(periods), len(futures)):
+                    terms = dict.fromkeys(by_cell.get((area, r.service, g, t, w), []), 1.0)
+                    for c in r.classes:
+                        for n in by_place.get((site, c, t, w), []):
+                            if n[1] == g:
+                                terms[n] = terms.get(n, 0.0) - r.share[t]
+                    lp.row(terms, lower=0)
         shortfalls[r.id] = short
 
     costs = []

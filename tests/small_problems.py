@@ -23,9 +23,11 @@ from allocator.rules import (
     Payer,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Scale,
     Served,
     SiteCount,
@@ -293,6 +295,20 @@ def _rules(rng, p, families):
         yield WorstGroup(id="worst", words=WORDS, service=s, part=part)
     if drawn("deviation"):
         yield Deviation(id="deviation", words=WORDS, service=s, part=part)
+    rng = np.random.default_rng(rng.integers(1 << 30))
+    if drawn("even", 0.2):
+        yield Deviation(
+            id="even", words=WORDS, service=s, part=part, ceiling=rng.uniform(0, 0.4, t_n)
+        )
+    if drawn("room", 0.25):
+        stints = np.sort(rng.permutation(z["p"])[: 1 + z["p"] // 2])
+        yield Room(id="room", words=WORDS, stints=stints, room=rng.uniform(10, 300, len(stints)),
+                   offer_area=rng.choice([0.0, 9.0, 20.0], z["f"]))  # fmt: skip
+    if drawn("referral", 0.25):
+        sites = np.arange(min(2, z["j"]))
+        yield Referral(id="referral", words=WORDS, site=sites, area=rng.integers(0, z["i"], len(sites)),
+                       classes=rng.permutation(3)[:2], service=int(rng.integers(0, z["s"])),
+                       share=rng.uniform(0, 0.5, t_n))  # fmt: skip
 
 
 def _objectives(rng, p, rules, risk):

@@ -8,7 +8,7 @@ from small_problems import WORDS, random_problem, three_hamlets
 
 from allocator.errors import Rank, Text
 from allocator.model import explain, solve_exactly
-from allocator.model.explain import apply_relaxations, explanation, is_satisfiable
+from allocator.model.conflict import apply_relaxations, explanation, is_satisfiable
 from allocator.plan import Status
 from allocator.rules import (
     Coverage,
@@ -123,3 +123,11 @@ def test_two_orders_against_each_other_are_the_whole_conflict():
     found = explanation(replace(problem, rules=(*problem.rules, *pair)))
     assert found.conflict == ("f0", "f1")
     assert len(found.relaxations) == 1 and found.relaxations[0].dropped
+
+
+def test_explain_stays_a_function_once_it_has_run():
+    """A module of the same name would take its place in the package on first import."""
+    explain(_contradiction())
+    from allocator import model
+
+    assert callable(model.explain)

@@ -20,8 +20,10 @@ from allocator.rules import (
     Hub,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
+    Room,
     Rule,
     Served,
     SiteCount,
@@ -56,7 +58,11 @@ def _with_every_family():
                  share=0.25),
         Floor(id="floor", words=WORDS, service=0, part=part, share=0.25 * one),
         WorstGroup(id="worst", words=WORDS, service=0, part=part),
-        Deviation(id="deviation", words=WORDS, service=0, part=part),
+        Deviation(id="deviation", words=WORDS, service=0, part=part, ceiling=0.3 * one),
+        Room(id="room", words=WORDS, stints=np.array([1]), room=np.array([300.0]),
+             offer_area=np.array([30.0, 40.0])),
+        Referral(id="referral", words=WORDS, site=np.array([0]), area=np.array([2]),
+                 classes=np.array([0]), service=0, share=0.1 * one),
     )  # fmt: skip
     plain = three_hamlets()
     willing = np.array([[1.0], [0.5], [0.8], [1.0]])

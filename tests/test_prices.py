@@ -4,10 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from small_problems import random_problem
 
 from allocator.certificate import bound_from_prices
+from allocator.model import formulate
 from allocator.model.curve import bound_curve, coverage_curve
 from allocator.model.prices import bound_at, solve_by_prices
+from allocator.model.relaxation import relax
+from allocator.rules import Resettlement
 from benchmarks import instances, problems
 
 
@@ -186,3 +190,33 @@ def test_any_worth_vector_bounds_the_whole_curve():
     bound = bound_curve(ptr, d["area"][order].astype(np.int32), d["demand"], worth)
     for p in range(1, 10):
         assert bound[p - 1] >= -_brute_covering({**d, "p": p}) - 1e-9
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_resettlement_is_priced_by_the_rows_the_exact_road_writes(seed):
+    """A row a group, of the home's own arcs and service only, as in the formulation."""
+    problem = random_problem(seed, families={"resettlement"}, risk="expected")
+    (rule,) = problem.rules_of(Resettlement)
+    form = formulate(problem)
+    (block,) = (b for b in form.blocks if b.rule == rule.id)
+    relaxed = relax(problem)
+    first, end = next((a, b) for name, a, b in relaxed.shared.rule if name == rule.id)
+    ours = relaxed.shared.y[first:end].toarray()
+    columns = form.columns
+    theirs = block.matrix[:, columns.y : columns.n].toarray()
+    assert np.allclose(ours, theirs)
+    period, future = relaxed.cell_period, relaxed.cell_future
+    cell = np.repeat(np.arange(len(relaxed.cell_most)), np.diff(relaxed.cell_ptr))
+    named = [
+        (int(a), int(g), int(period[c]), int(future[c]))
+        for a, g, c in zip(relaxed.entry_arc, relaxed.entry_group, cell, strict=True)
+    ]
+    x = relaxed.shared.x[first:end].toarray() if relaxed.shared.x is not None else None
+    for row in range(end - first):
+        mine = {} if x is None else {named[e]: x[row, e] for e in np.flatnonzero(x[row])}
+        at = np.flatnonzero(block.matrix[[row], columns.x : columns.u].toarray())
+        there = {
+            (int(columns.x_arc[e]), int(columns.x_group[e]), int(columns.x_period[e]), int(columns.x_future[e])): 1.0
+            for e in at
+        }  # fmt: skip
+        assert mine == there

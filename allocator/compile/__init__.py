@@ -10,16 +10,27 @@ import pandas as pd
 
 from allocator.case import Case
 from allocator.catalogue import Offer
+from allocator.compile.joint import with_joint_types
 from allocator.compile.objectives import make_objectives
 from allocator.compile.rules import Sets, make_rules
-from allocator.compile.stints import POOLS, Stints, annuity, make_stints, present_value
+from allocator.compile.stints import (
+    Stints,
+    annuity,
+    make_stints,
+    pools_of,
+    present_value,
+    tiers_of,
+)  # fmt: skip
 from allocator.demand import Need, WillingnessCurve
 from allocator.problem import Problem
 from allocator.rules import Floats, Ints
 from allocator.scenario import Scenario
 from allocator.travel import Arcs
 
-__all__ = ["annuity", "class_offers", "compile_problem", "make_stints", "origins", "present_value"]
+__all__ = [
+    "annuity", "class_offers", "compile_problem", "make_stints", "origins", "present_value",
+    "with_joint_types",
+]  # fmt: skip
 
 
 def class_offers(case: Case, scenario: Scenario) -> tuple[Offer, ...]:
@@ -88,7 +99,7 @@ def compile_problem(
     classes = tuple(o.id for o in offers)
     services = tuple(s for s in need.services if s in scenario.services)
     groups = need.groups
-    pools = tuple(p for p in POOLS if p in scenario.resources)
+    pools = pools_of(scenario)
     stints = make_stints(case, scenario, classes, pools)
     class_service = np.array([services.index(o.service) for o in offers], np.int64)
     amount = _need_with_homes(case, need, where, services)
@@ -98,7 +109,7 @@ def compile_problem(
         at_home=where["home"].to_numpy()[area] >= 0,
         wanted=amount.sum((0, 3, 4))[class_service] > 0,
     )  # fmt: skip
-    use_person, use_minute = _use_by_person(offers, groups, pools, len(scenario.periods))
+    use_person, use_minute = _use_by_person(case, offers, groups, pools, len(scenario.periods))
     padded = {
         k: np.vstack([v, np.zeros((len(where) - len(v), v.shape[1]))]) for k, v in people.items()
     }
@@ -138,8 +149,8 @@ def _need_with_homes(
 ) -> Floats:
     """Add the residents of today's homes as need at their home, taken out of the county's need.
 
-    They are counted in full in the first period and not apart later, when newcomers from the
-    villages have taken their places.
+    In every period a home has as many residents as the roll counts today: newcomers take the
+    places of those who leave. So a home that closes in any period finds its residents to protect.
     """
     picked = [need.services.index(s) for s in services]
     amount = need.amount[:, picked]
@@ -149,19 +160,18 @@ def _need_with_homes(
     if "elderly.resident" not in services:
         return full
     s = list(services).index("elderly.resident")
-    first = amount[:, s, :, 0].sum(0)  # (G, W)
-    ordinary = np.array([g != "destitute" for g in need.groups])
-    total = np.where(ordinary[:, None], first, 0.0).sum(0)
-    share = np.where(ordinary[:, None] & (total > 0), first / np.where(total > 0, total, 1.0), 0.0)
+    county = amount[:, s].sum(0)  # (G, T, W)
+    ordinary = np.array([g != "destitute" for g in need.groups])[:, None, None]
+    total = np.where(ordinary, county, 0.0).sum(0)
+    share = np.where(ordinary & (total > 0), county / np.where(total > 0, total, 1.0), 0.0)
     for i in range(n_areas, len(where)):
         home = homes.loc[where["area_id"].iloc[i].removeprefix("home:")]
         destitute = float(home["destitute_residents"])
-        full[i, s, :, 0] = share * (float(home["residents"]) - destitute)
+        full[i, s] = share * (float(home["residents"]) - destitute)
         if "destitute" in need.groups:
-            full[i, s, need.groups.index("destitute"), 0] = destitute
-    moved = full[n_areas:, s, :, 0].sum(0)
-    keep = np.clip(1 - moved / np.where(first > 0, first, 1.0), 0.0, 1.0)
-    full[:n_areas, s, :, 0] *= keep
+            full[i, s, need.groups.index("destitute")] = destitute
+    moved = full[n_areas:, s].sum(0)
+    full[:n_areas, s] *= np.clip(1 - moved / np.where(county > 0, county, 1.0), 0.0, 1.0)
     return full
 
 
@@ -216,25 +226,33 @@ def _acceptance(
 
 
 def _use_by_person(
-    offers: Sequence[Offer], groups: Sequence[str], pools: Sequence[str], periods: int
+    case: Case, offers: Sequence[Offer], groups: Sequence[str], pools: Sequence[str], periods: int
 ) -> tuple[Floats, Floats]:
-    """What a person served uses: running money net of fees, never below 0, and care workers."""
+    """What a person served uses: running money net of fees, never below 0, workers, team hours."""
+    tier = {o.id: t.tier for t in case.catalogue.types.values() for o in t.offers}
     use = np.zeros((len(offers), len(groups), len(pools), periods))
+    minute = np.zeros((len(offers), len(pools)))
     for c, offer in enumerate(offers):
-        for g, group in enumerate(groups):
-            if "running" in pools:
-                income = offer.fee_yuan_month.get(group, 0.0) + offer.insurance_yuan_month.get(
-                    group, 0.0
-                )
-                net = offer.running_yuan_person_year.get(group, 0.0) - 12 * income
-                use[c, g, pools.index("running")] = max(net, 0.0)
-            if "care_workers" in pools:
-                use[c, g, pools.index("care_workers")] = offer.staff.get(group, 0.0)
-    return use, np.zeros((len(offers), len(pools)))
+        for k, name in enumerate(pools):
+            pool, tiers = name.partition(":")[0], tiers_of(name)
+            if tiers is not None and tier[offer.id] not in tiers:
+                continue
+            if pool == "vehicle_hours" and offer.minutes_visit > 0:
+                use[c, :, k] = offer.minutes_visit / 60
+                minute[c, k] = 2 / 60 / offer.visits_trip
+            for g, group in enumerate(groups):
+                if pool == "running":
+                    income = offer.fee_yuan_month.get(group, 0.0)
+                    income += offer.insurance_yuan_month.get(group, 0.0)
+                    net = offer.running_yuan_person_year.get(group, 0.0) - 12 * income
+                    use[c, g, k] = max(net, 0.0)
+                elif pool == "care_workers":
+                    use[c, g, k] = offer.staff.get(group, 0.0)
+    return use, minute
 
 
 def stints_of(case: Case, scenario: Scenario) -> Stints:
     """Return the stints a scenario allows, with their capital, for project lists."""
     classes = tuple(o.id for o in class_offers(case, scenario))
-    pools = tuple(p for p in POOLS if p in scenario.resources)
+    pools = pools_of(scenario)
     return make_stints(case, scenario, classes, pools)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from allocator.case import Case
-from allocator.compile.stints import CLOSED, Stints
+from allocator.compile.stints import Stints, tiers_of
 from allocator.errors import Text
 from allocator.rules import (
     Acceptance,
@@ -30,6 +30,7 @@ from allocator.rules import (
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Rule,
     Scale,
     Served,
@@ -39,12 +40,14 @@ from allocator.rules import (
 )
 from allocator.scenario import (
     CoverageRule,
+    EvenRule,
     ForceSpec,
     HubRule,
     NursingRule,
     PlacesRule,
     ReservedRule,
     ResettleRule,
+    RoomRule,
     Scenario,
     ServedRule,
     SitesRule,
@@ -57,7 +60,15 @@ POOL_WORDS = {
     "running": Text("年运行资金", "running money"),
     "care_workers": Text("养老护理员", "care workers"),
     "land": Text("用地", "land"),
+    "floor_area": Text("建筑面积", "floor area"),
     "vehicle_hours": Text("车辆工时", "vehicle-hours"),
+    "purchased_places": Text("可购买的民办床位", "places that suppliers can sell"),
+}
+TIER_WORDS = {
+    "county": Text("县级", "county"),
+    "township": Text("乡镇级", "township"),
+    "village": Text("村级", "village"),
+    "community": Text("社区", "community"),
 }
 
 
@@ -87,22 +98,15 @@ def make_rules(case: Case, scenario: Scenario, sets: Sets) -> tuple[Rule, ...]:
     for number, spec in enumerate(scenario.rules, 1):
         found += _of_spec(case, scenario, sets, spec.value, f"{number:02d}")
     part = _part(sets)
+    main = "elderly.resident" if "elderly.resident" in sets.services else sets.services[0]
+    service = sets.services.index(main)
     names = {n for e in scenario.objective for n in (e if isinstance(e, Mapping) else (e,))}
     if "worst-area" in names:
-        found.append(
-            WorstGroup(
-                id="worst-area", words=Text("相对薄弱乡镇", "worst township"), service=0, part=part
-            )
-        )
+        words = Text("相对薄弱乡镇", "worst township")
+        found.append(WorstGroup(id="worst-area", words=words, service=service, part=part))
     if "deviation" in names:
-        found.append(
-            Deviation(
-                id="deviation",
-                words=Text("乡镇间离差", "deviation between townships"),
-                service=0,
-                part=part,
-            )
-        )
+        words = Text("乡镇间离差", "deviation between townships")
+        found.append(Deviation(id="deviation", words=words, service=service, part=part))
     return tuple(found)
 
 
@@ -128,16 +132,25 @@ def _structural() -> Iterator[Rule]:
 
 
 def _pools(scenario: Scenario, sets: Sets) -> Iterator[Rule]:
-    for pool, spec in scenario.resources.items():
+    for number, name in enumerate(sets.pools):
+        pool, tiers = name.partition(":")[0], tiers_of(name)
+        spec = scenario.resources[pool]  # type: ignore[index]
         supply = np.array([spec.supply[p.from_] for p in scenario.periods], float)
         payers = tuple(
             Payer(name, p.share, (p.cap,) * len(supply)) for name, p in sorted(spec.payers.items())
         )
         words = POOL_WORDS[pool]
+        if tiers is not None:
+            own = sum(share for tier, share in spec.tiers.items() if tier in tiers)
+            supply, payers = supply * (own + spec.secondment * (1 - own)), ()
+            zh = "、".join(TIER_WORDS.get(t, Text(t, t)).zh for t in sorted(tiers))
+            words = Text(
+                f"{zh}{words.zh}(含借调)", f"{', '.join(sorted(tiers))} {words.en} with secondment"
+            )
         yield Resource(
-            id=f"resource-{pool}",
+            id=f"resource-{name}",
             words=Text(f"{words.zh}不超过可用数额", f"{words.en} within supply"),
-            pool=sets.pools.index(pool),
+            pool=number,
             supply=np.where(supply >= 1e29, np.inf, supply),
             payers=payers,
         )
@@ -228,6 +241,15 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
             options=_options(sets, spec.types),
             minimum=np.full(t, float(spec.at_least)), maximum=np.full(t, float(spec.at_most)),
         )  # fmt: skip
+    elif isinstance(spec, EvenRule):
+        limited = _share(scenario, 1.0, spec.from_) > 0
+        yield Deviation(
+            id=f"even-{n}", words=Text(f"{spec.service}乡镇间须调剂的服务不超过{spec.at_most:.0%}", f"{spec.service}: at most {spec.at_most:.0%} would have to move between townships"),
+            service=sets.services.index(spec.service), part=_part(sets),
+            ceiling=np.where(limited, spec.at_most, 1.0),
+        )  # fmt: skip
+    elif isinstance(spec, RoomRule):
+        yield _room(case, sets, spec, n)
     elif isinstance(spec, ReservedRule):
         classes = np.flatnonzero(sets.class_service == sets.services.index(spec.service))
         groups = np.array([sets.groups.index(g) for g in spec.groups], np.int64)
@@ -235,6 +257,23 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
             id=f"reserved-{n}", words=Text(f"为特困等对象保留{spec.share:.0%}床位", f"{spec.share:.0%} of places kept for {', '.join(spec.groups)}"),
             classes=classes, groups=groups, share=spec.share,
         )  # fmt: skip
+
+
+def _room(case: Case, sets: Sets, spec: RoomRule, n: str) -> Room:
+    """Standing buildings of known floor area; a joint type's parts save what its offers say."""
+    stints, types = sets.stints, case.catalogue.types
+    floor = case.region.sites["floor_area_m2"].to_numpy(float)[stints.site]
+    modes = [m for m, name in enumerate(stints.modes) if name in spec.modes]
+    some = np.flatnonzero(np.isin(stints.mode, modes) & (floor > 0))
+    area = {(t.id, o.id): o.floor_area_m2_place for t in types.values() for o in t.offers}
+    each = [
+        area.get((stints.options[stints.option[p]], sets.classes[c]), 0.0)
+        for p, c in zip(stints.offer_stint, stints.offer_class, strict=True)
+    ]
+    return Room(
+        id=f"room-{n}", words=Text("改造规模不超过现有建筑面积", "conversions fit the building's floor area"),
+        stints=some, room=floor[some], offer_area=np.array(each, float),
+    )  # fmt: skip
 
 
 def _offers_of(sets: Sets, service: str) -> npt.NDArray[np.bool_]:
@@ -305,14 +344,20 @@ def _served(scenario: Scenario, sets: Sets, spec: ServedRule, n: str) -> Rule:
 
 
 def _resettlement(case: Case, sets: Sets, spec: ResettleRule) -> Iterator[Rule]:
-    closed = _options(sets, (CLOSED,))
+    """One rule a home: any state without places to live in counts as closed, a merged home too."""
+    stints, service = sets.stints, sets.services.index("elderly.resident")
+    housing = np.unique(stints.offer_stint[_offers_of(sets, "elderly.resident")])
+    houses = np.isin(np.arange(len(stints.site)), housing)
     for i in np.flatnonzero(sets.areas["home"].to_numpy() >= 0):
         site = int(sets.areas["home"].iloc[i])
         arcs = np.flatnonzero((sets.arc_area == i) & (sets.arc_minutes <= spec.within_minutes))
         name = case.region.sites["site_id"].iloc[site]
         yield Resettlement(
             id=f"resettlement-{name}",
-            words=Text(f"{name}关停前先安置在住老人", f"residents of {name} are placed before it closes"),
-            site=site, area=int(i), service=sets.services.index("elderly.resident"), arcs=arcs,
-            closed_options=closed,
+            words=Text(
+                f"{name}关停、撤并前先安置在住老人",
+                f"residents of {name} are placed before it closes or merges",
+            ),
+            site=site, area=int(i), service=service, arcs=arcs,
+            closed_options=np.unique(stints.option[(stints.site == site) & ~houses]),
         )  # fmt: skip

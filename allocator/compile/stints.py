@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,18 @@ from scipy.sparse import coo_array, csr_array
 
 from allocator.case import Case
 from allocator.catalogue import FacilityType, Provision
+from allocator.compile.joint import main_service
 from allocator.rules import Floats, Ints
 from allocator.scenario import Scenario
 from allocator.schema import SCREENING
 
-__all__ = ["POOLS", "Stints", "annuity", "make_stints", "present_value"]
+__all__ = [
+    "POOLS", "Stints", "annuity", "make_stints", "pools_of", "present_value", "tiers_of",
+]  # fmt: skip
 
-POOLS = ("capital", "running", "care_workers", "land", "vehicle_hours")
+POOLS = (
+    "capital", "running", "care_workers", "land", "floor_area", "vehicle_hours", "purchased_places",
+)  # fmt: skip
 CLOSED = "closed"
 BARE = {
     "none": "absent",
@@ -79,6 +85,8 @@ class _Stint:
     provision: Provision | None
     kept: Mapping[str, float] | None  # places by service of a facility kept as it is
     least: Mapping[str, float]  # places by service already there, for an extension
+    size: tuple[float, float] = (0.0, math.inf)  # bounds of the main service's places
+    grant: float = 0.0  # yuan a new place of the main service
 
 
 def make_stints(
@@ -116,7 +124,8 @@ def _stints_of_site(
     if any(getattr(site, c) == SCREENING[1] for c in SCREENS):
         return
     for type_ in case.catalogue.types.values():
-        if levers.types is not None and type_.id not in levers.types:
+        joint = any(type_.id == spec.id for spec in levers.joint)
+        if levers.types is not None and type_.id not in levers.types and not joint:
             continue
         if str(site.area_class) not in type_.area_classes:  # type: ignore[attr-defined]
             continue
@@ -131,18 +140,75 @@ def _stints_of_site(
                 opens = _opening_period(scenario, t, provision.setup_years)
                 if opens is not None and (opens == t or t == 0):
                     least = existing if provision.mode == "extend" and existing else {}
-                    yield _Stint(
-                        j,
-                        state,
-                        type_.id,
-                        opens,
-                        last,
-                        provision.mode,
+                    for low, high, grant in _size_steps(
+                        scenario,
                         type_,
-                        provision,
-                        None,
-                        least,
-                    )
+                        provision.mode,
+                        _sizes(scenario, str(site.site_id), type_, least),  # type: ignore[attr-defined]
+                    ):
+                        yield _Stint(
+                            j, state, type_.id, opens, last, provision.mode, type_, provision, None,
+                            least, (low, high), grant,
+                        )  # fmt: skip
+
+
+def _sizes(
+    scenario: Scenario, site: str, type_: FacilityType, least: Mapping[str, float]
+) -> tuple[float, float]:
+    """Bounds of the main service's places at a site, as the scenario's levers leave them."""
+    service = main_service(type_)
+    main = next(o for o in type_.offers if o.service == service)
+    named = _named_places(scenario, site, type_)
+    if named is not None:
+        return named, named
+    low = max(main.places_min, least.get(service, 0.0))
+    return low, min(main.places_max, _most_places(scenario, type_))
+
+
+def _size_steps(
+    scenario: Scenario, type_: FacilityType, mode: str, sizes: tuple[float, float]
+) -> list[tuple[float, float, float]]:
+    """Cut the sizes of a facility where grants begin and end: (least, most, grant a place)."""
+    low, high = sizes
+    grants = [
+        g
+        for g in scenario.options.subsidies
+        if (g.types is None or type_.id in g.types) and (g.modes is None or mode in g.modes)
+    ]
+    edges = {g.places_min for g in grants} | {math.floor(g.places_max) + 1.0 for g in grants}
+    cuts = [0.0, *sorted(e for e in edges if low < e <= high)]
+    steps = []
+    for least, after in zip(cuts, [*cuts[1:], math.inf], strict=True):
+        at = max(least, low)
+        grant = sum(g.yuan_place for g in grants if g.places_min <= at <= g.places_max)
+        steps.append((least, after - 1.0, grant))
+    return steps
+
+
+def pools_of(scenario: Scenario) -> tuple[str, ...]:
+    """Return the pools a problem needs: the scenario's, and groups of tiers of a divided one.
+
+    A pool divided among tiers is followed for every group of tiers but the whole, named
+    ``care_workers:township+village``: what a group uses fits its own supply and what the others
+    lend exactly when each tier can be served (the cut condition of a flow through one hub).
+    """
+    found: list[str] = []
+    for pool in POOLS:
+        spec = scenario.resources.get(pool)  # type: ignore[call-overload]
+        if spec is None:
+            continue
+        found.append(pool)
+        tiers = sorted(spec.tiers)
+        if spec.secondment < 1:
+            for size in range(1, len(tiers)):
+                found += [f"{pool}:{'+'.join(some)}" for some in combinations(tiers, size)]
+    return tuple(found)
+
+
+def tiers_of(pool: str) -> frozenset[str] | None:
+    """Return the tiers a pool follows, None for all."""
+    _, mark, tiers = pool.partition(":")
+    return frozenset(tiers.split("+")) if mark else None
 
 
 def _is_forbidden(scenario: Scenario, type_: FacilityType, area_class: str) -> bool:
@@ -185,7 +251,9 @@ def _arrays(
     classes: Sequence[str],
     pools: Sequence[str],
 ) -> Stints:
-    found = sorted(found, key=lambda s: (s.site, s.option, s.from_, s.first, s.last, s.mode))
+    found = sorted(
+        found, key=lambda s: (s.site, s.option, s.from_, s.first, s.last, s.mode, s.size)
+    )
     options = tuple(sorted({s.option for s in found} | {s.from_ for s in found} | {CLOSED}))
     modes = tuple(sorted({s.mode for s in found}))
     at = {o: n for n, o in enumerate(options)}
@@ -198,10 +266,20 @@ def _arrays(
     use_n: list[tuple[int, int, float]] = []
     pool_at = {k: n for n, k in enumerate(pools)}
     site_ids = case.region.site_ids
+    land = case.region.sites["land_m2"].to_numpy(float) if "land" in pools else np.zeros(0)
 
-    def put(use: list[tuple[int, int, float]], row: int, pool: str, span: range, v: float) -> None:
-        if v and pool in pool_at:
-            use.extend((row, pool_at[pool] * periods + t, v) for t in span)
+    def put(
+        use: list[tuple[int, int, float]],
+        row: int,
+        pool: str,
+        span: range,
+        v: float,
+        tier: str = "",
+    ) -> None:
+        for name, k in pool_at.items() if v else ():
+            tiers = tiers_of(name)
+            if name.partition(":")[0] == pool and (tiers is None or tier in tiers):
+                use.extend((row, k * periods + t, v) for t in span)
 
     for p, s in enumerate(found):
         if s.type is None:
@@ -210,10 +288,12 @@ def _arrays(
         if not any(o.service in scenario.services for o in s.type.offers):
             continue
         put(use_y, p, "running", span, s.type.running_yuan_year)
-        put(use_y, p, "care_workers", span, s.type.staff_fixed)
+        put(use_y, p, "care_workers", span, s.type.staff_fixed, s.type.tier)
+        if len(land) and s.mode == "build" and np.isfinite(land[s.site]):
+            put(use_y, p, "land", span, land[s.site])
         if s.provision is not None:
-            already = sum(s.least.values())
-            capital[p] = s.provision.capital_yuan_fixed - s.provision.capital_yuan_place * already
+            already = sum(_capital_place(s, k) * n for k, n in s.least.items())
+            capital[p] = s.provision.capital_yuan_fixed - already
             life[p] = s.provision.life_years
             put(use_y, p, "capital", range(s.first, s.first + 1), capital[p])
         for offer in s.type.offers:
@@ -226,9 +306,11 @@ def _arrays(
             else:
                 low = max(low, s.least.get(offer.service, 0.0))
                 high = min(high, _most_places(scenario, s.type))
-                named = _named_places(scenario, site_ids[s.site], s.type)
-                if named is not None and offer.service == _main_service(s.type):
-                    low, high, module = named, named, 0.0
+                if offer.service == main_service(s.type):
+                    named = _named_places(scenario, site_ids[s.site], s.type)
+                    if named is not None:
+                        low, high, module = named, named, 0.0
+                    low, high = max(low, s.size[0]), min(high, s.size[1])
             if high <= 0 or low > high:
                 continue
             per_place = _capital_place(s, offer.service)
@@ -236,6 +318,8 @@ def _arrays(
             offers.append((p, class_at[offer.id], low, high, module, per_place))
             put(use_n, f, "capital", range(s.first, s.first + 1), per_place)
             put(use_n, f, "running", span, offer.running_yuan_place_year)
+            put(use_n, f, "floor_area", span, offer.floor_area_m2_place)
+            put(use_n, f, "purchased_places", span, 1.0 if s.mode == "purchase" else 0.0)
     table = np.array(offers, dtype=float).reshape(-1, 6)
     shape = len(pools) * periods
     return Stints(
@@ -250,17 +334,17 @@ def _arrays(
 
 
 def _capital_place(s: _Stint, service: str) -> float:
-    """Capital a place: residential places bear the provision's price, others share the building."""
-    if s.provision is None:
+    """Capital a place: the main service bears the provision's price less any grant.
+
+    Other services share the building, save where they have a price of their own.
+    """
+    if s.provision is None or s.type is None:
         return 0.0
-    assert s.type is not None
-    return s.provision.capital_yuan_place if service == _main_service(s.type) else 0.0
-
-
-def _main_service(type_: FacilityType) -> str:
-    """The service that a facility's size is counted in: residential care where it has any."""
-    services = [o.service for o in type_.offers]
-    return "elderly.resident" if "elderly.resident" in services else services[0]
+    main = main_service(s.type)
+    price = s.provision.price_by_service.get(service)
+    if price is None:
+        price = s.provision.capital_yuan_place if service == main else 0.0
+    return max(price - s.grant, 0.0) if service == main else price
 
 
 def _named_places(scenario: Scenario, site: str, type_: FacilityType) -> float | None:

@@ -82,7 +82,10 @@ CATALOGUE_SCHEMAS: Mapping[str, Schema] = {
              *_grades("insurance_yuan_month", "月长护险", "yuan/person/month"),
              _number("floor_area_m2_place", "每床建筑面积", "m2/place"),
              Column("nursing_share", "护理型占比", "share", required=False, default=0.0),
-             _text("groups", "服务人群"), _mark(), _text("source", "来源")),
+             _text("groups", "服务人群"), _mark(), _text("source", "来源"),
+             _number("minutes_visit", "每次上门服务分钟", "minute"),
+             _number("visits_trip", "每趟上门人次", "visit", default=1.0),
+             _number("trips_month", "每点每月最少趟次", "trip/month")),
             ("type", "id"),
         ),
         Schema(
@@ -249,7 +252,7 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
         )
     provisions: dict[str, list[Provision]] = {}
     for r in _records(tables["provisions"].sort_values(["type", "mode", "from_states"])):
-        plain = {f: r[f] for f in Provision.__dataclass_fields__ if f != "from_states"}
+        plain = {f: r[f] for f in Provision.__dataclass_fields__ if f in r and f != "from_states"}
         provisions.setdefault(r["type"], []).append(
             Provision(**plain, from_states=_listed(r["from_states"]))
         )

@@ -402,6 +402,8 @@ def _pools(judged: Judged) -> pd.DataFrame:
     rows = []
     supply = {r.pool: r.supply for r in problem.rules_of(Resource)}  # type: ignore[attr-defined]
     for k, pool in enumerate(problem.pools):
+        if pool not in judged.scenario.resources:
+            continue  # a group of tiers of a divided pool
         use = _site_use(problem, judged.plan, pool).sum(0)
         unit = judged.scenario.resources[pool].unit  # type: ignore[index]
         for t, year in enumerate(judged.years):

@@ -17,8 +17,10 @@ from allocator.rules import (
     Hub,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
+    Room,
     Served,
     WorstGroup,
 )
@@ -26,7 +28,8 @@ from allocator.rules import (
 __all__ = ["Formulation", "evaluate", "explain", "formulate", "road_for", "solve", "solve_exactly"]
 
 _NOT_PRICED = (
-    Coverage, Deviation, Floor, Hub, PlacesRatio, PlacesShare, Reserved, Resettlement, Served, WorstGroup,
+    Coverage, Deviation, Floor, Hub, PlacesRatio, PlacesShare, Referral, Reserved, Resettlement, Room,
+    Served, WorstGroup,
 )  # fmt: skip
 LARGEST_EXACT = 150_000  # columns of people served up to which the exact road is taken unasked
 
@@ -94,6 +97,6 @@ def _told(progress: Callable[[str], None]) -> Callable[[str, float, float], None
 
 def explain(problem: Problem) -> tuple[Finding, ...]:
     """Say in planners' words why there is no plan, and the cheapest way out."""
-    from allocator.model.explain import explanation
+    from allocator.model.conflict import explanation
 
     return explanation(problem).findings

@@ -8,13 +8,14 @@ sources, in ``docs/formulation.md``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array, vstack
 
 from allocator.model.columns import Columns
-from allocator.problem import Objective, Problem
+from allocator.model.objectives import objective_coefficients, risk_block, tighten_risk
+from allocator.model.rows import INF, Block, Rows
+from allocator.problem import Problem
 from allocator.rules import (
     Acceptance,
     Balance,
@@ -29,9 +30,11 @@ from allocator.rules import (
     Link,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Rule,
     Scale,
     Served,
@@ -50,50 +53,10 @@ __all__ = [
     "tightened",
 ]
 
-INF = np.inf
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Rows of one rule: ``lower <= matrix @ z <= upper``."""
-
-    rule: str
-    matrix: csr_array
-    lower: Floats
-    upper: Floats
-
-
-class _Rows:
-    """Entries of a block while it is being written."""
-
-    def __init__(self, columns: Columns) -> None:
-        self._size = columns.size
-        self._row: list[Ints] = []
-        self._column: list[Ints] = []
-        self._value: list[Floats] = []
-
-    def put(self, row: object, column: object, value: object) -> None:
-        """Add entries; row, column and value broadcast together."""
-        r, c, v = np.broadcast_arrays(
-            np.asarray(row, np.int64), np.asarray(column, np.int64), np.asarray(value, float)
-        )
-        self._row.append(r.ravel())
-        self._column.append(c.ravel())
-        self._value.append(v.ravel())
-
-    def block(self, rule: Rule, lower: object, upper: object, count: int) -> Block:
-        """Close the block with ``count`` rows."""
-        row = np.concatenate(self._row) if self._row else np.zeros(0, np.int64)
-        column = np.concatenate(self._column) if self._row else np.zeros(0, np.int64)
-        value = np.concatenate(self._value) if self._row else np.zeros(0)
-        matrix = csr_array(coo_array((value, (row, column)), shape=(count, self._size)))
-        full = np.zeros(count)
-        return Block(rule.id, matrix, full + np.asarray(lower), full + np.asarray(upper))
-
 
 def add_balance(problem: Problem, columns: Columns, rule: Balance) -> Block:
     """Everyone in need is served or unmet: ``sum_a x + u = D`` over (i, s, g, t, w) with D > 0."""
-    rows = _Rows(columns)
+    rows = Rows(columns)
     place = np.full(problem.need.size, -1)
     place[columns.u_cell] = np.arange(len(columns.u_cell))
     rows.put(place[columns.x_cell], columns.x + np.arange(len(columns.x_arc)), 1.0)
@@ -108,7 +71,7 @@ def add_acceptance(problem: Problem, columns: Columns, rule: Acceptance) -> Bloc
     One row a (i, s, g, t, w) and level alpha < 1 held by at least two columns; a level held by one
     column alone is its bound.
     """
-    rows = _Rows(columns)
+    rows = Rows(columns)
     one = problem.acceptance.shape[1] == 1
     phi = problem.acceptance[columns.x_arc, 0 if one else columns.x_group]
     order = np.lexsort((phi, columns.x_cell))
@@ -136,7 +99,7 @@ def add_capacity(problem: Problem, columns: Columns, rule: Capacity) -> Block:
     Per (j, c, t, w) that some stint offers; the lower side only where occ_min > 0.
     """
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     shape = (z["j"], z["c"], z["t"], z["w"])
     f, t = np.nonzero(problem.stint_periods[problem.offer_stint])
     site, kind = problem.stint_site[problem.offer_stint[f]], problem.offer_class[f]
@@ -160,7 +123,7 @@ def add_capacity(problem: Problem, columns: Columns, rule: Capacity) -> Block:
     if not low.any():
         return upper
     place = np.cumsum(low) - 1
-    more = _Rows(columns)
+    more = Rows(columns)
     some = low[x_row]
     more.put(place[x_row[some]], columns.x + np.flatnonzero(some), used[some])
     some = low[n_row]
@@ -174,7 +137,7 @@ def add_capacity(problem: Problem, columns: Columns, rule: Capacity) -> Block:
 
 def add_scale(problem: Problem, columns: Columns, rule: Scale) -> Block:
     """Moderate scale: ``q_min y <= n <= q_max y`` for each offer; ``n = module m``, m whole."""
-    rows = _Rows(columns)
+    rows = Rows(columns)
     f = np.arange(len(problem.offer_stint))
     count = len(f)
     rows.put(f, columns.n + f, 1.0)
@@ -208,7 +171,7 @@ def link_rows(problem: Problem, columns: Columns, rule: Rule, which: Ints) -> Bl
     columns) that a relaxation violates are written.
     """
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     arc, t = columns.x_arc[which], columns.x_period[which]
     key = (problem.arc_site[arc] * z["c"] + problem.arc_class[arc]) * z["t"] + t
     f, period = np.nonzero(problem.stint_periods[problem.offer_stint])
@@ -238,7 +201,7 @@ def add_site(problem: Problem, columns: Columns, rule: SiteStates) -> Block:
     ``sum of y ending at t - 1 in o = sum of y starting at t from o``.
     """
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     p = np.arange(z["p"])
     first = problem.stint_first == 0
     rows.put(problem.stint_site[first], columns.y + p[first], 1.0)
@@ -261,7 +224,7 @@ def add_resource(problem: Problem, columns: Columns, rule: Resource) -> Block:
     """Use of a pool within supply: ``use[k,t,w] <= supply[t]``, and ``share use <= cap`` a payer."""
     z = problem.shape
     t_count, k = z["t"], rule.pool
-    rows = _Rows(columns)
+    rows = Rows(columns)
     columns_of = slice(k * t_count, (k + 1) * t_count)
     by_person = bool(
         len(columns.x_arc)
@@ -294,7 +257,7 @@ def add_resource(problem: Problem, columns: Columns, rule: Resource) -> Block:
 def add_coverage(problem: Problem, columns: Columns, rule: Coverage) -> Block:
     """Potential access: ``v <= sum of y within reach``; people-weighted share of v at least a target."""
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     covered = columns.of(rule.id, "covered")  # (n, T)
     n = len(rule.areas)
     qualifies = np.zeros(z["p"], bool)
@@ -364,7 +327,7 @@ def _at_least_share(
     groups: Ints | None, share: Floats,
 ) -> Block:  # fmt: skip
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     least = 1 if isinstance(rule, Served) else 0
     row, x, need = _share_of_need(problem, columns, service, part, groups, least)
     rows.put(row, x, 1.0)
@@ -379,7 +342,7 @@ def _at_least_share(
 def add_places_ratio(problem: Problem, columns: Columns, rule: PlacesRatio) -> Block:
     """Places for people: ``sum weight n >= minimum[t]`` over offers in place in t."""
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     _put_places(problem, columns, rows, lambda t: rule.offer_weight)
     if not rule.is_hard:
         rows.put(np.arange(z["t"]), columns.of(rule.id, "short")[:, 0], 1.0)
@@ -389,7 +352,7 @@ def add_places_ratio(problem: Problem, columns: Columns, rule: PlacesRatio) -> B
 def add_places_share(problem: Problem, columns: Columns, rule: PlacesShare) -> Block:
     """A share of places: ``sum part n - share[t] * sum whole n >= 0`` over offers in place in t."""
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     _put_places(problem, columns, rows, lambda t: rule.part - rule.share[t] * rule.whole)
     if not rule.is_hard:
         rows.put(np.arange(z["t"]), columns.of(rule.id, "short")[:, 0], 1.0)
@@ -397,7 +360,7 @@ def add_places_share(problem: Problem, columns: Columns, rule: PlacesShare) -> B
 
 
 def _put_places(
-    problem: Problem, columns: Columns, rows: _Rows, weight: Callable[[int], Floats]
+    problem: Problem, columns: Columns, rows: Rows, weight: Callable[[int], Floats]
 ) -> None:
     for t in range(len(problem.periods)):
         w = np.where(problem.stint_periods[problem.offer_stint, t], weight(t), 0.0)
@@ -408,7 +371,7 @@ def _put_places(
 def add_resettlement(problem: Problem, columns: Columns, rule: Resettlement) -> Block:
     """先安置后撤并: ``sum of x from the home's residents nearby >= D * sum of y closed``, per (g, t, w)."""
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     near = np.zeros(z["a"], bool)
     near[rule.arcs] = True
     arc = columns.x_arc
@@ -434,7 +397,7 @@ def add_resettlement(problem: Problem, columns: Columns, rule: Resettlement) -> 
 def add_hub(problem: Problem, columns: Columns, rule: Hub) -> Block:
     """A point needs a hub: ``sum of y[point] <= sum of y[hub] in reach``, per (point site, t)."""
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     at_site = problem.stint_site
     point = np.isin(problem.stint_option, rule.point_options)
     hub = np.isin(problem.stint_option, rule.hub_options)
@@ -454,7 +417,7 @@ def add_hub(problem: Problem, columns: Columns, rule: Hub) -> Block:
 def add_site_count(problem: Problem, columns: Columns, rule: SiteCount) -> Block:
     """Bounds on the number of sites: ``minimum[t] <= sum of y in the options <= maximum[t]``."""
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     stint, t = np.nonzero(
         problem.stint_periods & np.isin(problem.stint_option, rule.options)[:, None]
     )
@@ -465,7 +428,7 @@ def add_site_count(problem: Problem, columns: Columns, rule: SiteCount) -> Block
 
 def add_forced(problem: Problem, columns: Columns, rule: Forced) -> Block:
     """A named site in (or out of) options: ``sum of y at j in the options in t = 1`` (or 0)."""
-    rows = _Rows(columns)
+    rows = Rows(columns)
     stint = np.flatnonzero(
         problem.stint_periods[:, rule.period]
         & (problem.stint_site == rule.site)
@@ -479,7 +442,7 @@ def add_forced(problem: Problem, columns: Columns, rule: Forced) -> Block:
 def add_reserved(problem: Problem, columns: Columns, rule: Reserved) -> Block:
     """Places kept for groups: ``sum of x of other groups <= (1 - share) n`` per (j, c, t, w)."""
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     shape = (z["j"], z["c"], z["t"], z["w"])
     arc = columns.x_arc
     other = ~np.isin(columns.x_group, rule.groups)
@@ -515,7 +478,7 @@ def add_reserved(problem: Problem, columns: Columns, rule: Reserved) -> Block:
 
 def add_worst_group(problem: Problem, columns: Columns, rule: WorstGroup) -> Block:
     """Max-min: ``z * sum of D in part <= sum of x in part``, per (part, t, w) with need."""
-    rows = _Rows(columns)
+    rows = Rows(columns)
     row, x, need = _share_of_need(problem, columns, rule.service, rule.part, None)
     rows.put(row, x, 1.0)
     some = np.flatnonzero(need > 0)
@@ -526,22 +489,61 @@ def add_worst_group(problem: Problem, columns: Columns, rule: WorstGroup) -> Blo
 def add_deviation(problem: Problem, columns: Columns, rule: Deviation) -> Block:
     """Mean absolute deviation: ``x(part) - share(county) D(part) = over - under``, per (part, t, w).
 
-    ``share(county) = x(county) / D(county)`` is linear because D is data.
+    ``share(county) = x(county) / D(county)`` is linear because D is data. With a ceiling also
+    ``sum over + sum under <= 2 ceiling[t] x(county)``, per (t, w).
     """
     z = problem.shape
-    rows = _Rows(columns)
+    rows = Rows(columns)
     row, x, need = _share_of_need(problem, columns, rule.service, rule.part, None)
-    by_tw = need.reshape(-1, z["t"] * z["w"])
+    many = z["t"] * z["w"]
+    by_tw = need.reshape(-1, many)
     county = np.where(by_tw.sum(0) > 0, by_tw.sum(0), 1.0)
     weight = by_tw / county
     rows.put(row, x, 1.0)
-    tw = row % (z["t"] * z["w"])
+    tw = row % many
     for part in range(len(by_tw)):
-        rows.put(part * z["t"] * z["w"] + tw, x, -weight[part, tw])
+        rows.put(part * many + tw, x, -weight[part, tw])
     everything = np.arange(len(need))
-    rows.put(everything, columns.of(rule.id, "over").ravel(), -1.0)
-    rows.put(everything, columns.of(rule.id, "under").ravel(), 1.0)
-    return rows.block(rule, 0.0, 0.0, len(need))
+    over, under = (columns.of(rule.id, kind).ravel() for kind in ("over", "under"))
+    rows.put(everything, over, -1.0)
+    rows.put(everything, under, 1.0)
+    if rule.ceiling is None:
+        return rows.block(rule, 0.0, 0.0, len(need))
+    for kind in (over, under):
+        rows.put(len(need) + everything % many, kind, 1.0)
+    rows.put(len(need) + tw, x, -2 * rule.ceiling[tw // z["w"]])
+    lower = np.r_[np.zeros(len(need)), np.full(many, -INF)]
+    return rows.block(rule, lower, 0.0, len(need) + many)
+
+
+def add_room(problem: Problem, columns: Columns, rule: Room) -> Block:
+    """Offers fit their building: ``sum area n <= room y``, per stint named."""
+    rows = Rows(columns)
+    place = np.full(len(problem.stint_site), -1)
+    place[rule.stints] = np.arange(len(rule.stints))
+    f = np.flatnonzero((place[problem.offer_stint] >= 0) & (rule.offer_area > 0))
+    rows.put(place[problem.offer_stint[f]], columns.n + f, rule.offer_area[f])
+    rows.put(np.arange(len(rule.stints)), columns.y + rule.stints, -rule.room)
+    return rows.block(rule, -INF, 0.0, len(rule.stints))
+
+
+def add_referral(problem: Problem, columns: Columns, rule: Referral) -> Block:
+    """Onward flows: ``sum x from the site's area >= share[t] * sum x at the site``, per (site, g, t, w)."""
+    z = problem.shape
+    rows = Rows(columns)
+    arc = columns.x_arc
+    shape = (len(rule.site), z["g"], z["t"], z["w"])
+    onward = problem.class_service[problem.arc_class[arc]] == rule.service
+    here = np.isin(problem.arc_class[arc], rule.classes)
+    for n, (site, area) in enumerate(zip(rule.site, rule.area, strict=True)):
+        out = np.flatnonzero(onward & (problem.arc_area[arc] == area))
+        come = np.flatnonzero(here & (problem.arc_site[arc] == site))
+        for some, value in ((out, np.ones(len(out))), (come, -rule.share[columns.x_period[come]])):
+            g, t, w = (v[some] for v in (columns.x_group, columns.x_period, columns.x_future))
+            rows.put(
+                np.ravel_multi_index((np.full(len(g), n), g, t, w), shape), columns.x + some, value
+            )
+    return rows.block(rule, 0.0, INF, int(np.prod(shape)))
 
 
 def _joined(rule: Rule, parts: Sequence[Block]) -> Block:
@@ -573,6 +575,8 @@ FAMILIES: dict[type[Rule], Callable[..., Block]] = {
     Floor: add_floor,
     WorstGroup: add_worst_group,
     Deviation: add_deviation,
+    Room: add_room,
+    Referral: add_referral,
 }
 
 
@@ -585,81 +589,6 @@ def blocks_of(problem: Problem, columns: Columns, *, links: bool = False) -> lis
     ]
     risks = (risk_block(problem, columns, objective) for objective in problem.objectives)
     return found + [block for block in risks if block is not None]
-
-
-def objective_coefficients(problem: Problem, columns: Columns, objective: Objective) -> Floats:
-    """Return the coefficient of every column in an objective, risk over futures included.
-
-    The rows that tie the risk's own columns to the futures come from `risk_block`.
-    """
-    fixed, by_future = _parts(problem, columns, objective)
-    if objective.risk == "expected":
-        return np.asarray(fixed + problem.future_weight @ by_future)
-    fixed[columns.of(objective.id, "level")] = 1.0
-    if objective.risk == "cvar":
-        share = problem.future_weight / objective.risk_share
-        fixed[columns.of(objective.id, "excess")] = share
-    return fixed
-
-
-def _parts(problem: Problem, columns: Columns, objective: Objective) -> tuple[Floats, Floats]:
-    """Return the coefficients that all futures share, and (W, columns) those of each future."""
-    z = problem.shape
-    fixed, by_future = np.zeros(columns.size), np.zeros((z["w"], columns.size))
-    if objective.stint is not None:
-        fixed[columns.y : columns.y + z["p"]] += objective.stint
-    if objective.place is not None:
-        fixed[columns.n : columns.n + z["f"]] += objective.place
-    weight = np.ones(z["t"]) if objective.period_weight is None else objective.period_weight
-    if objective.person is not None and len(columns.x_arc):
-        group = columns.x_group if objective.person.shape[1] > 1 else 0
-        value = objective.person[columns.x_arc, group] * weight[columns.x_period]
-        by_future[columns.x_future, columns.x + np.arange(len(value))] += value
-    if objective.unmet is not None:
-        each = np.broadcast_to(objective.unmet, problem.need.shape[:3])[..., None, None]
-        each = np.broadcast_to(each * weight[:, None], problem.need.shape).ravel()
-        future = columns.u_cell % z["w"]
-        by_future[future, columns.u + np.arange(len(future))] += each[columns.u_cell]
-    for rule in problem.rules:
-        if objective.shortfalls and (rule.id, "short") in columns.auxiliary:
-            short = columns.of(rule.id, "short")
-            price = float(rule.price or 0.0)
-            if isinstance(rule, Served | Floor):
-                for w in range(z["w"]):
-                    by_future[w, short[..., w]] += price
-            else:
-                fixed[short] += price
-        if rule.id == objective.epigraph and isinstance(rule, WorstGroup):
-            fixed[columns.of(rule.id, "worst")] -= objective.epigraph_weight
-        elif rule.id == objective.epigraph and isinstance(rule, Deviation):
-            for kind in ("over", "under"):
-                for w in range(z["w"]):
-                    at = columns.of(rule.id, kind)[..., w]
-                    by_future[w, at] += objective.epigraph_weight / z["t"]
-    return fixed, by_future
-
-
-def risk_block(problem: Problem, columns: Columns, objective: Objective) -> Block | None:
-    """Risk over futures: ``level >= value[w] (- best[w])``, or ``level + excess[w] >= value[w]``.
-
-    ``value[w]`` leaves out what all futures share. Conditional value at risk as the linear
-    programme of Rockafellar and Uryasev (2000). None for the expected value.
-    """
-    if objective.risk == "expected":
-        return None
-    futures = len(problem.futures)
-    _, by_future = _parts(problem, columns, objective)
-    by_future[:, columns.of(objective.id, "level")] = -1.0
-    upper = np.zeros(futures)
-    if objective.risk == "cvar":
-        by_future[np.arange(futures), columns.of(objective.id, "excess")] = -1.0
-    elif objective.risk == "regret":
-        if objective.future_best is None:
-            raise ValueError(f"{objective.id}: regret needs future_best, see with_regret")
-        upper = objective.future_best.astype(float)
-    elif objective.risk != "worst":
-        raise ValueError(f"{objective.id}: unknown risk {objective.risk!r}")
-    return Block(objective.id, csr_array(by_future), np.full(futures, -INF), upper)
 
 
 def tightened(problem: Problem, columns: Columns, values: Floats) -> Floats:
@@ -690,23 +619,10 @@ def tightened(problem: Problem, columns: Columns, values: Floats) -> Floats:
             some = need > 0
             z[at] = float(np.clip(np.min(have[some] / need[some], initial=1.0), 0.0, 1.0))
         if "over" in kinds:
-            z[columns.of(rule.id, "over").ravel()] = np.maximum(have, 0.0)
-            z[columns.of(rule.id, "under").ravel()] = np.maximum(-have, 0.0)
+            for kind, sign in (("over", 1.0), ("under", -1.0)):
+                at = columns.of(rule.id, kind).ravel()
+                z[at] = np.maximum(sign * have[: len(at)], 0.0)
     for objective in problem.objectives:
         if objective.risk != "expected":
-            _tighten_risk(problem, columns, objective, z)
+            tighten_risk(problem, columns, objective, z)
     return z
-
-
-def _tighten_risk(problem: Problem, columns: Columns, objective: Objective, z: Floats) -> None:
-    """Set the level of a risk (and the excesses above it) to what the futures' values say."""
-    value = _parts(problem, columns, objective)[1] @ z
-    if objective.risk == "regret" and objective.future_best is not None:
-        value = value - objective.future_best
-    level = float(value.max())
-    if objective.risk == "cvar":
-        order = np.argsort(-value, kind="stable")
-        reached = np.cumsum(problem.future_weight[order]) >= objective.risk_share - 1e-12
-        level = float(value[order[int(np.argmax(reached))]])
-        z[columns.of(objective.id, "excess")] = np.maximum(value - level, 0.0)
-    z[columns.of(objective.id, "level")] = level

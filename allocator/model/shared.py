@@ -353,19 +353,22 @@ def _add_reserved(s: _Sheet, r: Reserved) -> None:
 
 
 def _add_resettlement(s: _Sheet, r: Resettlement) -> None:
+    """A row a group, period and future: those of one group do not stand in for another's."""
     pr = s.pr
-    n_t, n_w = len(pr.periods), len(pr.futures)
-    need = pr.need[r.area, r.service].sum(0)
-    rows = s.open(r, 0.0, np.inf, need.size).reshape(n_t, n_w)
+    need = pr.need[r.area, r.service]  # (G, T, W)
+    rows = s.open(r, 0.0, np.inf, need.size).reshape(need.shape)
     closed = np.zeros(len(pr.options), bool)
     closed[r.closed_options] = True
     p = np.flatnonzero((pr.stint_site == r.site) & closed[pr.stint_option])
-    for t in range(n_t):
-        here = p[pr.stint_periods[p, t]]
-        for w in range(n_w):
-            s.put("y", rows[t, w], here, -need[t, w])
-    e = np.flatnonzero(np.isin(s.entry_arc, r.arcs))
-    s.put("x", rows[s.entry_t[e], s.entry_w[e]], e, np.ones(len(e)))
+    q, t = np.nonzero(pr.stint_periods[p])
+    for g in range(need.shape[0]):
+        for w in range(need.shape[2]):
+            s.put("y", rows[g, t, w], p[q], -need[g, t, w])
+    near = np.zeros(len(pr.arc_area), bool)
+    near[r.arcs] = True
+    near &= (pr.arc_area == r.area) & (pr.class_service[pr.arc_class] == r.service)
+    e = np.flatnonzero(near[s.entry_arc])
+    s.put("x", rows[s.entry_group[e], s.entry_t[e], s.entry_w[e]], e, np.ones(len(e)))
 
 
 def _stints_in(pr: Problem, options: Ints) -> Ints:

@@ -69,7 +69,9 @@ POOLS: Mapping[str, Text] = {
     "running": Text("运行资金（财政承担）", "Running money (public)"),
     "care_workers": Text("养老护理员", "Care workers"),
     "land": Text("建设用地", "Land"),
+    "floor_area": Text("建筑面积", "Floor area"),
     "vehicle_hours": Text("车辆工时", "Vehicle-hours"),
+    "purchased_places": Text("购买床位", "Purchased places"),
 }
 MONEY_ITEMS: Mapping[str, Text] = {
     "running_gross": Text("运行总费用", "Running cost, all"),

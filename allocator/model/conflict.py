@@ -33,9 +33,11 @@ from allocator.rules import (
     Link,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Rule,
     Scale,
     Served,
@@ -46,7 +48,9 @@ from allocator.rules import (
 
 __all__ = ["Explanation", "Relaxation", "apply_relaxations", "explanation", "is_satisfiable"]
 
-STRUCTURE = (Balance, Acceptance, Capacity, Scale, Link, SiteStates, WorstGroup, Deviation)
+STRUCTURE = (Balance, Acceptance, Capacity, Scale, Link, SiteStates, WorstGroup)
+_WHOLE = (Deviation, Forced, Hub, Referral, Resettlement, Room)
+"""Rules that hold or do not: they give way by being dropped."""
 _NODES = 20_000
 _MARGIN = 1e-6
 
@@ -95,7 +99,7 @@ def explanation(problem: Problem) -> Explanation:
         With no findings when the problem has a plan.
     """
     form = formulate(problem)
-    loose = [r for r in problem.rules if r.is_hard and not isinstance(r, STRUCTURE)]
+    loose = [r for r in problem.rules if r.is_hard and not _is_structure(r)]
     structure = [r.id for r in problem.rules if r.id not in {q.id for q in loose}]
     oracle = _Oracle(form, structure)
     if oracle.holds([r.id for r in loose]) is not False:
@@ -113,9 +117,14 @@ def explanation(problem: Problem) -> Explanation:
     return Explanation(tuple(r.id for r in rules), irreducible, relaxations, tried, findings)
 
 
+def _is_structure(rule: Rule) -> bool:
+    """Whether a rule only says what plans are; a measure of fairness without a ceiling does."""
+    return isinstance(rule, STRUCTURE) or (isinstance(rule, Deviation) and rule.ceiling is None)
+
+
 def is_satisfiable(problem: Problem, rules: Sequence[str] | None = None) -> bool | None:
     """Return whether a plan keeps the named hard rules besides the structure; None if unknown."""
-    loose = [r.id for r in problem.rules if r.is_hard and not isinstance(r, STRUCTURE)]
+    loose = [r.id for r in problem.rules if r.is_hard and not _is_structure(r)]
     structure = [r.id for r in problem.rules if r.id not in loose]
     return _Oracle(formulate(problem), structure).holds(loose if rules is None else rules)
 
@@ -183,7 +192,8 @@ class _Elastic:
 def _cheapest(form: Formulation, loose: Sequence[Rule]) -> tuple[Relaxation, ...]:
     """Let every hard rule give way, each scaled by its own size, and give way least."""
     blocks = {b.rule: b for b in form.blocks}
-    elastic = [_give(form.problem, rule, blocks[rule.id]) for rule in loose]
+    largest = np.where(np.isfinite(form.columns.upper), form.columns.upper, form.problem.need.sum())
+    elastic = [_give(form.problem, rule, blocks[rule.id], largest) for rule in loose]
     ids = {e.rule.id for e in elastic}
     columns = form.columns
     kept = [b for b in form.blocks if b.rule not in ids]
@@ -220,15 +230,17 @@ def _cheapest(form: Formulation, loose: Sequence[Rule]) -> tuple[Relaxation, ...
     return tuple(found)
 
 
-def _give(problem: Problem, rule: Rule, block: Block) -> _Elastic:
+def _give(problem: Problem, rule: Rule, block: Block, largest: Floats) -> _Elastic:
     """Return the columns by which a rule gives way, one a period or one switch for the rule."""
     rows, t_n = block.matrix.shape[0], len(problem.periods)
-    if isinstance(rule, Forced | Hub | Resettlement):
+    if isinstance(rule, _WHOLE):
         # A rule that holds or does not: large enough a column frees all its rows.
-        most = np.maximum(np.abs(block.matrix).sum(1), 1.0)
+        most = np.maximum(np.abs(block.matrix) @ largest, 1.0)
         sign = np.where(np.isfinite(block.lower), 1.0, -1.0)
         if isinstance(rule, Forced) and not rule.wanted:
             sign = -sign
+        if isinstance(rule, Deviation):  # rows that only define the deviation stay
+            most = np.where(block.lower == block.upper, 0.0, most)
         return _Elastic(rule, csr_array((most * sign)[:, None]), np.ones(1), True)
     period = _period_of_rows(problem, rule, rows)
     counted = period >= 0
@@ -291,7 +303,7 @@ def _whole_of_rows(problem: Problem, rule: Rule, rows: int) -> Floats:
 def _relaxation(form: Formulation, rule: Rule, given: Floats, values: Floats) -> Relaxation:
     """Return what a rule gives in its own terms, a touch more than the solver's tolerance."""
     p = form.problem
-    if isinstance(rule, Forced | Hub | Resettlement):
+    if isinstance(rule, _WHOLE):
         words = Text(f"取消“{rule.words.zh}”", f"drop “{rule.words.en}”")
         return Relaxation(rule.id, (1.0,), "rule", True, words)
     places = values[form.columns.n : form.columns.n + len(p.offer_stint)]

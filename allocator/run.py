@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 
 from allocator.case import Case
 from allocator.compile import class_offers, compile_problem, origins
-from allocator.demand import Need, NeedRates, WillingnessCurve, estimate_need
+from allocator.demand import Need, WillingnessCurve
 from allocator.errors import (
     CheckFailed,
     Finding,
@@ -29,18 +29,19 @@ from allocator.errors import (
     Where,
     nearest,
 )
+from allocator.forecast import (
+    Forecast,
+    forecast,
+    need_bands,
+    need_of,
+    needs_registered,
+    people_by_age,
+    project,
+)
 from allocator.measures.choice import free_choice, open_places
 from allocator.measures.indicators import Judged, measure
 from allocator.model import explain, solve
 from allocator.plan import Plan, Status
-from allocator.population import (
-    AGES_5,
-    PhaseIn,
-    Population,
-    VitalRates,
-    project_small_areas,
-    stack_tracks,
-)
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SolveSpec
@@ -61,7 +62,6 @@ __all__ = [
 ]
 
 Progress = Callable[[str], None]
-AGE_BANDS = {"all": 0, "60+": 60, "65+": 65, "80+": 80}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -126,62 +126,6 @@ def run_id(case: Case, scenario: Scenario) -> str:
         case.catalogue.version,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def project(case: Case, scenario: Scenario) -> Population:
-    """Return the people of the case's areas for the years a scenario needs."""
-    rates = VitalRates.from_tables(
-        case.rates["mortality"], case.rates["fertility"], case.rates.get("migration"),
-        variant=scenario.population.variant,
-    )  # fmt: skip
-    table = case.population
-    years = sorted(set(scenario.years) | {int(table["year"].max())})
-    tracks = {}
-    for track in sorted(set(table["track"])):
-        base = _base_population(case, table[table["track"] == track])
-        tracks[track] = project_small_areas(base, rates, to=max(years), years=years)
-    if len(tracks) == 1:
-        return next(iter(tracks.values()))
-    return stack_tracks(tracks["resident"], tracks["registered"])
-
-
-def _base_population(case: Case, table: pd.DataFrame) -> Population:
-    year = int(table["year"].max())
-    table = table[table["year"] == year]
-    ages = AGES_5
-    areas = case.region.area_ids
-    persons = np.zeros((1, 1, len(areas), 1, len(ages), 2))
-    at = {a: n for n, a in enumerate(areas)}
-    age_at = {a: n for n, a in enumerate(ages)}
-    i = table["area_id"].map(at).to_numpy()
-    a = table["age"].map(age_at).to_numpy()
-    s = table["sex"].map({"m": 0, "f": 1}).to_numpy()
-    np.add.at(persons, (0, 0, i, 0, a, s), table["persons"].to_numpy(dtype=float))
-    return Population(places=areas, years=(year,), persons=persons, mark="modelled")
-
-
-def need_of(case: Case, scenario: Scenario, population: Population) -> Need:
-    """Return the need of a scenario's services in the last year of each period."""
-    spec = scenario.population
-    phase = None
-    if spec.phase_in is not None:
-        phase = PhaseIn(
-            to=spec.phase_in.to, start=spec.base, since=spec.phase_in.from_ or scenario.base_year,
-            by=spec.phase_in.by,
-        )  # fmt: skip
-    areas = case.region.areas
-    need = estimate_need(
-        population,
-        NeedRates.from_tables(case.rates),
-        services=scenario.services,
-        definition=scenario.need.definition,
-        years=[p.to for p in scenario.periods],
-        area_class=dict(zip(areas["area_id"], areas["area_class"], strict=True)),
-        base=spec.base,
-        phase_in=phase,
-    )
-    factor = np.array([scenario.need.factor.get(s, 1.0) for s in need.services])
-    return Need(**{**need.__dict__, "amount": need.amount * factor[:, None, None, None]})
 
 
 def curves_of(case: Case, scenario: Scenario) -> dict[str, WillingnessCurve]:
@@ -253,14 +197,6 @@ def journeys(case: Case, scenario: Scenario) -> tuple[dict[str, Arcs], Floats]:
     return found, minutes
 
 
-def people_by_age(population: Population, years: Iterable[int]) -> dict[str, Floats]:
-    """Return (area, year) residents by band of `AGE_BANDS`, mean over the futures."""
-    picked = population.for_years(years)
-    track = picked.tracks.index("resident")
-    mean = np.tensordot(picked.future_weight, picked.persons[track], axes=1)  # (i, y, a, s)
-    return {name: mean[:, :, low // 5 :].sum(axis=(2, 3)) for name, low in AGE_BANDS.items()}
-
-
 def prepare(
     case: Case, scenario: Scenario, shared: Shared | None = None
 ) -> tuple[Problem, dict[str, Floats], Need]:
@@ -268,19 +204,9 @@ def prepare(
     shared = Shared() if shared is None else shared
     if scenario.placement is not None and case.placements is not None:
         case = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
-    spec = scenario.population
-    population = shared.get(
-        ("people", spec.variant, spec.futures, scenario.years), lambda: project(case, scenario)
-    )
-    need_key = (
-        "need",
-        spec,
-        scenario.need.definition,
-        tuple(sorted(scenario.need.factor.items())),
-        scenario.services,
-        scenario.years,
-    )
-    need = shared.get(need_key, lambda: need_of(case, scenario, population))
+    population = _people(case, scenario, shared).population
+    key = ("need", *_need_key(scenario))
+    need = shared.get(key, lambda: need_of(case, scenario, population))
     arcs, site_minutes = shared.get(
         ("arcs", scenario.placement, scenario.services), lambda: journeys(case, scenario)
     )
@@ -292,6 +218,26 @@ def prepare(
         priorities=case.rates["priorities"],
     )  # fmt: skip
     return problem, people, need
+
+
+def _people(case: Case, scenario: Scenario, shared: Shared) -> Forecast:
+    """Return the people, made once for all scenarios that differ in other things only."""
+    spec = scenario.population.model_dump_json(exclude={"base", "phase_in", "services"})
+    key = ("people", spec, needs_registered(scenario.population), scenario.years)
+    made: Forecast = shared.get(key, lambda: forecast(case, scenario))
+    return made
+
+
+def _need_key(scenario: Scenario) -> tuple[object, ...]:
+    """Return what of a scenario decides its need."""
+    need = scenario.need
+    return (
+        scenario.population.model_dump_json(),
+        need.definition,
+        tuple(sorted(need.factor.items())),
+        scenario.services,
+        scenario.years,
+    )
 
 
 def _placed(case: Case, scenario: Scenario) -> Case:
@@ -323,6 +269,7 @@ def today_of(scenario: Scenario) -> Scenario:
     return scenario.model_copy(
         update={
             "base_year": year - 1,
+            "population": scenario.population.started(year),
             "periods": (Period.model_validate({"from": year, "to": year}),),
             "options": OptionSpec(modes=("keep",)),
             "resources": unlimited,
@@ -377,7 +324,7 @@ def run(
     base_key = (
         "today",
         scenario.placement,
-        scenario.population,
+        base.population.model_dump_json(),
         scenario.need.model_dump_json(),
         scenario.services,
     )
@@ -390,10 +337,15 @@ def run(
         Judged(base, base_problem, base_plan, base_people),
         Judged(scenario, problem, plan, people),
     )  # fmt: skip
+    seen = _people(case, scenario, shared)
+    tables["bands"], sure = shared.get(
+        ("bands", *_need_key(scenario)),
+        lambda: need_bands(case, scenario, seen.population, need),
+    )
     return Run(
         id=run_id(case, scenario), scenario=scenario, inputs=_inputs(case, scenario, need),
         problem=problem, plan=plan, tables=tables, measures=measures,
-        findings=(*case.findings, *_limit_findings(plan), *found),
+        findings=(*case.findings, *seen.findings, *_limit_findings(plan), *found, sure),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ FLOORS = [
     {"population", "travel"},
     {"demand", "scenario"},
     {"case", "rules"},
-    {"problem", "compile"},
+    {"problem", "compile", "forecast"},
     {"plan"},
     {"model", "verify", "certificate", "measures"},
     {"run", "compare"},

@@ -125,7 +125,7 @@ def base_people(
     table, found = case.population, []
     tracks = {}
     for track in sorted(set(table["track"]), key=("resident", "registered").index):
-        tracks[track] = _base(case, table[table["track"] == track])
+        tracks[track] = _base(case, track)
     roll = _roll(case)
     if "registered" in tracks:
         rows = table[table["track"] == "registered"]
@@ -137,7 +137,8 @@ def base_people(
     return tracks, found
 
 
-def _base(case: Case, table: pd.DataFrame) -> Population:
+def _base(case: Case, track: str) -> Population:
+    table = case.population[case.population["track"] == track]
     years = sorted({int(y) for y in table["year"]})
     taken = years[-1:]
     if len(years) > 1 and years[-1] - years[-2] in (5, 10):
@@ -151,7 +152,8 @@ def _base(case: Case, table: pd.DataFrame) -> Population:
     s = table["sex"].map({"m": 0, "f": 1}).to_numpy()
     np.add.at(persons, (0, 0, i, y, a, s), table["persons"].to_numpy(dtype=float))
     mark = weakest_mark(("modelled", *set(table["mark"])))
-    return Population(places=areas, years=tuple(taken), persons=persons, mark=mark)
+    years_held = tuple(taken)
+    return Population(places=areas, years=years_held, persons=persons, tracks=(track,), mark=mark)
 
 
 def _roll(case: Case) -> dict[int, Floats]:
@@ -171,7 +173,8 @@ def _with_roll(people: Population, roll: Mapping[int, Floats], keep_total: bool)
         elders = now[:, 12:].sum(axis=(1, 2))
         total = total + np.where(known < 0, 0.0, known - elders)
     persons[0, 0, :, -1] = estimate_ages(total, now, aged=roll)
-    return replace(people, persons=persons, mark=weakest_mark((people.mark, "modelled")))
+    mark = weakest_mark((people.mark, "modelled"))
+    return replace(people, persons=persons, tracks=("registered",), mark=mark)
 
 
 def vital_rates(case: Case, scenario: Scenario, launch: int) -> VitalRates:

@@ -16,7 +16,7 @@ from allocator.io.tables import read_grid
 __all__ = ["read_case_rates", "read_rate_table", "read_rates", "shipped_rates"]
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})")
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 def shipped_rates() -> Path:
@@ -85,7 +85,8 @@ def read_case_rates(
 def read_rate_table(path: Path, encoding: str = "utf-8", name: str = "") -> pd.DataFrame:
     """Return a CSV file whose columns are declared by the room that uses it.
 
-    A column whose every filled cell is a number becomes numbers (blank: NaN), any other text.
+    A column whose every filled cell is a number becomes numbers (blank: NaN), any other text; so
+    are codes with leading zeros.
 
     Raises
     ------

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
 from allocator.compile import class_offers, compile_problem, origins
-from allocator.demand import Need, WillingnessCurve
+from allocator.demand import Calibration, Need, WillingnessCurve
 from allocator.errors import (
     CheckFailed,
     Finding,
@@ -128,8 +129,10 @@ def run_id(case: Case, scenario: Scenario) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def curves_of(case: Case, scenario: Scenario) -> dict[str, WillingnessCurve]:
-    """Return the willingness curve of each service that has one.
+def curves_of(
+    case: Case, scenario: Scenario, calibrate: Callable[[str], Calibration]
+) -> dict[str, WillingnessCurve]:
+    """Return the willingness curve of each service that has one; ``calibrated`` is fitted now.
 
     Raises
     ------
@@ -143,6 +146,9 @@ def curves_of(case: Case, scenario: Scenario) -> dict[str, WillingnessCurve]:
         if not len(here):
             continue
         name = scenario.need.willingness.get(service, "assumed-default")
+        if name == CALIBRATED and CALIBRATED not in set(here["curve"]):
+            found[service] = calibrate(service).curve
+            continue
         if name not in set(here["curve"]):
             raise InputRefused((_unknown_curve(name, service, sorted(set(here["curve"]))),))
         found[service] = WillingnessCurve.from_table(table, name, service)
@@ -214,10 +220,51 @@ def prepare(
     income = float(case.rates["income"]["yuan_month"].mean())
     problem = compile_problem(
         case, scenario, need=need, arcs=arcs, site_minutes=site_minutes,
-        curves=curves_of(case, scenario), income_yuan_month=income, people=people,
+        curves=curves_of(case, scenario, lambda s: _calibration(case, scenario, s, shared, arcs)),
+        income_yuan_month=income, people=people,
         priorities=case.rates["priorities"],
     )  # fmt: skip
     return problem, people, need
+
+
+def _calibration(
+    case: Case, scenario: Scenario, service: str, shared: Shared, arcs: Mapping[str, Arcs]
+) -> Calibration:
+    """Return the curve fitted to today's residents, once for plan and today alike."""
+    need = scenario.need
+    factor = tuple(sorted(need.factor.items()))
+    key = ("calibration", service, scenario.placement, need.definition, factor)
+
+    def fit() -> Calibration:
+        population = _people(case, scenario, shared).population
+        year = scenario.base_year
+        year = year if year in population.years else scenario.periods[0].to
+        period = Period.model_validate({"from": year, "to": year})
+        now = scenario.model_copy(update={"periods": (period,)})
+        return calibrate_case(case, scenario, service, need_of(case, now, population), arcs)
+
+    made: Calibration = shared.get(key, fit)
+    return made
+
+
+def _calibrated(
+    case: Case, scenario: Scenario, shared: Shared
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return the fits of a scenario's calibrated curves, band by band, and what was found."""
+    fits: list[pd.DataFrame] = []
+    found: list[Finding] = []
+    for service in scenario.services:
+        if scenario.need.willingness.get(service) != CALIBRATED:
+            continue
+        arcs, _ = shared.get(
+            ("arcs", scenario.placement, scenario.services), lambda: journeys(case, scenario)
+        )
+        made = _calibration(case, scenario, service, shared, arcs)
+        fits.append(
+            made.fit.assign(service=service, confidence=made.confidence, dispersion=made.dispersion)
+        )
+        found += made.findings
+    return (pd.concat(fits, ignore_index=True) if fits else pd.DataFrame()), found
 
 
 def _people(case: Case, scenario: Scenario, shared: Shared) -> Forecast:
@@ -342,10 +389,13 @@ def run(
         ("bands", *_need_key(scenario)),
         lambda: need_bands(case, scenario, seen.population, need),
     )
+    fit, told = _calibrated(here, scenario, shared)
+    if len(fit):
+        tables["calibration"] = fit
     return Run(
         id=run_id(case, scenario), scenario=scenario, inputs=_inputs(case, scenario, need),
         problem=problem, plan=plan, tables=tables, measures=measures,
-        findings=(*case.findings, *seen.findings, *_limit_findings(plan), *found, sure),
+        findings=(*case.findings, *seen.findings, *told, *_limit_findings(plan), *found, sure),
     )  # fmt: skip
 
 

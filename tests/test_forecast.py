@@ -21,7 +21,7 @@ from allocator.forecast import (
 )
 from allocator.io.case import read_case
 from allocator.population import AGES_5
-from allocator.run import prepare, run, today_of
+from allocator.run import Shared, prepare, run, today_of
 from allocator.scenario import Scenario
 
 SPEEDS = "travel: {speed_kmh: {car: 30}}\n"
@@ -342,3 +342,45 @@ def test_a_plan_under_several_futures_serves_people_in_each(tiny):
     assert {"people", "service"} == set(done.tables["bands"]["kind"])
     assert "need-band" in {f.code for f in done.findings}
     assert isinstance(done.tables["bands"], pd.DataFrame)
+
+
+TRUTH = {10.0: 0.6, 20.0: 0.4, 30.0: 0.25, 45.0: 0.1, 60.0: 0.05}
+
+
+def came_from(problem, need, site_ids, share=TRUTH, seed=7):
+    """Residents by home and origin: of the people in need the stated share of their band."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i, people in enumerate(need):
+        here = (problem.arc_area == i) & np.isin(
+            np.array(problem.sites)[problem.arc_site], site_ids
+        )
+        near = np.flatnonzero(here)[problem.arc_minutes[here].argmin()]
+        band = next(m for m in share if problem.arc_minutes[near] <= m)
+        count = rng.binomial(round(people), share[band])
+        rows.append((problem.sites[problem.arc_site[near]], problem.areas[i], count))
+    return pd.DataFrame(rows, columns=["home", "origin", "count"])
+
+
+def test_a_scenario_takes_the_curve_its_case_calibrates_and_shows_the_fit():
+    case = city()
+    homes = case.region.homes.assign(residents=0)
+    case = replace(case, region=replace(case.region, homes=homes))
+    wish = scenario(need={"willingness": {"elderly.resident": "calibrated"}})
+    with pytest.raises(InputRefused, match="origins"):
+        prepare(case, wish)
+    problem, _, _ = prepare(case, scenario())
+    today = scenario(periods=[{"from": 2026, "to": 2026}])
+    need = need_of(case, today_of(today), project(case, today_of(today))).amount.sum(axis=(1, 2, 3, 4))  # fmt: skip
+    table = came_from(problem, need, sorted(homes["site_id"]))
+    case = replace(case, rates={**case.rates, "origins": table})
+    shared = Shared()
+    fitted, _, _ = prepare(case, wish, shared)
+    (made,) = (v for k, v in shared.done.items() if k[0] == "calibration")
+    fit = made.fit[made.fit["has_data"]]
+    truth = fit["up_to_minutes"].map(TRUTH)
+    assert len(fit) >= 2 and ((fit["low"] <= truth) & (truth <= fit["high"])).mean() >= 0.6
+    assert made.curve.calibrated and made.curve.id == "calibrated"
+    shown = {round(float(s), 6) for _, s in made.curve.steps["all"]}
+    assert set(np.unique(fitted.acceptance)) - {0.0} <= shown
+    assert fit["expected_residents"].sum() == pytest.approx(fit["residents"].sum(), rel=1e-6)

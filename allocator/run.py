@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
 from allocator.compile import class_offers, compile_problem, origins, with_joint_types
-from allocator.demand import Need, NeedRates, WillingnessCurve, estimate_need
+from allocator.demand import Calibration, Need, WillingnessCurve
 from allocator.errors import (
     CheckFailed,
     Finding,
@@ -29,18 +30,19 @@ from allocator.errors import (
     Where,
     nearest,
 )
+from allocator.forecast import (
+    Forecast,
+    forecast,
+    need_bands,
+    need_of,
+    needs_registered,
+    people_by_age,
+    project,
+)
 from allocator.measures.choice import free_choice, open_places
 from allocator.measures.indicators import Judged, measure
 from allocator.model import explain, solve
 from allocator.plan import Plan, Status
-from allocator.population import (
-    AGES_5,
-    PhaseIn,
-    Population,
-    VitalRates,
-    project_small_areas,
-    stack_tracks,
-)
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SolveSpec
@@ -61,7 +63,6 @@ __all__ = [
 ]
 
 Progress = Callable[[str], None]
-AGE_BANDS = {"all": 0, "60+": 60, "65+": 65, "80+": 80}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -128,72 +129,10 @@ def run_id(case: Case, scenario: Scenario) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def project(case: Case, scenario: Scenario) -> Population:
-    """Return the people of the case's areas for the years a scenario needs."""
-    rates = VitalRates.from_tables(
-        case.rates["mortality"], case.rates["fertility"], case.rates.get("migration"),
-        variant=scenario.population.variant,
-    )  # fmt: skip
-    table = case.population
-    years = sorted(set(scenario.years) | {int(table["year"].max())})
-    tracks = {}
-    for track in sorted(set(table["track"])):
-        base = _base_population(case, table[table["track"] == track])
-        tracks[track] = project_small_areas(base, rates, to=max(years), years=years)
-    if len(tracks) == 1:
-        return next(iter(tracks.values()))
-    return stack_tracks(tracks["resident"], tracks["registered"])
-
-
-def _base_population(case: Case, table: pd.DataFrame) -> Population:
-    year = int(table["year"].max())
-    table = table[table["year"] == year]
-    ages = AGES_5
-    areas = case.region.area_ids
-    persons = np.zeros((1, 1, len(areas), 1, len(ages), 2))
-    at = {a: n for n, a in enumerate(areas)}
-    age_at = {a: n for n, a in enumerate(ages)}
-    i = table["area_id"].map(at).to_numpy()
-    a = table["age"].map(age_at).to_numpy()
-    s = table["sex"].map({"m": 0, "f": 1}).to_numpy()
-    np.add.at(persons, (0, 0, i, 0, a, s), table["persons"].to_numpy(dtype=float))
-    return Population(places=areas, years=(year,), persons=persons, mark="modelled")
-
-
-def need_of(case: Case, scenario: Scenario, population: Population) -> Need:
-    """Return the need of a scenario's services in the last year of each period."""
-    spec = scenario.population
-    phase = None
-    if spec.phase_in is not None:
-        phase = PhaseIn(
-            to=spec.phase_in.to, start=spec.base, since=spec.phase_in.from_ or scenario.base_year,
-            by=spec.phase_in.by,
-        )  # fmt: skip
-    areas = case.region.areas
-    need = estimate_need(
-        population,
-        NeedRates.from_tables(case.rates),
-        services=scenario.services,
-        definition=scenario.need.definition,
-        years=[p.to for p in scenario.periods],
-        area_class=dict(zip(areas["area_id"], areas["area_class"], strict=True)),
-        base=spec.base,
-        phase_in=phase,
-    )
-    factor = np.array(
-        [
-            [
-                scenario.need.factor.get(s, 1.0) * scenario.need.eligible.get(s, {}).get(g, 1.0)
-                for g in need.groups
-            ]
-            for s in need.services
-        ]
-    )
-    return Need(**{**need.__dict__, "amount": need.amount * factor[:, :, None, None]})
-
-
-def curves_of(case: Case, scenario: Scenario) -> dict[str, WillingnessCurve]:
-    """Return the willingness curve of each service that has one.
+def curves_of(
+    case: Case, scenario: Scenario, calibrate: Callable[[str], Calibration]
+) -> dict[str, WillingnessCurve]:
+    """Return the willingness curve of each service that has one; ``calibrated`` is fitted now.
 
     Raises
     ------
@@ -207,6 +146,9 @@ def curves_of(case: Case, scenario: Scenario) -> dict[str, WillingnessCurve]:
         if not len(here):
             continue
         name = scenario.need.willingness.get(service, "assumed-default")
+        if name == CALIBRATED and CALIBRATED not in set(here["curve"]):
+            found[service] = calibrate(service).curve
+            continue
         if name not in set(here["curve"]):
             raise InputRefused((_unknown_curve(name, service, sorted(set(here["curve"]))),))
         found[service] = WillingnessCurve.from_table(table, name, service)
@@ -278,14 +220,6 @@ def _resettled_within(scenario: Scenario) -> float:
     )
 
 
-def people_by_age(population: Population, years: Iterable[int]) -> dict[str, Floats]:
-    """Return (area, year) residents by band of `AGE_BANDS`, mean over the futures."""
-    picked = population.for_years(years)
-    track = picked.tracks.index("resident")
-    mean = np.tensordot(picked.future_weight, picked.persons[track], axes=1)  # (i, y, a, s)
-    return {name: mean[:, :, low // 5 :].sum(axis=(2, 3)) for name, low in AGE_BANDS.items()}
-
-
 def prepare(
     case: Case, scenario: Scenario, shared: Shared | None = None
 ) -> tuple[Problem, dict[str, Floats], Need]:
@@ -294,19 +228,9 @@ def prepare(
     if scenario.placement is not None and case.placements is not None:
         case = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
     case = with_joint_types(case, scenario)
-    spec = scenario.population
-    population = shared.get(
-        ("people", spec.variant, spec.futures, scenario.years), lambda: project(case, scenario)
-    )
-    need_key = (
-        "need",
-        spec,
-        scenario.need.definition,
-        json.dumps([scenario.need.factor, scenario.need.eligible], sort_keys=True),
-        scenario.services,
-        scenario.years,
-    )
-    need = shared.get(need_key, lambda: need_of(case, scenario, population))
+    population = _people(case, scenario, shared).population
+    key = ("need", *_need_key(scenario))
+    need = shared.get(key, lambda: need_of(case, scenario, population))
     arcs, site_minutes = shared.get(
         ("arcs", scenario.placement, scenario.services, _resettled_within(scenario)),
         lambda: journeys(case, scenario),
@@ -315,10 +239,71 @@ def prepare(
     income = float(case.rates["income"]["yuan_month"].mean())
     problem = compile_problem(
         case, scenario, need=need, arcs=arcs, site_minutes=site_minutes,
-        curves=curves_of(case, scenario), income_yuan_month=income, people=people,
+        curves=curves_of(case, scenario, lambda s: _calibration(case, scenario, s, shared, arcs)),
+        income_yuan_month=income, people=people,
         priorities=case.rates["priorities"],
     )  # fmt: skip
     return problem, people, need
+
+
+def _calibration(
+    case: Case, scenario: Scenario, service: str, shared: Shared, arcs: Mapping[str, Arcs]
+) -> Calibration:
+    """Return the curve fitted to today's residents, once for plan and today alike."""
+    need = scenario.need
+    factor = tuple(sorted(need.factor.items()))
+    key = ("calibration", service, scenario.placement, need.definition, factor)
+
+    def fit() -> Calibration:
+        population = _people(case, scenario, shared).population
+        year = scenario.base_year
+        year = year if year in population.years else scenario.periods[0].to
+        period = Period.model_validate({"from": year, "to": year})
+        now = scenario.model_copy(update={"periods": (period,)})
+        return calibrate_case(case, scenario, service, need_of(case, now, population), arcs)
+
+    made: Calibration = shared.get(key, fit)
+    return made
+
+
+def _calibrated(
+    case: Case, scenario: Scenario, shared: Shared
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return the fits of a scenario's calibrated curves, band by band, and what was found."""
+    fits: list[pd.DataFrame] = []
+    found: list[Finding] = []
+    for service in scenario.services:
+        if scenario.need.willingness.get(service) != CALIBRATED:
+            continue
+        arcs, _ = shared.get(
+            ("arcs", scenario.placement, scenario.services), lambda: journeys(case, scenario)
+        )
+        made = _calibration(case, scenario, service, shared, arcs)
+        fits.append(
+            made.fit.assign(service=service, confidence=made.confidence, dispersion=made.dispersion)
+        )
+        found += made.findings
+    return (pd.concat(fits, ignore_index=True) if fits else pd.DataFrame()), found
+
+
+def _people(case: Case, scenario: Scenario, shared: Shared) -> Forecast:
+    """Return the people, made once for all scenarios that differ in other things only."""
+    spec = scenario.population.model_dump_json(exclude={"base", "phase_in", "services"})
+    key = ("people", spec, needs_registered(scenario.population), scenario.years)
+    made: Forecast = shared.get(key, lambda: forecast(case, scenario))
+    return made
+
+
+def _need_key(scenario: Scenario) -> tuple[object, ...]:
+    """Return what of a scenario decides its need."""
+    need = scenario.need
+    return (
+        scenario.population.model_dump_json(),
+        need.definition,
+        json.dumps([need.factor, need.eligible], sort_keys=True),
+        scenario.services,
+        scenario.years,
+    )
 
 
 def _placed(case: Case, scenario: Scenario) -> Case:
@@ -350,6 +335,7 @@ def today_of(scenario: Scenario) -> Scenario:
     return scenario.model_copy(
         update={
             "base_year": year - 1,
+            "population": scenario.population.started(year),
             "periods": (Period.model_validate({"from": year, "to": year}),),
             "options": OptionSpec(modes=("keep",)),
             "resources": unlimited,
@@ -404,7 +390,7 @@ def run(
     base_key = (
         "today",
         scenario.placement,
-        scenario.population,
+        base.population.model_dump_json(),
         scenario.need.model_dump_json(),
         scenario.services,
     )
@@ -417,10 +403,18 @@ def run(
         Judged(base, base_problem, base_plan, base_people),
         Judged(scenario, problem, plan, people),
     )  # fmt: skip
+    seen = _people(case, scenario, shared)
+    tables["bands"], sure = shared.get(
+        ("bands", *_need_key(scenario)),
+        lambda: need_bands(case, scenario, seen.population, need),
+    )
+    fit, told = _calibrated(here, scenario, shared)
+    if len(fit):
+        tables["calibration"] = fit
     return Run(
         id=run_id(case, scenario), scenario=scenario, inputs=_inputs(case, scenario, need),
         problem=problem, plan=plan, tables=tables, measures=measures,
-        findings=(*case.findings, *_limit_findings(plan), *found),
+        findings=(*case.findings, *seen.findings, *told, *_limit_findings(plan), *found, sure),
     )  # fmt: skip
 
 

@@ -21,9 +21,12 @@ __all__ = [
     "CoverageRule",
     "EvenRule",
     "JointSpec",
+    "MoveSpec",
     "NeedSpec",
     "OptionSpec",
+    "OwnWaySpec",
     "Period",
+    "PhaseInSpec",
     "PlacesRule",
     "PoolSpec",
     "PopulationSpec",
@@ -31,9 +34,11 @@ __all__ = [
     "RuleSpec",
     "Scenario",
     "ServedRule",
+    "ServiceBaseSpec",
     "SolveSpec",
     "Study",
     "SubsidySpec",
+    "TierSpec",
     "expand",
     "merged",
 ]
@@ -89,21 +94,126 @@ class Period(_Strict):
         return self.to - self.from_ + 1
 
 
-class PhaseInSpec(_Strict):
-    """Move from one base of need to the other until a year (常住地提供)."""
+Base = Literal["resident", "registered"]
 
-    to: Literal["resident", "registered"]
+
+class TierSpec(_Strict):
+    """A tier of residents without local registration (梯度), entitled from a year on.
+
+    ``share`` of those residents are in it; they get ``entitled`` of full service.
+    """
+
+    id: str = Field(max_length=60)
+    share: Share
+    from_: Year = Field(alias="from")
+    entitled: Share = 1.0
+
+
+class OwnWaySpec(_Strict):
+    """A place that goes its own way (一城一策): a ``base`` it stays on, or its own years and tiers."""
+
+    base: Base | None = None
+    by: Year | None = None
+    from_: Year | None = Field(default=None, alias="from")
+    tiers: tuple[TierSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> OwnWaySpec:
+        if (self.base is None) == (self.by is None):
+            raise ValueError(
+                "give either the base it stays on, or the year by which it has changed"
+            )
+        _check_tiers(self.tiers)
+        return self
+
+
+class PhaseInSpec(_Strict):
+    """Move from one base of need to the other until a year (常住地提供).
+
+    ``from`` is the last year wholly on the old base, by default the base year; ``tiers`` let
+    residents without registration join group by group; ``places`` are townships or areas that go
+    their own way.
+    """
+
+    to: Base
     by: Year
     from_: Year | None = Field(default=None, alias="from")
+    tiers: tuple[TierSpec, ...] = ()
+    places: dict[str, OwnWaySpec] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PhaseInSpec:
+        _check_tiers(self.tiers)
+        return self
+
+
+def _check_tiers(tiers: tuple[TierSpec, ...]) -> None:
+    if sum(t.share for t in tiers) > 1 + 1e-9:
+        raise ValueError("the shares of the tiers sum to more than 1")
+
+
+class ServiceBaseSpec(_Strict):
+    """Base and phase-in of one service, in place of those of the scenario."""
+
+    base: Base
+    phase_in: PhaseInSpec | None = None
+
+
+class MoveSpec(_Strict):
+    """People of one area who live in another from a year on (易地搬迁); registration stays."""
+
+    from_: str = Field(alias="from")
+    to: str
+    persons: float = Field(gt=0)
+    year: Year
+
+
+Totals = dict[Year, Annotated[float, Field(gt=0)]]
 
 
 class PopulationSpec(_Strict):
-    """Which people: variant, base, phase-in, and sampled futures (0: none)."""
+    """Which people: variant, base, phase-in, controls, and sampled futures (0: none).
+
+    ``futures`` is a number of sampled paths, drawn from ``seed``, or ``variants``: low, medium and
+    high side by side. ``services`` gives single services a base of their own. ``county_total`` and
+    ``place_total`` (by township) hold residents by year to a provincial control or a plan;
+    ``drift`` lets shares of townships go on as between the last two censuses, where given.
+    """
 
     variant: Literal["low", "medium", "high"] = "medium"
-    base: Literal["resident", "registered"] = "resident"
+    base: Base = "resident"
     phase_in: PhaseInSpec | None = None
-    futures: int = Field(default=0, ge=0, le=1000)
+    services: dict[str, ServiceBaseSpec] = Field(default_factory=dict)
+    futures: Annotated[int, Field(ge=0, le=1000)] | Literal["variants"] = 0
+    seed: int = Field(default=1, ge=0)
+    drift: bool = True
+    county_total: Totals = Field(default_factory=dict)
+    place_total: dict[str, Totals] = Field(default_factory=dict)
+    moves: tuple[MoveSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _more_than_one(self) -> PopulationSpec:
+        if self.futures == 1:
+            raise ValueError("futures: 0 for none, or two and more")
+        return self
+
+    def started(self, base_year: int) -> PopulationSpec:
+        """Return the same with every phase-in's first year written out."""
+
+        def begun(phase: PhaseInSpec | None) -> PhaseInSpec | None:
+            if phase is None:
+                return None
+            places = {
+                k: own.model_copy(update={"from_": own.from_ or phase.from_ or base_year})
+                for k, own in phase.places.items()
+            }
+            return phase.model_copy(update={"from_": phase.from_ or base_year, "places": places})
+
+        own = {
+            s: spec.model_copy(update={"phase_in": begun(spec.phase_in)})
+            for s, spec in self.services.items()
+        }
+        return self.model_copy(update={"phase_in": begun(self.phase_in), "services": own})
 
 
 class NeedSpec(_Strict):
@@ -409,6 +519,7 @@ class Scenario(_Strict):
             if p.to < p.from_:
                 raise ValueError(f"period {p.id} ends before it starts")
             last = p.to
+        self._check_phases()
         firsts = {p.from_ for p in self.periods}
         for pool, spec in self.resources.items():
             missing = sorted(firsts - spec.supply.keys())
@@ -417,6 +528,15 @@ class Scenario(_Strict):
                     f"resources.{pool}.supply lacks {missing}; write a number or 'unlimited'"
                 )
         return self
+
+    def _check_phases(self) -> None:
+        spec = self.population.started(self.base_year)
+        phases = [spec.phase_in, *(own.phase_in for own in spec.services.values())]
+        for phase in (p for p in phases if p is not None):
+            ways: list[PhaseInSpec | OwnWaySpec] = [phase, *phase.places.values()]
+            for way in ways:
+                if way.by is not None and way.from_ is not None and way.by < way.from_:
+                    raise ValueError(f"a phase-in from {way.from_} cannot end in {way.by}")
 
     @property
     def years(self) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ UNIT_WORDS: Mapping[str, tuple[str, ...]] = {
     "m2": ("平方米", "㎡", "m²", "sqm"),
     "degree": ("度", "°", "degrees"),
     "yuan": ("元", "cny"),
+    "percent": ("%", "％", "百分比", "percent"),
 }
 """Words a header may carry in brackets for a unit; any other word there is refused."""
 
@@ -122,6 +123,8 @@ TOWNSHIPS = Schema(
         Column("population", "总人口", "integer", "person", minimum=0, synonyms=("人口", "pop_2020"), example="150326"),
         Column("year", "年份", "year", example="2020"),
         Column("area_class", "地域类型", "choice", required=False, default="township-seat", choices=("county-town", "township-seat", "village"), aliases=_CLASS_WORDS),
+        Column("share_before", "上次普查占全县比重", "number", "percent", required=False, minimum=0, maximum=100, example="25.6", words_en="share of the county at the census before; carries the drift to the town", words_zh="上一次普查占全县人口的百分比,用于延续向县城集中的趋势"),
+        Column("year_before", "上次普查年份", "year", required=False, example="2010"),
         _MARK,
     ),
     ("township_id",),

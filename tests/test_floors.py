@@ -13,7 +13,7 @@ FLOORS = [
     {"population", "travel"},
     {"demand", "scenario"},
     {"case", "rules"},
-    {"problem", "compile"},
+    {"problem", "compile", "forecast", "calibration"},
     {"plan"},
     {"model", "verify", "certificate", "measures"},
     {"run", "compare"},
@@ -22,7 +22,12 @@ FLOORS = [
     {"cli"},
 ]
 # The order inside a floor, where one floor holds two steps.
-WITHIN = {("compile", "problem"), ("compare", "run"), ("standards", "catalogue")}
+WITHIN = {
+    ("compile", "problem"),
+    ("calibration", "compile"),
+    ("compare", "run"),
+    ("standards", "catalogue"),
+}
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 ONLY_IN = {"pulp": {"model"}, "highspy": {"model"}}
 

@@ -8,11 +8,17 @@ from typing import Annotated
 
 import typer
 
-from allocator.errors import InputRefused, Rank
+from allocator.errors import InputRefused, Rank, Text
 from allocator.io.un import read_un_folder, write_table
 from allocator.population.un import project_un
 
 __all__ = ["project"]
+
+_RANKS = {
+    Rank.ERROR: Text("错误", "error"),
+    Rank.WARNING: Text("注意", "warning"),
+    Rank.INFORMATION: Text("说明", "note"),
+}
 
 
 def project(
@@ -35,9 +41,14 @@ def project(
     as_json: Annotated[
         bool, typer.Option("--json", help="Summary as JSON / 以 JSON 输出摘要")
     ] = False,
-    language: Annotated[str, typer.Option("--language", help="zh or en")] = "en",
+    lang: Annotated[
+        str, typer.Option("--lang", help="zh or en", show_default="of the system")
+    ] = "",
 ) -> None:
     """Project a population by cohort components, without reading any later population."""
+    from allocator.cli.commands import language_of
+
+    language = language_of(["--lang", lang] if lang else [])
     try:
         found = project_un(
             read_un_folder(folder), start=from_, to=to, variant=variant, profile=profile
@@ -68,10 +79,12 @@ def project(
         typer.echo(json_text.dumps(summary, ensure_ascii=False))
         return
     for finding in found.findings:
-        word = {Rank.WARNING: "warning", Rank.INFORMATION: "note"}.get(finding.rank, "error")
+        word = _RANKS.get(finding.rank, _RANKS[Rank.ERROR]).in_language(language)
         typer.echo(f"{word}: {finding.line(language)}", err=True)
     first, last = int(total.index[0]), int(total.index[-1])
-    typer.echo(
-        f"{out}: {first} {total.iloc[0]:,.0f} -> {last} {total.iloc[-1]:,.0f} thousand,"
-        f" {variant}; balance to {miss:.1e} thousand"
+    start, end = f"{total.iloc[0]:,.0f}", f"{total.iloc[-1]:,.0f}"
+    done = Text(
+        f"{out}:{first} 年 {start} 千人 → {last} 年 {end} 千人({variant});平衡误差 {miss:.0e} 千人",
+        f"{out}: {first} {start} -> {last} {end} thousand, {variant}; balance to {miss:.0e} thousand",
     )
+    typer.echo(done.in_language(language))

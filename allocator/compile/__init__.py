@@ -213,7 +213,8 @@ def _acceptance(
             net_fee = offer.fee_yuan_month.get(group, 0.0) - offer.insurance_yuan_month.get(
                 group, 0.0
             )
-            shape = curve.flattened(scenario.need.flatten) if scenario.need.flatten else curve
+            flat = scenario.need.flatten
+            shape = curve.flattened(np.inf if flat == 1 else 1.0 / (1.0 - flat)) if flat else curve
             phi[some, g] = shape.acceptance(
                 minutes[some], group, max(net_fee, 0.0), income_yuan_month
             )

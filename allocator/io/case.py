@@ -30,7 +30,7 @@ from allocator.io.catalogue_files import catalogue_and_findings
 from allocator.io.coordinates import DATUMS, to_degrees
 from allocator.io.findings import data_gap, error
 from allocator.io.paths import digest_of, inside, read_bytes, shipped
-from allocator.io.rates_files import read_rates
+from allocator.io.rates import read_case_rates
 from allocator.io.tables import empty_table, read_table
 from allocator.io.yaml_file import read_yaml, validated
 from allocator.region import Region
@@ -415,7 +415,7 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
 
 
 def _read_rates(reading: _Reading) -> dict[str, pd.DataFrame]:
-    rates, digests, found = read_rates(reading.folder, reading.file.encoding)
+    rates, digests, found = read_case_rates(reading.folder, reading.file.encoding)
     reading.findings += found
     reading.digests |= digests
     return rates

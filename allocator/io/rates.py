@@ -1,63 +1,44 @@
-"""The rate tables the package ships, and those of a case folder."""
+"""Rate tables: those the package ships, and those of a case in their place, file by file."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from allocator.errors import Finding, InputRefused, Rank, Text, Where
+from allocator.errors import Finding, InputRefused, Where
+from allocator.io.findings import data_gap, refusal
+from allocator.io.paths import digest_of, inside, shipped
+from allocator.io.tables import read_grid
 
-__all__ = ["read_rate_table", "read_rates", "shipped_rates"]
+__all__ = ["read_case_rates", "read_rate_table", "read_rates", "shipped_rates"]
 
-_PACKAGE = Path(__file__).parents[1]
+_INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})")
+_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 def shipped_rates() -> Path:
     """Return the folder of the shipped rates: in the wheel, or beside the package in a checkout."""
-    for folder in (_PACKAGE / "shipped" / "data" / "rates", _PACKAGE.parent / "data" / "rates"):
-        if folder.is_dir():
-            return folder
-    what = Text("找不到随包的参数表。", "The shipped rate tables are not there.")
-    remedy = Text("请重新安装本软件。", "Install the package again.")
-    raise InputRefused(
-        (Finding(Rank.ERROR, "rates-missing", Where(file="data/rates"), what, remedy),)
-    )
-
-
-def read_rate_table(path: Path) -> pd.DataFrame:
-    """Read one table: UTF-8, blanks as missing, words kept as they stand.
-
-    Raises
-    ------
-    InputRefused
-        When the file cannot be read, is no UTF-8 table, or holds no row.
-    """
-    try:
-        table = pd.read_csv(path, encoding="utf-8-sig", na_values=[""], keep_default_na=False)
-    except (OSError, ValueError) as problem:  # undecodable bytes and broken tables are ValueErrors
-        what = Text("无法读取该表。", f"The table cannot be read: {_short(problem)}.")
-        remedy = Text("请存为 UTF-8 的 CSV。", "Save it as a CSV table in UTF-8.")
-        where = Where(file=path.name)
-        raise InputRefused(
-            (Finding(Rank.ERROR, "unreadable-table", where, what, remedy),)
-        ) from problem
-    table.columns = pd.Index([str(c).strip() for c in table.columns])
-    if table.empty:
-        what = Text("表中没有数据行。", "The table has no rows.")
-        remedy = Text("请补充数据或删除该文件。", "Fill it, or take the file away.")
-        where = Where(file=path.name)
-        raise InputRefused((Finding(Rank.ERROR, "empty-table", where, what, remedy),))
-    return table
+    folder = shipped("data/rates")
+    if not folder.is_dir():
+        raise refusal(
+            "rates-missing",
+            Where(file="data/rates"),
+            ("找不到随包的参数表。", "The shipped rate tables are not there."),
+            ("请重新安装本软件。", "Install the package again."),
+        )
+    return folder
 
 
 def read_rates(folder: Path | None = None) -> dict[str, pd.DataFrame]:
-    """Read rate tables by name: the shipped ones, each replaced by one of the folder if it has it.
+    """Return rate tables by file stem: the shipped ones, each replaced by one of the folder.
 
     Parameters
     ----------
     folder
-        A case's ``rates`` folder; None reads the shipped tables alone.
+        A folder of rate tables; None reads the shipped ones alone.
     """
     tables = {p.stem: read_rate_table(p) for p in sorted(shipped_rates().glob("*.csv"))}
     if folder is not None and folder.is_dir():
@@ -65,8 +46,69 @@ def read_rates(folder: Path | None = None) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _short(problem: Exception) -> str:
-    """First line of a message, without the path of this machine."""
-    if isinstance(problem, OSError):
-        return problem.strerror or "no access"
-    return str(problem).splitlines()[0][:120].rstrip(".")
+def read_case_rates(
+    folder: Path, encoding: str = "utf-8"
+) -> tuple[dict[str, pd.DataFrame], dict[str, str], list[Finding]]:
+    """Return the rate tables of a case by file stem, digests of the files read, and what was found.
+
+    A table of the case's ``rates`` folder takes the place of the shipped one of that name; for the
+    others a data gap is noted. Every file at fault is told.
+    """
+    tables: dict[str, pd.DataFrame] = {}
+    digests: dict[str, str] = {}
+    found: list[Finding] = []
+    own, base = folder / "rates", shipped_rates()
+    local = sorted(p.name for p in own.glob("*.csv")) if own.is_dir() else []
+    defaults = sorted(p.name for p in base.glob("*.csv"))
+    for name in sorted({*local, *defaults}):
+        try:
+            path = inside(folder, f"rates/{name}") if name in local else base / name
+            used = encoding if name in local else "utf-8"
+            tables[name.removesuffix(".csv")] = read_rate_table(path, used, f"rates/{name}")
+            digests[f"rates/{name}"] = digest_of(path.read_bytes())
+        except InputRefused as refused:
+            found += refused.findings
+    missing = [n.removesuffix(".csv") for n in defaults if n not in local]
+    if missing:
+        listed = ", ".join(missing)
+        found.append(
+            data_gap(
+                "rates",
+                Where(file="rates"),
+                (f"没有本地参数表:{listed}。", f"there are no local rates for {listed}."),
+                ("使用随附的缺省参数。", "The shipped defaults stand in."),
+            )
+        )
+    return tables, digests, found
+
+
+def read_rate_table(path: Path, encoding: str = "utf-8", name: str = "") -> pd.DataFrame:
+    """Return a CSV file whose columns are declared by the room that uses it.
+
+    A column whose every filled cell is a number becomes numbers (blank: NaN), any other text; so
+    are codes with leading zeros.
+
+    Raises
+    ------
+    InputRefused
+        When the file as a whole cannot be read or holds no row; see `tables.read_grid`.
+    """
+    grid = read_grid(path, encoding=encoding, name=name)
+    errors = tuple(f for f in grid.findings if f.rank == "error")
+    if errors:
+        raise InputRefused(errors)
+    return pd.DataFrame(
+        {
+            h: _typed([c.strip() for c in cells])
+            for h, cells in zip(grid.headers, grid.columns, strict=True)
+        }
+    )
+
+
+def _typed(cells: list[str]) -> pd.Series:
+    filled = [c for c in cells if c]
+    if filled and all(_INTEGER.fullmatch(c) for c in filled) and len(filled) == len(cells):
+        return pd.Series(np.array([int(c) for c in cells], dtype=np.int64))
+    if filled and all(_NUMBER.fullmatch(c) for c in filled):
+        return pd.Series([float(c) if c else np.nan for c in cells])
+    return pd.Series(cells, dtype="str")

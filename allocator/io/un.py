@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import pandas as pd
 
 from allocator.errors import Finding, InputRefused, Rank, Text, Where, nearest
+from allocator.io.findings import refusal
+from allocator.io.paths import write_bytes
 from allocator.io.rates import read_rate_table, shipped_rates
 from allocator.population.un import UN_TABLES
 
@@ -55,25 +55,21 @@ def _refuse(file: str, zh: str, en: str, remedy: Text) -> InputRefused:
     return InputRefused((Finding(Rank.ERROR, "un-folder", where, Text(zh, en), remedy),))
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, whole or not at all: to a neighbour first, then renamed.
+def write_table(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table as CSV, whole or not at all, and return the path.
 
     Raises
     ------
     InputRefused
-        When the place cannot be written to; an older file there stays as it was.
+        When the folder is not there or the place cannot be written to; an older file stays.
     """
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-            table.to_csv(out, index=False, lineterminator="\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as problem:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        what = Text("无法写入该文件。", f"It cannot be written: {problem.strerror}.")
-        remedy = Text("请检查文件夹与权限,或关闭已打开的文件。", "Check the folder and its rights.")
-        finding = Finding(Rank.ERROR, "unwritable", Where(file=str(path)), what, remedy)
-        raise InputRefused((finding,)) from problem
+    if not path.parent.is_dir():
+        raise refusal(
+            "folder-missing",
+            Where(file=str(path.parent)),
+            ("没有这个文件夹。", "There is no such folder to write to."),
+            ("请先建立,或另选 --out。", "Make it first, or choose another --out."),
+        )
+    written = write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+    written.chmod(0o644)
+    return written

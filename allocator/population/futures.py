@@ -108,7 +108,11 @@ def variant_futures(
 
 
 def sample_futures(
-    rates: VitalRates, uncertainty: Uncertainty, count: int, seed: int
+    rates: VitalRates,
+    uncertainty: Uncertainty,
+    count: int,
+    seed: int,
+    since: int | None = None,
 ) -> VitalRates:
     """Draw paths around one set of rates; the same seed gives the same paths.
 
@@ -125,12 +129,22 @@ def sample_futures(
         Number of paths.
     seed
         Seed of the generator.
+    since
+        Periods that start before this year are past: all paths share them, and the first one
+        after is period 1. By default no period is past.
     """
     if len(rates.futures) != 1:
         raise ValueError("paths are drawn around one future")
     if count < 2:
         raise ValueError("two paths or more")
-    return _apply(rates, uncertainty, _draw(len(rates.start_years), count, seed))
+    years = rates.start_years
+    past = 0 if since is None else sum(y < since for y in years)
+    if past == 0:
+        return _apply(rates, uncertainty, _draw(len(years), count, seed))
+    shocks = np.zeros((3, len(years), count))
+    if past < len(years):
+        shocks[:, past:] = _draw(len(years) - past, count, seed)
+    return _apply(rates, uncertainty, shocks, past)
 
 
 def _draw(periods: int, count: int, seed: int) -> Floats:
@@ -144,23 +158,25 @@ def _draw(periods: int, count: int, seed: int) -> Floats:
     return np.asarray(shocks.T.reshape(3, periods, count))
 
 
-def _memory(shocks: Floats, memory: float) -> Floats:
-    """AR(1) of unit variance from independent shocks (period, path)."""
-    out = np.empty_like(shocks)
-    out[0] = shocks[0]
-    for p in range(1, len(shocks)):
+def _memory(shocks: Floats, memory: float, first: int = 0) -> Floats:
+    """AR(1) of unit variance from independent shocks (period, path); zero before ``first``."""
+    out = np.zeros_like(shocks)
+    out[first : first + 1] = shocks[first : first + 1]
+    for p in range(first + 1, len(shocks)):
         out[p] = memory * out[p - 1] + np.sqrt(1.0 - memory**2) * shocks[p]
     return out
 
 
-def _apply(rates: VitalRates, by: Uncertainty, shocks: Floats) -> VitalRates:
+def _apply(rates: VitalRates, by: Uncertainty, shocks: Floats, past: int = 0) -> VitalRates:
+    """Stray from the rates by (3, period, path) shocks; those of past periods are zero."""
     periods, count = shocks.shape[1:]
-    growth = np.arange(1.0, periods + 1.0) ** by.tfr_growth
-    stray = by.tfr_sd * growth[:, None] * _memory(shocks[0], by.tfr_memory)
+    growth = np.arange(1.0, periods + 1.0 - past) ** by.tfr_growth
+    growth = np.concatenate([np.zeros(past), growth])
+    stray = by.tfr_sd * growth[:, None] * _memory(shocks[0], by.tfr_memory, past)
     tfr = np.maximum(rates.tfr + stray, 0.3)
     fertility = rates.fertility * (tfr / np.maximum(rates.tfr, 1e-9))[..., None]
     level = np.exp(np.cumsum(by.mortality_sd * shocks[1], axis=0))
-    net = rates.net_rate + by.migration_sd * _memory(shocks[2], by.migration_memory)
+    net = rates.net_rate + by.migration_sd * _memory(shocks[2], by.migration_memory, past)
     return replace(
         rates,
         mx=rates.mx * level[..., None, None],

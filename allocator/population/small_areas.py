@@ -32,6 +32,7 @@ __all__ = [
     "hamilton_perry",
     "project_county",
     "project_small_areas",
+    "registered_only",
     "share_of_growth",
     "small_area_chunks",
     "small_area_projection",
@@ -308,15 +309,24 @@ def project_small_areas(
     method = method or SmallAreaMethod()
     result = small_area_projection(base, rates, to=to, method=method).population
     if len(base.tracks) > 1:
-        closed = replace(rates, net_rate=np.zeros_like(rates.net_rate))
-        still = replace(method, history=None, county_total={})
-        own, how = registered or (closed, still)
+        own, how = registered or registered_only(rates, method)
         second = base.select(track=base.tracks[1])
         other = small_area_projection(second, own, to=to, method=how).population
         result = stack_tracks(result, other)
     launch = base.years[-1]
     wanted = years or sorted({*(y for y in result.years if y <= to), launch, to})
     return result.for_years(wanted)
+
+
+def registered_only(
+    rates: VitalRates, method: SmallAreaMethod
+) -> tuple[VitalRates, SmallAreaMethod]:
+    """Return rates and method of registered people: no net migration, no drift, no totals.
+
+    Registration stays where people leave, and drift and plan totals are those of residents.
+    """
+    closed = replace(rates, net_rate=np.zeros_like(rates.net_rate))
+    return closed, replace(method, history=None, county_total={}, place_total={})
 
 
 def small_area_projection(

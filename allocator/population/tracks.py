@@ -61,7 +61,7 @@ class PhaseIn:
         Last year wholly on the old base, and first year wholly on the new one.
     tiers
         Residents without local registration join tier by tier instead of step by step; the shares
-        sum to at most 1, and who is in no tier is not served on the way to ``resident``.
+        sum to at most 1, and who is in no tier is served from ``by`` on.
     overrides
         Phase-in of single places, by area id.
     """
@@ -92,7 +92,7 @@ class PhaseIn:
 
     def joined(self, year: int) -> float:
         """Return the share of residents without local registration served in a year."""
-        if not self.tiers:
+        if not self.tiers or year >= self.by:
             return self.weight(year)
         return sum(t.share * t.entitled for t in self.tiers if year >= t.from_year)
 

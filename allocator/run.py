@@ -17,6 +17,7 @@ import pandas as pd
 
 from allocator.case import Case
 from allocator.compile import class_offers, compile_problem, origins
+from allocator.compile.norms import case_under, norm_findings
 from allocator.demand import Need, NeedRates, WillingnessCurve, estimate_need
 from allocator.errors import (
     CheckFailed,
@@ -28,8 +29,10 @@ from allocator.errors import (
     Text,
     Where,
     nearest,
+    refuse_if_any,
 )
 from allocator.measures.choice import free_choice, open_places
+from allocator.measures.evaluation import Bases
 from allocator.measures.indicators import Judged, measure
 from allocator.model import explain, solve
 from allocator.plan import Plan, Status
@@ -37,8 +40,11 @@ from allocator.population import (
     AGES_5,
     PhaseIn,
     Population,
+    Uncertainty,
     VitalRates,
+    persons_of_group,
     project_small_areas,
+    sample_futures,
     stack_tracks,
 )
 from allocator.problem import Problem
@@ -61,6 +67,7 @@ __all__ = [
 ]
 
 Progress = Callable[[str], None]
+AGE_WIDTH = 5
 AGE_BANDS = {"all": 0, "60+": 60, "65+": 65, "80+": 80}
 
 
@@ -135,6 +142,12 @@ def project(case: Case, scenario: Scenario) -> Population:
         variant=scenario.population.variant,
     )  # fmt: skip
     table = case.population
+    if scenario.population.futures > 1:
+        spread = Uncertainty.from_table(case.rates["uncertainty"], "county")
+        periods = range(int(table["year"].max()), max(scenario.years), AGE_WIDTH)
+        rates = sample_futures(
+            rates.at(periods), spread, scenario.population.futures, scenario.solve.seed + 1
+        )
     years = sorted(set(scenario.years) | {int(table["year"].max())})
     tracks = {}
     for track in sorted(set(table["track"])):
@@ -261,6 +274,42 @@ def people_by_age(population: Population, years: Iterable[int]) -> dict[str, Flo
     return {name: mean[:, :, low // 5 :].sum(axis=(2, 3)) for name, low in AGE_BANDS.items()}
 
 
+def bases_of(case: Case, scenario: Scenario, shared: Shared) -> Bases:
+    """Return residents and registered persons by age in the last year of each period."""
+    population = people_of(case, scenario, shared)
+    years = [p.to for p in scenario.periods]
+    rates = NeedRates.from_tables(case.rates)
+    ages = {}
+    for service in scenario.services:
+        found = rates.rates_of(service, scenario.need.definition)
+        ages[service] = np.any([(r.weight > 0).any(axis=(0, 2)) for r in found], axis=0)
+    persons = {
+        track: np.stack([population.at(y)[t].sum(axis=-1) for y in years], axis=2)
+        for t, track in enumerate(population.tracks)
+    }
+    return Bases(persons, ages)
+
+
+def people_of(case: Case, scenario: Scenario, shared: Shared) -> Population:
+    """Return the projected people of a scenario, projected once for all that share them."""
+    spec = scenario.population
+    key = ("people", spec.variant, spec.futures, scenario.years)
+    population: Population = shared.get(key, lambda: project(case, scenario))
+    return population
+
+
+def people_of_norms(case: Case, scenario: Scenario, population: Population) -> dict[str, Floats]:
+    """Return (area, period) persons of the groups of the norms relied upon, mean over the futures."""
+    years = [p.to for p in scenario.periods]
+    groups = {s.group for id in scenario.norms for s in case.catalogue.norms if s.id == id}
+    known = [case.catalogue.groups[g] for g in sorted(groups) if g in case.catalogue.groups]
+    return {
+        g.id: np.tensordot(population.future_weight, persons_of_group(population, g, years), axes=1)
+        for g in known
+        if g.is_counted_by_age and g.track in population.tracks
+    }
+
+
 def prepare(
     case: Case, scenario: Scenario, shared: Shared | None = None
 ) -> tuple[Problem, dict[str, Floats], Need]:
@@ -268,10 +317,9 @@ def prepare(
     shared = Shared() if shared is None else shared
     if scenario.placement is not None and case.placements is not None:
         case = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    here = case_under(case, scenario)
     spec = scenario.population
-    population = shared.get(
-        ("people", spec.variant, spec.futures, scenario.years), lambda: project(case, scenario)
-    )
+    population = people_of(case, scenario, shared)
     need_key = (
         "need",
         spec,
@@ -285,9 +333,10 @@ def prepare(
         ("arcs", scenario.placement, scenario.services), lambda: journeys(case, scenario)
     )
     people = people_by_age(population, [p.to for p in scenario.periods])
+    people |= people_of_norms(here, scenario, population)
     income = float(case.rates["income"]["yuan_month"].mean())
     problem = compile_problem(
-        case, scenario, need=need, arcs=arcs, site_minutes=site_minutes,
+        here, scenario, need=need, arcs=arcs, site_minutes=site_minutes,
         curves=curves_of(case, scenario), income_yuan_month=income, people=people,
         priorities=case.rates["priorities"],
     )  # fmt: skip
@@ -325,6 +374,7 @@ def today_of(scenario: Scenario) -> Scenario:
             "base_year": year - 1,
             "periods": (Period.model_validate({"from": year, "to": year}),),
             "options": OptionSpec(modes=("keep",)),
+            "standards": (),
             "resources": unlimited,
             "rules": (),
             "objective": ({"unmet": 1.0, "travel": 1e-4},),
@@ -355,7 +405,7 @@ def run(
     """
     say = progress or (lambda text: None)
     shared = Shared() if shared is None else shared
-    _refuse_unknown_names(case, scenario)
+    told = _refuse_unknown_names(case, scenario)
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
     solve_spec = scenario.solve
@@ -385,15 +435,16 @@ def run(
     here = case
     if scenario.placement is not None and case.placements is not None:
         here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    here = case_under(here, scenario)
     tables, measures, found = measure(
         here, scenario,
-        Judged(base, base_problem, base_plan, base_people),
-        Judged(scenario, problem, plan, people),
+        Judged(base, base_problem, base_plan, base_people, bases_of(case, base, shared)),
+        Judged(scenario, problem, plan, people, bases_of(case, scenario, shared)),
     )  # fmt: skip
     return Run(
         id=run_id(case, scenario), scenario=scenario, inputs=_inputs(case, scenario, need),
         problem=problem, plan=plan, tables=tables, measures=measures,
-        findings=(*case.findings, *_limit_findings(plan), *found),
+        findings=(*case.findings, *told, *_limit_findings(plan), *found),
     )  # fmt: skip
 
 
@@ -426,8 +477,8 @@ def _limit_findings(plan: Plan) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _refuse_unknown_names(case: Case, scenario: Scenario) -> None:
-    """Refuse sites, types and services that a scenario names and the case does not have."""
+def _refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
+    """Refuse names that the case does not have and norms not in force; return what else was found."""
     sites, types = set(case.region.site_ids), set(case.catalogue.types)
     named: list[tuple[str, str, set[str]]] = []
     for spec in (*scenario.options.force, *scenario.options.ban):
@@ -439,7 +490,7 @@ def _refuse_unknown_names(case: Case, scenario: Scenario) -> None:
     for rule in scenario.rules:
         for key in ("types", "hubs"):
             named += [(f"rules.{key}", t, types) for t in getattr(rule.value, key, ())]
-    found = []
+    found: list[Finding] = []
     for where, name, known in named:
         if name not in known:
             near = nearest(name, known)
@@ -466,8 +517,7 @@ def _refuse_unknown_names(case: Case, scenario: Scenario) -> None:
                     Text("只保留其一。", "Keep one of the two."),
                 )
             )  # fmt: skip
-    if found:
-        raise InputRefused(tuple(found))
+    return refuse_if_any([*found, *norm_findings(case, scenario)])
 
 
 def _inputs(case: Case, scenario: Scenario, need: Need) -> dict[str, Any]:

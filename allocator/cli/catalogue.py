@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import pandas as pd
 import typer
 
+from allocator.cli.show import AsJson, Language, Strict, chosen_language, findings, print_table
 from allocator.errors import ExitCode, Finding, InputRefused, Rank, Text, Where
 
 if TYPE_CHECKING:
@@ -25,19 +26,10 @@ catalogue_app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Language = Annotated[str, typer.Option("--lang", help="zh or en", show_default="of the system")]
-AsJson = Annotated[bool, typer.Option("--json", help="print plain JSON instead of tables")]
 Folder = Annotated[
     Path | None, typer.Option("--catalogue", help="catalogue folder; default: the shipped one")
 ]
 On = Annotated[str, typer.Option("--on", help="ISO date; default: today")]
-Strict = Annotated[bool, typer.Option("--strict", help="exit 2 on any warning")]
-
-
-def _language(lang: str) -> str:
-    from allocator.cli.commands import language_of
-
-    return ("zh" if lang.startswith("zh") else "en") if lang else language_of([])
 
 
 def _date(text: str) -> str:
@@ -64,22 +56,6 @@ def _standards(path: Path) -> tuple[Standard, ...]:
     return read_standards(path / "standards.csv" if path.is_dir() else path)
 
 
-def _print_table(table: pd.DataFrame, as_json: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if as_json:
-        typer.echo(table.to_json(orient="records", force_ascii=False))
-        return
-    shown = Table(show_lines=False)
-    for column in table.columns:
-        shown.add_column(str(column), overflow="fold")
-    for row in table.itertuples(index=False):
-        shown.add_row(*(f"{x:,.6g}" if isinstance(x, float) else str(x) for x in row))
-    console = Console()
-    Console(width=None if console.is_terminal else 200, markup=False, highlight=False).print(shown)
-
-
 @catalogue_app.command()
 def show(
     section: Annotated[
@@ -93,9 +69,9 @@ def show(
     """Show the norms in force, each with basis, source and mark, and what is out of scope."""
     from allocator.standards import norm_table
 
-    language, known = _language(lang), _national(catalogue)
+    language, known = chosen_language(lang), _national(catalogue)
     table = norm_table(known, _date(on), language, section or None)
-    _print_table(table, as_json)
+    print_table(table, as_json)
     if not as_json and not section:
         typer.echo("未纳入范围:" if language == "zh" else "Out of scope:")
         for item in known.out_of_scope:
@@ -115,10 +91,9 @@ def check(
     """Compare local norms with the national ones: value, unit, direction, group, dates."""
     from rich.console import Console
 
-    from allocator.cli.show import findings
     from allocator.standards import below_national, check_local
 
-    language = _language(lang)
+    language = chosen_language(lang)
     found = check_local(_national(catalogue), _standards(local), _date(on))
     below = below_national(found)
     if as_json:
@@ -159,7 +134,7 @@ def difference(
     as_json: AsJson = False,
 ) -> int:
     """List what one version raises, lowers, adds, withdraws, widens or narrows against another."""
-    language, known = _language(lang), _national(catalogue)
+    language, known = chosen_language(lang), _national(catalogue)
     rows = [
         {
             "id": c.id,
@@ -170,7 +145,7 @@ def difference(
         }
         for c in _changes(old, new, on_old, on_new, known)
     ]
-    _print_table(pd.DataFrame(rows, columns=["id", "title", "change", "old", "new"]), as_json)
+    print_table(pd.DataFrame(rows, columns=["id", "title", "change", "old", "new"]), as_json)
     return int(ExitCode.PLAN)
 
 
@@ -196,10 +171,9 @@ def cost(
     """Say what the changes cost a year and payer, rank them, and what the budget carries."""
     from rich.console import Console
 
-    from allocator.cli.show import findings
-    from allocator.standards import cost_of_changes, rank_changes
+    from allocator.measures.adjustment import cost_of_changes, rank_changes
 
-    language, known = _language(lang), _national(catalogue)
+    language, known = chosen_language(lang), _national(catalogue)
     changes = _changes(old, new, on_old, on_new, known)
     table, found = cost_of_changes(changes, known, _read_people(people), _shares(share, known))
     ranked = rank_changes(table, budget, life)
@@ -211,8 +185,8 @@ def cost(
         }
         typer.echo(json.dumps(data, ensure_ascii=False))
         return int(ExitCode.PLAN)
-    _print_table(table, False)
-    _print_table(ranked, False)
+    print_table(table, False)
+    print_table(ranked, False)
     findings(Console(width=160), found, language)
     return int(ExitCode.PLAN)
 

@@ -7,12 +7,13 @@ which unit, and, where a threshold flags it, with which caution. Thresholds are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from allocator.catalogue import EquityFlag
 from allocator.errors import Text
 from allocator.measures.inequality import (
     agglomeration,
@@ -109,7 +110,7 @@ class EquityChapter:
 def equity_chapter(
     people: pd.DataFrame,
     after: pd.DataFrame,
-    flags: pd.DataFrame,
+    flags: Iterable[EquityFlag],
     *,
     before: pd.DataFrame | None = None,
     people_before: pd.DataFrame | None = None,
@@ -129,10 +130,11 @@ def equity_chapter(
     after, before
         State of services: ``service``, ``area_id``, ``covered`` (share of people within the
         standard's reach), ``minutes`` to the nearest open site (NaN: none in reach), ``access``
-        (places a person, two-step), ``spending_yuan`` (a person a year; NaN: not known). An area
-        that is not listed has nothing in reach.
+        (places a person, two-step), ``spending_yuan`` (a person a year; NaN: not known); optional
+        ``base`` where access and spending are counted against the people of each base. An area that
+        is not listed has nothing in reach.
     flags
-        Table of `allocator.io.policy_files.read_equity_flags`.
+        Thresholds and readings, as a catalogue holds them.
     area_km2
         Land by township; without it indices by area are left out.
     futures
@@ -148,6 +150,7 @@ def equity_chapter(
         When an area of ``after`` has no people row, or a table lacks a column.
     """
     _require(people, ("area_id", "township", "area_class", "base", "persons"), "people")
+    marks = _flag_table(flags)
     now = _values(people, after, area_km2)
     table = now.rename("after").to_frame()
     start = people if people_before is None else people_before
@@ -164,7 +167,7 @@ def equity_chapter(
         table["low"] = table["high"] = np.nan
     rows = _hide_small(table.reset_index(), suppress_below)
     rows["change"] = rows["after"] - rows["before"]
-    _annotate(rows, flags)
+    _annotate(rows, marks)
     order = {name: k for k, name in enumerate(INDICES)}
     rows["_order"] = rows["index"].map(order)
     rows = rows.sort_values(["service", "base", "dimension", "_order", "part"], ignore_index=True)
@@ -173,7 +176,7 @@ def equity_chapter(
     curves = [_curves(people, after, "after")]
     if before is not None:
         curves.append(_curves(start, before, "before"))
-    limits = flags[flags["kind"] == "flag"]
+    limits = marks[marks["kind"] == "flag"]
     cautions = tuple(
         Text(z, e)
         for z, e in limits[["caution_zh", "caution_en"]].drop_duplicates().itertuples(index=False)
@@ -181,6 +184,16 @@ def equity_chapter(
     return EquityChapter(
         table=rows[columns], curves=pd.concat(curves, ignore_index=True), cautions=cautions
     )
+
+
+def _flag_table(flags: Iterable[EquityFlag]) -> pd.DataFrame:
+    """Return flags as a table, texts by language."""
+    columns = ["kind", "index", "side", "threshold", "upper", "name_zh", "name_en", "caution_zh", "caution_en"]  # fmt: skip
+    rows = [
+        (f.kind, f.index, f.side, f.threshold, f.upper, f.name.zh, f.name.en, f.caution.zh, f.caution.en)
+        for f in flags
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _require(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
@@ -193,12 +206,13 @@ def _joined(people: pd.DataFrame, state: pd.DataFrame, service: str) -> pd.DataF
     """Return people of a service with the state of their area; nothing in reach where not listed."""
     mine = people[people["service"] == service] if "service" in people else people
     here = state[state["service"] == service].drop(columns="service")
-    if here["area_id"].duplicated().any():
+    keys = ["area_id", "base"] if "base" in state else ["area_id"]
+    if here.duplicated(keys).any():
         raise ValueError(f"an area stands twice in the state of {service}")
     unknown = sorted(set(here["area_id"]) - set(people["area_id"]))
     if unknown:
         raise ValueError(f"areas without people: {unknown[:5]}")
-    table = mine.merge(here, on="area_id", how="left", sort=True)
+    table = mine.merge(here, on=keys, how="left", sort=True)
     table[["covered", "access"]] = table[["covered", "access"]].fillna(0.0)
     return table
 

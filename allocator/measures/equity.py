@@ -150,7 +150,7 @@ def equity_chapter(
         When an area of ``after`` has no people row, or a table lacks a column.
     """
     _require(people, ("area_id", "township", "area_class", "base", "persons"), "people")
-    marks = _flag_table(flags)
+    marks = tuple(flags)
     now = _values(people, after, area_km2)
     table = now.rename("after").to_frame()
     start = people if people_before is None else people_before
@@ -176,24 +176,10 @@ def equity_chapter(
     curves = [_curves(people, after, "after")]
     if before is not None:
         curves.append(_curves(start, before, "before"))
-    limits = marks[marks["kind"] == "flag"]
-    cautions = tuple(
-        Text(z, e)
-        for z, e in limits[["caution_zh", "caution_en"]].drop_duplicates().itertuples(index=False)
-    )
+    cautions = tuple(dict.fromkeys(f.caution for f in marks if f.kind == "flag"))
     return EquityChapter(
         table=rows[columns], curves=pd.concat(curves, ignore_index=True), cautions=cautions
     )
-
-
-def _flag_table(flags: Iterable[EquityFlag]) -> pd.DataFrame:
-    """Return flags as a table, texts by language."""
-    columns = ["kind", "index", "side", "threshold", "upper", "name_zh", "name_en", "caution_zh", "caution_en"]  # fmt: skip
-    rows = [
-        (f.kind, f.index, f.side, f.threshold, f.upper, f.name.zh, f.name.en, f.caution.zh, f.caution.en)
-        for f in flags
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
 
 
 def _require(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
@@ -320,49 +306,52 @@ def _hide_small(rows: pd.DataFrame, suppress_below: float) -> pd.DataFrame:
     return rows
 
 
-def _annotate(rows: pd.DataFrame, flags: pd.DataFrame) -> None:
+def _annotate(rows: pd.DataFrame, flags: Sequence[EquityFlag]) -> None:
     """Write unit, base, reading, flag and their words into the rows."""
-    limits = flags[flags["kind"] == "flag"].set_index("index")
-    readings = flags[flags["kind"] == "reading"]
+    limits = {f.index: f for f in flags if f.kind == "flag"}
+    readings = [f for f in flags if f.kind == "reading"]
     notes_zh, notes_en, flagged = [], [], []
-    for r in rows.to_dict("records"):
-        what, base = INDICES[r["index"]], BASES.get(r["base"], Text(r["base"], r["base"]))
-        zh = [f"{what.name.zh};基数:{base.zh};单位:{what.unit.zh}"]
-        en = [f"{what.name.en}; base: {base.en}; unit: {what.unit.en}"]
-        level = _reading(readings, r["index"], r["after"])
-        if level:
-            zh.append(level.zh)
-            en.append(level.en)
-        is_flagged = r["index"] in limits.index and _beyond(limits.loc[r["index"]], r["after"])
-        if is_flagged:
-            limit = limits.loc[r["index"]]
-            side = Text("高于", "above") if limit["side"] == "above" else Text("低于", "below")
-            zh.append(f"{side.zh}提示线 {limit['threshold']:g}")
-            en.append(f"{side.en} the flag at {limit['threshold']:g}")
-        if r["is_hidden"]:
-            zh.append("人数过少,不公布")
-            en.append("too few persons to show")
-        notes_zh.append(";".join(zh))
-        notes_en.append("; ".join(en))
+    columns = (rows[c] for c in ("index", "base", "after", "is_hidden"))
+    for index, base_id, value, is_hidden in zip(*columns, strict=True):
+        what, base = INDICES[index], BASES.get(base_id, Text(base_id, base_id))
+        words = [
+            Text(
+                f"{what.name.zh};基数:{base.zh};单位:{what.unit.zh}",
+                f"{what.name.en}; base: {base.en}; unit: {what.unit.en}",
+            )
+        ]
+        words += [f.name for f in readings if _reads(f, index, value)][-1:]
+        limit = limits.get(index)
+        is_flagged = limit is not None and _beyond(limit, value)
+        if limit is not None and is_flagged:
+            side = Text("高于", "above") if limit.side == "above" else Text("低于", "below")
+            words.append(
+                Text(
+                    f"{side.zh}提示线 {limit.threshold:g}",
+                    f"{side.en} the flag at {limit.threshold:g}",
+                )
+            )
+        if is_hidden:
+            words.append(Text("人数过少,不公布", "too few persons to show"))
+        notes_zh.append(";".join(w.zh for w in words))
+        notes_en.append("; ".join(w.en for w in words))
         flagged.append(is_flagged)
     rows["unit_zh"] = rows["index"].map(lambda k: INDICES[k].unit.zh)
     rows["unit_en"] = rows["index"].map(lambda k: INDICES[k].unit.en)
     rows["note_zh"], rows["note_en"], rows["is_flagged"] = notes_zh, notes_en, flagged
 
 
-def _beyond(limit: pd.Series, value: float) -> bool:
+def _beyond(limit: EquityFlag, value: float) -> bool:
     if not np.isfinite(value):
         return False
-    threshold = float(limit["threshold"])
-    return bool(value > threshold if limit["side"] == "above" else value < threshold)
+    return value > limit.threshold if limit.side == "above" else value < limit.threshold
 
 
-def _reading(readings: pd.DataFrame, index: str, value: float) -> Text | None:
-    if not np.isfinite(value):
-        return None
-    mine = readings[readings["index"] == index]
-    hit = mine[(mine["threshold"] <= value) & ((value < mine["upper"]) | (mine["upper"] >= 1.0))]
-    return None if hit.empty else Text(hit["name_zh"].iloc[-1], hit["name_en"].iloc[-1])
+def _reads(flag: EquityFlag, index: str, value: float) -> bool:
+    """Whether a reading names this value of an index; the last reading holds its upper end too."""
+    if flag.index != index or not np.isfinite(value) or value < flag.threshold:
+        return False
+    return value < flag.upper or flag.upper >= 1.0
 
 
 def _curves(people: pd.DataFrame, state: pd.DataFrame, when: str) -> pd.DataFrame:

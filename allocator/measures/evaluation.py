@@ -23,6 +23,7 @@ from allocator.scenario import CoverageRule, Scenario
 
 __all__ = ["Bases", "Stage", "equity_tables"]
 
+_POINTS = 51
 _BANDS = ((0, "0-14"), (3, "15-59"), (12, "60-69"), (14, "70-79"), (16, "80+"))
 
 
@@ -76,13 +77,25 @@ def equity_tables(
             before=start, people_before=first, futures=futures,
         )  # fmt: skip
         tables.append(chapter.table.assign(year=period.to))
-        curves.append(chapter.curves.assign(year=period.to))
+        curves.append(_sampled(chapter.curves).assign(year=period.to))
         cautions = chapter.cautions
     made = {
         "equity": pd.concat(tables, ignore_index=True),
         "equity_curves": pd.concat(curves, ignore_index=True),
     }
     return made, cautions
+
+
+def _sampled(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return Lorenz curves at `_POINTS` even shares of people, so that a store holds few rows."""
+    keys = ["service", "base", "when"]
+    at = np.linspace(0.0, 1.0, _POINTS)
+    parts = []
+    for key, rows in curves.groupby(keys, sort=True):
+        share = np.interp(at, rows["people_share"], rows["access_share"])
+        named = dict(zip(keys, key, strict=True))
+        parts.append(pd.DataFrame({**named, "people_share": at, "access_share": share}))
+    return pd.concat(parts, ignore_index=True) if parts else curves
 
 
 def _future(case: Case, stage: Stage, where: pd.DataFrame, t: int, w: int) -> Future:

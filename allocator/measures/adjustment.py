@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
-from allocator.catalogue import Catalogue, Standard
+from allocator.catalogue import Catalogue, Standard, TargetGroup
 from allocator.errors import Finding, Rank, Text, Where
 from allocator.measures.money import split_whole
+from allocator.population import Population, persons_of_group
 from allocator.standards import Change
 
-__all__ = ["cost_of_changes", "rank_changes"]
+__all__ = ["carried", "cost_of_changes", "people_by_track", "people_of_groups", "rank_changes"]
 
 
 def _quantity(s: Standard | None, catalogue: Catalogue, people: Mapping[str, float]) -> float:
@@ -103,6 +106,8 @@ def _cost_rows(
     rows: list[dict[str, object]] = []
     built = 0.0
     for year in sorted(counts):
+        if c.new is not None and year < int(c.new.valid_from[:4]):
+            continue  # not yet in force: costs nothing
         people = counts[year]
         units = _quantity(c.new, catalogue, people) - _quantity(c.old, catalogue, people)
         capital = round(max(0.0, units - built) * cost.capital_yuan)
@@ -175,3 +180,76 @@ def rank_changes(
             carried.append(fits)
         table["cumulative_yuan"], table["is_carried"] = sums, carried
     return table
+
+
+def carried(costs: pd.DataFrame, room: pd.DataFrame) -> pd.DataFrame:
+    """Say of each pool and period what changes need, what money is free, and whether it carries them.
+
+    Parameters
+    ----------
+    costs
+        The table of `cost_of_changes`.
+    room
+        Columns ``pool`` (``capital``, ``running``), ``first``, ``last`` (years of the period),
+        ``yuan``: money not yet used, of the period for capital, a year for running money.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``pool``, ``first``, ``last``, ``needed_yuan`` (capital summed, running money of the dearest
+        year), ``room_yuan``, ``missing_yuan``, ``is_carried``.
+    """
+    rows = []
+    for r in room.to_dict("records"):
+        here = costs[(costs["year"] >= r["first"]) & (costs["year"] <= r["last"])]
+        yearly = here.groupby("year")[["capital_yuan", "running_yuan"]].sum()
+        if not len(yearly):
+            needed = 0.0
+        elif r["pool"] == "capital":
+            needed = float(yearly["capital_yuan"].sum())
+        else:
+            needed = float(yearly["running_yuan"].max())
+        missing = max(0.0, needed - float(r["yuan"]))
+        rows.append((r["pool"], r["first"], r["last"], needed, r["yuan"], missing, missing <= 0))
+    columns = ["pool", "first", "last", "needed_yuan", "room_yuan", "missing_yuan", "is_carried"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def people_of_groups(
+    population: Population, groups: Iterable[TargetGroup], years: Iterable[int]
+) -> pd.DataFrame:
+    """Return ``group``, ``year``, ``persons`` of the groups that age tells, mean over the futures."""
+    when = tuple(years)
+    rows = []
+    for group in groups:
+        if group.is_counted_by_age and group.track in population.tracks:
+            persons = persons_of_group(population, group, when).sum(axis=1)
+            mean = population.future_weight @ persons
+            rows += [(group.id, year, float(n)) for year, n in zip(when, mean, strict=True)]
+    return pd.DataFrame(rows, columns=["group", "year", "persons"])
+
+
+def people_by_track(
+    population: Population, group: TargetGroup, years: Iterable[int], parts: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return residents and registered persons of a group's ages, for `money.phase_in_steps`.
+
+    Parameters
+    ----------
+    parts
+        Place to report by area id, such as its township.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``place``, ``year``, ``track``, ``persons``, mean over the futures.
+    """
+    when = tuple(years)
+    rows = []
+    for track in population.tracks:
+        persons = persons_of_group(population, replace(group, track=track), when)
+        mean = np.tensordot(population.future_weight, persons, axes=1)
+        for area, counts in zip(population.places, mean, strict=True):
+            rows += [(parts[area], y, track, float(n)) for y, n in zip(when, counts, strict=True)]
+    table = pd.DataFrame(rows, columns=["place", "year", "track", "persons"])
+    return table.groupby(["place", "year", "track"], as_index=False)["persons"].sum()

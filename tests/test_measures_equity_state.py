@@ -95,7 +95,14 @@ AREAS = pd.DataFrame(
 
 def test_each_base_has_its_own_access_and_spending_and_the_money_is_conserved(small, plan):
     need = people_in_need(small, AREAS, 1, future=0)
-    residents = pd.DataFrame({"area_id": ["a", "b"], "base": "resident", "persons": [100.0, 50.0]})
+    residents = pd.DataFrame(
+        {
+            "area_id": ["a", "b"],
+            "service": "elderly.resident",
+            "base": "resident",
+            "persons": [100.0, 50.0],
+        }
+    )
     people = pd.concat([need, residents], ignore_index=True)
     state = state_of_plan(small, plan, 1, future=0, people=people, part=np.array([0, 1, 0]))
     by = state.set_index(["base", "area_id"])

@@ -63,7 +63,7 @@ def runs(case):
     wanted = {
         "before": scenario("before", standards=[beds(20)]),
         "raised": scenario("raised", standards=[beds(22)]),
-        "narrow": scenario("narrow", standards=[beds(22, group="elderly-65")]),
+        "narrow": scenario("narrow", standards=[beds(22, group="elderly-65")], grants=["huashan-running"]),
         "item": scenario(
             "item", standards=[beds(20), {"standard": CHILD, "from": 2026, "value": 1.5}],
             rules=[PLACES, CHILD_PLACES], **CHILD_SERVICES,
@@ -151,6 +151,16 @@ def test_an_added_item_is_bought_unless_a_reason_is_stated(case, runs):
     assert set(modes) == {"convert"}
     assert done.tables["items"].set_index("id").loc["01-childcare", "reason_en"] == "No supplier"
     assert not {"new-item-bought", "own-provision-without-reason"} & {f.code for f in done.findings}
+
+
+@pytest.mark.slow
+def test_grants_pay_first_and_payers_still_sum_to_the_yuan(runs):
+    done = runs["narrow"]
+    _payers_sum(done)
+    granted = done.tables["grants"]
+    assert len(granted) and set(granted["payer"]) == {"county"}
+    share = done.tables["payers"].query("pool == 'running'").set_index("payer")["yuan"]
+    assert share["county"] > 0.7 * share.sum()  # its share of what grants leave, and the grants
 
 
 def test_building_a_new_item_without_a_reason_is_told_and_an_unsold_one_refused(case):

@@ -18,6 +18,7 @@ __all__ = ["UNASSIGNED", "funding_tables"]
 UNASSIGNED = "unassigned"
 _POOLS = {"capital": "capital_yuan", "running": "running_yuan_year"}
 _MONTHS = 12
+_BEDS = "elderly.resident"
 
 
 def funding_tables(
@@ -71,13 +72,14 @@ def _grants(
     sites: pd.DataFrame,
     use: pd.DataFrame,
 ) -> pd.DataFrame:
-    """What the grant programmes of the scenario pay for each site and year."""
+    """What the grant programmes of the scenario pay for the beds of each site and year."""
     wanted = [s for s in catalogue.steps if s.programme in scenario.grants]
     tables = []
     months = _occupied(problem, plan)
     for period, on in ((p.to, f"{p.from_}-12-31") for p in scenario.periods):
         here = sites[sites["year"] == period]
-        places = use[use["year"] == period].groupby("site_id")["places"].sum()
+        beds = use[(use["year"] == period) & (use["service"] == _BEDS)]
+        places = beds.groupby("site_id")["places"].sum()
         new = here[here["mode"] != "keep"][["site_id", "mode"]]
         t = [p.to for p in scenario.periods].index(period)
         for pool, rows in (("capital", new), ("running", here[["site_id", "mode"]])):
@@ -96,7 +98,7 @@ def _occupied(problem: Problem, plan: Plan) -> pd.DataFrame:
     """Occupied place-months a year of residential care by site, period and group, mean over futures."""
     arc = plan.served_arc
     kind = problem.arc_class[arc]
-    resident = np.array([s == "elderly.resident" for s in problem.services], dtype=bool)
+    resident = np.array([s == _BEDS for s in problem.services], dtype=bool)
     some = resident[problem.class_service[kind]]
     people = plan.served * np.asarray(problem.future_weight[plan.served_future])
     table = pd.DataFrame(

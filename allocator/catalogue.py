@@ -10,6 +10,7 @@ quality standards, provision modes, unit costs and what is out of scope.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ __all__ = [
     "MARKS",
     "BasicListEntry",
     "Catalogue",
+    "EquityFlag",
     "FacilityType",
     "Funder",
     "Item",
@@ -160,11 +162,23 @@ class Standard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetGroup:
-    """People a norm or an item is for; ``within`` names the groups that contain this one."""
+    """People a norm or an item is for; ``within`` names the groups that contain this one.
+
+    A group that an age tells has a ``track`` (``resident``, ``registered``) and completed years of
+    age ``age_from`` to ``age_to``, both included; NaN where age does not tell it.
+    """
 
     id: str
     name: Text
     within: tuple[str, ...] = ()
+    track: str = ""
+    age_from: float = math.nan
+    age_to: float = math.nan
+
+    @property
+    def is_counted_by_age(self) -> bool:
+        """Whether a population by age gives the persons of the group."""
+        return bool(self.track) and self.age_from <= self.age_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,14 +359,38 @@ class OutOfScope:
     mark: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityFlag:
+    """A threshold that flags an equity index, or a reading of its values, with its caution.
+
+    ``kind`` is ``flag`` (with ``side``, ``above`` or ``below``) or ``reading`` (from ``threshold``
+    to ``upper``).
+    """
+
+    kind: str
+    index: str
+    side: str
+    threshold: float
+    upper: float
+    unit: str
+    name: Text
+    caution: Text
+    source: str
+    mark: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """Services, facility types, standards and policy tables of one version."""
+    """Services, facility types, standards and policy tables of one version.
+
+    ``local`` holds the county's own norms; where one is in force it stands before the national one.
+    """
 
     version: str
     services: Mapping[str, Service]
     types: Mapping[str, FacilityType]
     standards: tuple[Standard, ...] = field(default_factory=tuple)
+    local: tuple[Standard, ...] = ()
     items: Mapping[str, Item] = field(default_factory=dict)
     basic_list: tuple[BasicListEntry, ...] = ()
     groups: Mapping[str, TargetGroup] = field(default_factory=dict)
@@ -364,16 +402,23 @@ class Catalogue:
     modes: Mapping[str, ProvisionMode] = field(default_factory=dict)
     unit_costs: Mapping[str, UnitCost] = field(default_factory=dict)
     out_of_scope: tuple[OutOfScope, ...] = ()
+    flags: tuple[EquityFlag, ...] = ()
+
+    @property
+    def norms(self) -> tuple[Standard, ...]:
+        """Every version of every norm that counts here: the county's own, and the others' ids."""
+        own = {s.id for s in self.local}
+        return (*self.local, *(s for s in self.standards if s.id not in own))
 
     def standard(self, id: str, on: str) -> Standard:
-        """Return the standard of that id valid on the ISO date ``on``.
+        """Return the standard of that id valid on the ISO date ``on``, the county's own first.
 
         Raises
         ------
         KeyError
             When none is valid on that date.
         """
-        for s in self.standards:
+        for s in (*self.local, *self.standards):
             if s.id == id and s.is_valid(on):
                 return s
         raise KeyError(f"no standard {id!r} is valid on {on}")

@@ -18,7 +18,8 @@ import pandas as pd
 from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
 from allocator.compile import class_offers, compile_problem, origins, with_joint_types
-from allocator.demand import Calibration, Need, WillingnessCurve
+from allocator.compile.norms import case_under, norm_findings
+from allocator.demand import Calibration, Need, NeedRates, WillingnessCurve
 from allocator.errors import (
     CheckFailed,
     Finding,
@@ -29,6 +30,7 @@ from allocator.errors import (
     Text,
     Where,
     nearest,
+    refuse_if_any,
 )
 from allocator.forecast import (
     Forecast,
@@ -40,9 +42,11 @@ from allocator.forecast import (
     project,
 )
 from allocator.measures.choice import free_choice, open_places
+from allocator.measures.evaluation import Bases
 from allocator.measures.indicators import Judged, measure
 from allocator.model import explain, solve
 from allocator.plan import Plan, Status
+from allocator.population import Population, persons_of_group
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SolveSpec
@@ -220,6 +224,39 @@ def _resettled_within(scenario: Scenario) -> float:
     )
 
 
+def bases_of(case: Case, scenario: Scenario, shared: Shared) -> Bases:
+    """Return residents and registered persons by age in the last year of each period."""
+    population = people_of(case, scenario, shared)
+    years = [p.to for p in scenario.periods]
+    rates = NeedRates.from_tables(case.rates)
+    ages = {}
+    for service in scenario.services:
+        found = rates.rates_of(service, scenario.need.definition)
+        ages[service] = np.any([(r.weight > 0).any(axis=(0, 2)) for r in found], axis=0)
+    persons = {
+        track: np.stack([population.at(y)[t].sum(axis=-1) for y in years], axis=2)
+        for t, track in enumerate(population.tracks)
+    }
+    return Bases(persons, ages)
+
+
+def people_of(case: Case, scenario: Scenario, shared: Shared) -> Population:
+    """Return the projected people of a scenario, projected once for all that share them."""
+    return _people(case, scenario, shared).population
+
+
+def people_of_norms(case: Case, scenario: Scenario, population: Population) -> dict[str, Floats]:
+    """Return (area, period) persons of the groups of the norms relied upon, mean over the futures."""
+    years = [p.to for p in scenario.periods]
+    groups = {s.group for id in scenario.norms for s in case.catalogue.norms if s.id == id}
+    known = [case.catalogue.groups[g] for g in sorted(groups) if g in case.catalogue.groups]
+    return {
+        g.id: np.tensordot(population.future_weight, persons_of_group(population, g, years), axes=1)
+        for g in known
+        if g.is_counted_by_age and g.track in population.tracks
+    }
+
+
 def prepare(
     case: Case, scenario: Scenario, shared: Shared | None = None
 ) -> tuple[Problem, dict[str, Floats], Need]:
@@ -228,6 +265,7 @@ def prepare(
     if scenario.placement is not None and case.placements is not None:
         case = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
     case = with_joint_types(case, scenario)
+    here = case_under(case, scenario)
     population = _people(case, scenario, shared).population
     key = ("need", *_need_key(scenario))
     need = shared.get(key, lambda: need_of(case, scenario, population))
@@ -236,9 +274,10 @@ def prepare(
         lambda: journeys(case, scenario),
     )
     people = people_by_age(population, [p.to for p in scenario.periods])
+    people |= people_of_norms(here, scenario, population)
     income = float(case.rates["income"]["yuan_month"].mean())
     problem = compile_problem(
-        case, scenario, need=need, arcs=arcs, site_minutes=site_minutes,
+        here, scenario, need=need, arcs=arcs, site_minutes=site_minutes,
         curves=curves_of(case, scenario, lambda s: _calibration(case, scenario, s, shared, arcs)),
         income_yuan_month=income, people=people,
         priorities=case.rates["priorities"],
@@ -338,6 +377,7 @@ def today_of(scenario: Scenario) -> Scenario:
             "population": scenario.population.started(year),
             "periods": (Period.model_validate({"from": year, "to": year}),),
             "options": OptionSpec(modes=("keep",)),
+            "standards": (),
             "resources": unlimited,
             "rules": (),
             "objective": ({"unmet": 1.0, "travel": 1e-4},),
@@ -368,7 +408,7 @@ def run(
     """
     say = progress or (lambda text: None)
     shared = Shared() if shared is None else shared
-    _refuse_unknown_names(case, scenario)
+    named = _refuse_unknown_names(case, scenario)
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
     solve_spec = scenario.solve
@@ -398,10 +438,11 @@ def run(
     here = case
     if scenario.placement is not None and case.placements is not None:
         here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    here = case_under(here, scenario)
     tables, measures, found = measure(
         with_joint_types(here, scenario), scenario,
-        Judged(base, base_problem, base_plan, base_people),
-        Judged(scenario, problem, plan, people),
+        Judged(base, base_problem, base_plan, base_people, bases_of(case, base, shared)),
+        Judged(scenario, problem, plan, people, bases_of(case, scenario, shared)),
     )  # fmt: skip
     seen = _people(case, scenario, shared)
     tables["bands"], sure = shared.get(
@@ -414,7 +455,9 @@ def run(
     return Run(
         id=run_id(case, scenario), scenario=scenario, inputs=_inputs(case, scenario, need),
         problem=problem, plan=plan, tables=tables, measures=measures,
-        findings=(*case.findings, *seen.findings, *told, *_limit_findings(plan), *found, sure),
+        findings=(
+            *case.findings, *seen.findings, *named, *told, *_limit_findings(plan), *found, sure,
+        ),
     )  # fmt: skip
 
 
@@ -447,8 +490,8 @@ def _limit_findings(plan: Plan) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _refuse_unknown_names(case: Case, scenario: Scenario) -> None:
-    """Refuse sites, types and services that a scenario names and the case does not have."""
+def _refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
+    """Refuse names that the case does not have and norms not in force; return what else was found."""
     sites, types = set(case.region.site_ids), set(case.catalogue.types)
     named = [("options.joint", t, types) for j in scenario.options.joint for t in j.types]
     types = types | {j.id for j in scenario.options.joint}
@@ -465,7 +508,7 @@ def _refuse_unknown_names(case: Case, scenario: Scenario) -> None:
     for rule in scenario.rules:
         for key in ("types", "hubs"):
             named += [(f"rules.{key}", t, types) for t in getattr(rule.value, key, ())]
-    found = []
+    found: list[Finding] = []
     for where, name, known in named:
         if name not in known:
             near = nearest(name, known)
@@ -492,8 +535,7 @@ def _refuse_unknown_names(case: Case, scenario: Scenario) -> None:
                     Text("只保留其一。", "Keep one of the two."),
                 )
             )  # fmt: skip
-    if found:
-        raise InputRefused(tuple(found))
+    return refuse_if_any([*found, *norm_findings(case, scenario)])
 
 
 def _inputs(case: Case, scenario: Scenario, need: Need) -> dict[str, Any]:

@@ -23,6 +23,7 @@ __all__ = [
     "JointSpec",
     "MoveSpec",
     "NeedSpec",
+    "NormChange",
     "OptionSpec",
     "OwnWaySpec",
     "Period",
@@ -30,6 +31,7 @@ __all__ = [
     "PlacesRule",
     "PoolSpec",
     "PopulationSpec",
+    "ProvisionSpec",
     "RoomRule",
     "RuleSpec",
     "Scenario",
@@ -342,46 +344,102 @@ class PoolSpec(_Strict):
         return data
 
 
-class CoverageRule(_Strict):
-    """A share of people within the minutes of an open offer (potential)."""
+class NormChange(_Strict):
+    """A norm changed from a year on (动态调整): its value, the group it is for, or both.
+
+    The other parts stay as last in force; the county's own version then stands before the national.
+    """
+
+    standard: str
+    from_: Year = Field(alias="from")
+    value: float | None = Field(default=None, ge=0)
+    group: str | None = None
+
+
+class ProvisionSpec(_Strict):
+    """How a new item is provided, and the reason where a county builds its own (自行举办理由)."""
+
+    mode: str
+    reason: Note | None = None
+
+
+class _Normed(_Strict):
+    """A rule whose number may be the catalogue's: ``standard`` names the norm relied upon."""
+
+    standard: str | None = None
+
+    def _needs(self, *names: str) -> None:
+        blank = [n for n in names if getattr(self, n) is None]
+        if len(blank) != (self.standard is not None):
+            raise ValueError("write " + " and ".join(names) + ", or 'standard' in place of one")
+
+
+class CoverageRule(_Normed):
+    """A share of people within the minutes of an open offer (potential).
+
+    ``standard`` stands for ``within_minutes`` (a norm in minutes) or ``share``.
+    """
 
     service: str
-    within_minutes: float = Field(gt=0)
-    share: Share
+    within_minutes: float | None = Field(default=None, gt=0)
+    share: Share | None = None
     area_class: str | None = None
     people: Literal["all", "60+", "65+", "80+"] = "60+"
     hard: bool = False
     from_: Year | None = Field(default=None, alias="from")
 
+    @model_validator(mode="after")
+    def _whole(self) -> CoverageRule:
+        self._needs("within_minutes", "share")
+        return self
 
-class ServedRule(_Strict):
+
+class ServedRule(_Normed):
     """A share of need served (realised)."""
 
     service: str
-    share: Share
+    share: Share | None = None
     group: str | None = None
     area_class: str | None = None
     hard: bool = False
     by: Literal["county", "township"] = "county"
     from_: Year | None = Field(default=None, alias="from")
 
+    @model_validator(mode="after")
+    def _whole(self) -> ServedRule:
+        self._needs("share")
+        return self
 
-class PlacesRule(_Strict):
-    """Places a thousand persons of an age at least the value."""
+
+class PlacesRule(_Normed):
+    """Places a thousand persons of an age at least the value.
+
+    With ``standard`` the persons are those of the norm's group, not ``people``.
+    """
 
     service: str = "elderly.resident"
-    per_1000: float = Field(ge=0)
+    per_1000: float | None = Field(default=None, ge=0)
     people: Literal["all", "60+", "65+", "80+"] = "60+"
     hard: bool = False
     from_: Year | None = Field(default=None, alias="from")
 
+    @model_validator(mode="after")
+    def _whole(self) -> PlacesRule:
+        self._needs("per_1000")
+        return self
 
-class NursingRule(_Strict):
+
+class NursingRule(_Normed):
     """Share of nursing places (护理型床位占比) at least the value."""
 
-    share: Share
+    share: Share | None = None
     hard: bool = False
     from_: Year | None = Field(default=None, alias="from")
+
+    @model_validator(mode="after")
+    def _whole(self) -> NursingRule:
+        self._needs("share")
+        return self
 
 
 class ResettleRule(_Strict):
@@ -501,6 +559,9 @@ class Scenario(_Strict):
         ],
         PoolSpec,
     ]
+    standards: tuple[NormChange, ...] = ()
+    provision: dict[str, ProvisionSpec] = Field(default_factory=dict)
+    grants: tuple[str, ...] = ()
     rules: tuple[RuleSpec, ...] = ()
     objective: tuple[ObjectiveName | dict[ObjectiveName, float], ...] = (
         "cost-to-targets",
@@ -537,6 +598,19 @@ class Scenario(_Strict):
             for way in ways:
                 if way.by is not None and way.from_ is not None and way.by < way.from_:
                     raise ValueError(f"a phase-in from {way.from_} cannot end in {way.by}")
+
+    @property
+    def norms(self) -> dict[str, int]:
+        """First year of the plan in which each norm is relied upon, by its id."""
+        first: dict[str, int] = {}
+        start = self.periods[0].from_
+        named = [(c.standard, c.from_) for c in self.standards]
+        for rule in self.rules:
+            if (id := getattr(rule.value, "standard", None)) is not None:
+                named.append((id, getattr(rule.value, "from_", None) or start))
+        for id, year in named:
+            first[id] = min(first.get(id, year), max(year, start))
+        return first
 
     @property
     def years(self) -> tuple[int, ...]:

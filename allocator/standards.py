@@ -1,7 +1,7 @@
 """Norms compared: within themselves, local against national, one version against another.
 
-Nothing here changes a norm or repairs one: faults and shortfalls come back as `Finding` values, and
-what a change of standard means in quantities, yuan and workers comes back as tables.
+Nothing here repairs a norm: faults and shortfalls come back as `Finding` values. How a new item is
+provided is settled here too: bought first, built for a stated reason.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -19,19 +19,23 @@ from allocator.catalogue import DIRECTIONS, MARKS, Catalogue, Item, Standard, Ta
 from allocator.errors import Finding, Rank, Text, Where, nearest
 
 __all__ = [
+    "MARK_WORDS",
     "Change",
+    "Provided",
+    "adjusted",
     "below_national",
+    "bought_services",
     "check_catalogue",
     "check_dates",
     "check_local",
     "check_provision",
     "check_years",
-    "cost_of_changes",
     "default_mode",
     "diff",
     "is_within",
+    "norm_rows",
     "norm_table",
-    "rank_changes",
+    "provided",
 ]
 
 _FOREVER = "9999-12-31"
@@ -51,8 +55,16 @@ def is_within(groups: Mapping[str, TargetGroup], inner: str, outer: str) -> bool
     return False
 
 
-def _finding(rank: Rank, code: str, id: str, what: Text, remedy: Text, column: str = "") -> Finding:
-    return Finding(rank, code, Where(file="standards.csv", column=column, id=id), what, remedy)
+def _finding(
+    rank: Rank,
+    code: str,
+    id: str,
+    what: Text,
+    remedy: Text,
+    column: str = "",
+    file: str = "standards.csv",
+) -> Finding:
+    return Finding(rank, code, Where(file=file, column=column, id=id), what, remedy)
 
 
 def _span(s: Standard) -> str:
@@ -161,19 +173,17 @@ def check_years(
     return tuple(found)
 
 
+def _at_fault(code: str, s: Standard, column: str, zh: str, en: str) -> Finding:
+    remedy = Text("请更正目录文件。", "Mend the catalogue file.")
+    return _finding(Rank.ERROR, code, s.id, Text(zh, en), remedy, column)
+
+
 def check_catalogue(catalogue: Catalogue) -> tuple[Finding, ...]:
     """Find norms without value, known unit, direction, group, mark, source or order in time."""
     found: list[Finding] = []
-
-    def refuse(code: str, s: Standard, column: str, zh: str, en: str) -> None:
-        remedy = Text("请更正目录文件。", "Mend the catalogue file.")
-        found.append(_finding(Rank.ERROR, code, s.id, Text(zh, en), remedy, column))
-
     for s in catalogue.standards:
         if not math.isfinite(s.value) or s.value < 0:
-            refuse(
-                "standard-value", s, "value", f"数值无效:{s.value}。", f"Not a value: {s.value}."
-            )
+            found.append(_at_fault("standard-value", s, "value", f"数值无效:{s.value}。", f"Not a value: {s.value}."))  # fmt: skip
         for column, known in (
             ("unit", catalogue.units), ("group", catalogue.groups),
             ("direction", DIRECTIONS), ("mark", MARKS),
@@ -184,11 +194,9 @@ def check_catalogue(catalogue: Catalogue) -> tuple[Finding, ...]:
                 zh, en = f"不认识“{word}”。", f"Unknown {column} {word!r}."
                 if near:
                     zh, en = zh + f"是否为“{near}”?", en + f" Did you mean {near!r}?"
-                refuse(f"standard-{column}-unknown", s, column, zh, en)
+                found.append(_at_fault(f"standard-{column}-unknown", s, column, zh, en))
         if not s.source.strip() or not s.basis.strip():
-            refuse(
-                "standard-source", s, "source", "缺少依据或来源。", "Basis or source is missing."
-            )
+            found.append(_at_fault("standard-source", s, "source", "缺少依据或来源。", "Basis or source is missing."))  # fmt: skip
     return (*found, *check_dates(catalogue.standards))
 
 
@@ -374,174 +382,6 @@ def _kinds(a: Standard, b: Standard, groups: Mapping[str, TargetGroup]) -> tuple
     return tuple(kinds)
 
 
-def _quantity(s: Standard | None, catalogue: Catalogue, people: Mapping[str, float]) -> float:
-    """How many units the norm asks for, given persons by group."""
-    if s is None:
-        return 0.0
-    unit = catalogue.units[s.unit]
-    return s.value * people[s.group] / unit.per_persons
-
-
-def cost_of_changes(
-    changes: Iterable[Change],
-    catalogue: Catalogue,
-    people: pd.DataFrame,
-    shares: Mapping[str, float],
-) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
-    """Say what each change costs, a year and payer, in units, yuan, workers and people helped.
-
-    Parameters
-    ----------
-    catalogue
-        Units, groups and unit costs; the unit cost of a change is found by the norm's id.
-    people
-        Columns ``group``, ``year``, ``persons``.
-    shares
-        Share of each payer, summing to 1; yuan are divided whole, by largest remainder.
-
-    Returns
-    -------
-    table
-        One row a change and year: ``id``, ``kinds``, ``year``, ``units`` (extra), ``capital_yuan``
-        (for the extra beyond the year before, never negative), ``running_yuan``, ``workers``,
-        ``persons_helped``, and ``yuan.<payer>`` whole yuan that sum to ``total_yuan``.
-    findings
-        A warning for each change that has no unit cost, no people, or no unit per person; such a
-        change is left out of the table, never counted as free.
-    """
-    if abs(sum(shares.values()) - 1.0) > 1e-9:
-        raise ValueError(f"the payers' shares sum to {sum(shares.values())}, not 1")
-    counts: dict[int, dict[str, float]] = defaultdict(dict)
-    for year, group, persons in people[["year", "group", "persons"]].itertuples(index=False):
-        counts[int(year)][str(group)] = counts[int(year)].get(str(group), 0.0) + float(persons)
-    rows: list[dict[str, object]] = []
-    findings: list[Finding] = []
-    for c in changes:
-        missing = _uncosted(c, catalogue, counts)
-        if missing:
-            what = Text(f"无法测算:{missing.zh}。", f"Cannot be costed: {missing.en}.")
-            remedy = Text(
-                "请补充后重算;未计入合计。", "Supply it; the change is not in the totals."
-            )
-            findings.append(_finding(Rank.WARNING, "change-not-costed", c.id, what, remedy))
-            continue
-        rows += _cost_rows(c, catalogue, counts, shares)
-    columns = ["id", "kinds", "year", "units", "capital_yuan", "running_yuan", "workers",
-               "persons_helped", "total_yuan", *(f"yuan.{p}" for p in shares)]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns), tuple(findings)
-
-
-def _uncosted(
-    c: Change, catalogue: Catalogue, counts: Mapping[int, Mapping[str, float]]
-) -> Text | None:
-    if c.id not in catalogue.unit_costs:
-        return Text("缺少单位成本", "no unit cost")
-    for s in (c.old, c.new):
-        if s is None:
-            continue
-        if not catalogue.units[s.unit].per_persons:
-            return Text("标准不按人口计量", "the norm is not counted by persons")
-        if any(s.group not in year for year in counts.values()):
-            return Text(f"缺少 {s.group} 人数", f"no persons of {s.group}")
-    return None
-
-
-def _cost_rows(
-    c: Change,
-    catalogue: Catalogue,
-    counts: Mapping[int, Mapping[str, float]],
-    shares: Mapping[str, float],
-) -> list[dict[str, object]]:
-    cost = catalogue.unit_costs[c.id]
-    rows: list[dict[str, object]] = []
-    built = 0.0
-    for year in sorted(counts):
-        people = counts[year]
-        units = _quantity(c.new, catalogue, people) - _quantity(c.old, catalogue, people)
-        capital = round(max(0.0, units - built) * cost.capital_yuan)
-        built = max(built, units)
-        running = round(units * cost.running_yuan_year)
-        helped = units * cost.persons_helped
-        if not cost.persons_helped or "widened" in c.kinds or "narrowed" in c.kinds:
-            helped = _persons_touched(c, people)
-        rows.append(
-            {
-                "id": c.id, "kinds": ", ".join(c.kinds), "year": year, "units": units,
-                "capital_yuan": capital, "running_yuan": running, "workers": units * cost.workers,
-                "persons_helped": helped, "total_yuan": capital + running,
-                **{f"yuan.{p}": v for p, v in _whole(capital + running, shares).items()},
-            }
-        )  # fmt: skip
-    return rows
-
-
-def _persons_touched(c: Change, people: Mapping[str, float]) -> float:
-    """Persons a change reaches: the newcomers to a group, or all of a group whose level changes."""
-    before = people[c.old.group] if c.old else 0.0
-    after = people[c.new.group] if c.new else 0.0
-    if c.old and c.new and c.kinds[0] in ("raised", "lowered", "restated"):
-        return max(before, after)
-    return after - before
-
-
-def _whole(total: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Divide whole yuan by shares, the largest remainders first; the parts sum to the total."""
-    sign = -1 if total < 0 else 1
-    exact = {p: abs(total) * s for p, s in shares.items()}
-    parts = {p: math.floor(x) for p, x in exact.items()}
-    left = abs(total) - sum(parts.values())
-    order = sorted(exact, key=lambda p: (parts[p] - exact[p], p))
-    for p in order[:left]:
-        parts[p] += 1
-    return {p: sign * v for p, v in parts.items()}
-
-
-def rank_changes(
-    costs: pd.DataFrame, budget_yuan_year: float | None = None, life_years: float = 1.0
-) -> pd.DataFrame:
-    """Rank changes that help someone by people helped per yuan, and say what a budget carries.
-
-    Changes that take something away (withdrawn, lowered, narrowed) are no candidates and left out.
-
-    Parameters
-    ----------
-    costs
-        The table of `cost_of_changes`.
-    budget_yuan_year
-        Money a year; None leaves the budget columns out.
-    life_years
-        Years over which capital is spread to make it yearly.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``rank``, ``id``, ``yuan_year`` (mean), ``persons_helped`` (mean), ``persons_per_10k_yuan``,
-        and with a budget ``cumulative_yuan`` and ``is_carried``: taken in rank order while the sum
-        fits. A change that costs nothing and helps someone ranks first.
-    """
-    years = max(1, costs["year"].nunique())
-    by = costs.groupby("id", sort=True)[["capital_yuan", "running_yuan", "persons_helped"]].sum()
-    yearly = by["capital_yuan"] / life_years / years + by["running_yuan"] / years
-    table = pd.DataFrame({"yuan_year": yearly, "persons_helped": by["persons_helped"] / years})
-    ratio = table["persons_helped"] / table["yuan_year"].where(table["yuan_year"] > 0) * 10_000
-    free = (table["yuan_year"] <= 0) & (table["persons_helped"] > 0)
-    table["persons_per_10k_yuan"] = ratio.where(~free, math.inf).fillna(0.0)
-    table = table[table["persons_helped"] > 0]
-    table = table.reset_index().sort_values(
-        ["persons_per_10k_yuan", "id"], ascending=[False, True], ignore_index=True
-    )
-    table.insert(0, "rank", range(1, len(table) + 1))
-    if budget_yuan_year is not None:
-        spent, sums, carried = 0.0, [], []
-        for yuan in table["yuan_year"]:
-            fits = spent + yuan <= budget_yuan_year
-            spent += yuan if fits else 0.0
-            sums.append(spent)
-            carried.append(fits)
-        table["cumulative_yuan"], table["is_carried"] = sums, carried
-    return table
-
-
 def default_mode(item: Item) -> str:
     """Return how an item is provided unless someone says otherwise: new place-based ones by purchase.
 
@@ -562,60 +402,222 @@ def check_provision(
     """
     found: list[Finding] = []
     for id, (mode, reason) in sorted(choices.items()):
-        where = Where(file="items.csv", column="mode", id=id)
         if id not in catalogue.items or mode not in catalogue.modes:
             unknown = id if id not in catalogue.items else mode
             known = catalogue.items if id not in catalogue.items else catalogue.modes
             near = nearest(unknown, known)
             found.append(
-                Finding(
-                    Rank.ERROR, "provision-unknown", where,
+                _finding(
+                    Rank.ERROR, "provision-unknown", id,
                     Text(f"不认识“{unknown}”。", f"Unknown {unknown!r}."),
                     Text(f"是否为“{near}”?", f"Did you mean {near!r}?") if near else Text("请更正。", "Mend it."),
+                    *_ITEM_MODE,
                 )
             )  # fmt: skip
         elif (
             catalogue.items[id].is_new and catalogue.modes[mode].needs_reason and not reason.strip()
         ):
-            name = catalogue.items[id].name
-            found.append(
-                Finding(
-                    Rank.WARNING, "own-provision-without-reason", where,
-                    Text(f"新增事项“{name.zh}”拟自行提供({mode}),未说明理由。", f"The new item '{name.en}' is to be provided in-house ({mode}) and no reason is stated."),
-                    Text("新增事项优先政府购买服务;自行举办请写明理由。", "New items go to purchase first; state why one's own provision is needed."),
-                )
-            )  # fmt: skip
+            found.append(_without_reason(catalogue.items[id], mode))
     return tuple(found)
 
 
-_MARK_WORDS = {
-    "verified": Text("已核", "verified"), "stated": Text("转述", "stated"),
-    "unconfirmed": Text("未经核实", "unconfirmed"), "assumed": Text("假设", "assumed"),
+def _without_reason(item: Item, mode: str) -> Finding:
+    return _finding(
+        Rank.WARNING, "own-provision-without-reason", item.id,
+        Text(f"新增事项“{item.name.zh}”拟自行提供({mode}),未说明理由。", f"The new item '{item.name.en}' is to be provided in-house ({mode}) and no reason is stated."),
+        Text("新增事项优先政府购买服务;自行举办请在情景 provision 中写明理由。", "New items go to purchase first; state under 'provision' why one's own provision is needed."),
+        *_ITEM_MODE,
+    )  # fmt: skip
+
+
+_ITEM_MODE = ("mode", "items.csv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provided:
+    """How a place-based item of the planned services is provided, and why where it was stated."""
+
+    item: Item
+    mode: str
+    reason: str = ""
+    is_stated: bool = False
+
+
+def provided(
+    catalogue: Catalogue, services: Iterable[str], stated: Mapping[str, tuple[str, str]]
+) -> tuple[tuple[Provided, ...], tuple[Finding, ...]]:
+    """Settle how the items behind the planned services are provided.
+
+    A new item is bought unless another mode is stated; where nobody sells its service it is
+    provided in-house, and a reason is asked for. Other items are provided as stated, else built.
+
+    Parameters
+    ----------
+    services
+        Ids of the planned services.
+    stated
+        By item id: (mode, stated reason, blank where none is given).
+
+    Returns
+    -------
+    items, findings
+        Items by id, and what is unknown (errors), not for sale (error), without reason (warning) or
+        bought by default (information).
+    """
+    planned = set(services)
+    found = list(check_provision(catalogue, stated))
+    settled: list[Provided] = []
+    for id, item in sorted(catalogue.items.items()):
+        if item.kind != "place" or item.service not in planned:
+            continue
+        sold = _is_sold(catalogue, item.service)
+        mode, reason = stated.get(id, ("", ""))
+        if not mode and item.is_new:
+            mode = default_mode(item) if sold else "build"
+            if sold:
+                found.append(_bought_by_default(item, mode))
+            else:
+                found.append(_without_reason(item, mode))
+        elif (
+            mode in catalogue.modes
+            and item.is_new
+            and not catalogue.modes[mode].needs_reason
+            and not sold
+        ):
+            found.append(_not_for_sale(item, mode))
+        settled.append(
+            Provided(
+                item=item, mode=mode or default_mode(item), reason=reason, is_stated=id in stated
+            )
+        )
+    return tuple(settled), tuple(found)
+
+
+def _is_sold(catalogue: Catalogue, service: str) -> bool:
+    """Whether a facility type offers the service by a mode that is not one's own building."""
+    ready = {m for m, mode in catalogue.modes.items() if not mode.needs_reason}
+    return any(
+        p.mode in ready
+        for t in catalogue.types.values()
+        if any(o.service == service for o in t.offers)
+        for p in t.provisions
+    )
+
+
+def _bought_by_default(item: Item, mode: str) -> Finding:
+    return _finding(
+        Rank.INFORMATION, "new-item-bought", item.id,
+        Text(f"新增事项“{item.name.zh}”按缺省以政府购买服务提供({mode})。", f"The new item '{item.name.en}' is bought by default ({mode})."),
+        Text("如需自行举办,请在情景 provision 中写明方式和理由。", "To build one's own, state mode and reason under 'provision'."),
+        *_ITEM_MODE,
+    )  # fmt: skip
+
+
+def _not_for_sale(item: Item, mode: str) -> Finding:
+    return _finding(
+        Rank.ERROR, "provision-not-offered", item.id,
+        Text(f"目录中没有可供“{mode}”的“{item.name.zh}”设施类型。", f"No facility type of the catalogue offers '{item.name.en}' by {mode}."),
+        Text("请在目录中补充该方式,或改为自行举办并写明理由。", "Add such a type to the catalogue, or build one's own for a stated reason."),
+        *_ITEM_MODE,
+    )  # fmt: skip
+
+
+def bought_services(
+    catalogue: Catalogue, services: Iterable[str], stated: Mapping[str, tuple[str, str]]
+) -> frozenset[str]:
+    """Return the planned services whose new item is bought: one's own new facilities may not offer it."""
+    items, _ = provided(catalogue, services, stated)
+    return frozenset(
+        p.item.service
+        for p in items
+        if p.item.is_new and p.mode in catalogue.modes and not catalogue.modes[p.mode].needs_reason
+    )
+
+
+def adjusted(
+    catalogue: Catalogue, changes: Iterable[tuple[str, int, float | None, str | None]]
+) -> Catalogue:
+    """Return the catalogue with norms changed from a year on, as the county's own norms.
+
+    Parameters
+    ----------
+    changes
+        (id, first year, value or None, group or None); what is None stays as last in force. Ids the
+        catalogue does not have are left out: `check_years` tells them.
+    """
+    local = list(catalogue.local)
+    for id, year, value, group in sorted(changes, key=lambda c: (c[0], c[1])):
+        start = f"{year}-01-01"
+        versions = [s for s in local if s.id == id] or [
+            s for s in catalogue.standards if s.id == id
+        ]
+        if not versions:
+            continue
+        last = max(versions, key=lambda s: (s.valid_from, _until(s)))
+        kept = [
+            replace(s, valid_until=min(_until(s), f"{year - 1}-12-31"))
+            for s in versions
+            if s.valid_from < start
+        ]
+        new = replace(
+            last, version=start, value=last.value if value is None else value,
+            group=last.group if group is None else group, level="local", valid_from=start,
+            valid_until="", mark="assumed", source="scenario",
+        )  # fmt: skip
+        local = [s for s in local if s.id != id] + [*kept, new]
+    return replace(catalogue, local=tuple(local))
+
+
+MARK_WORDS = {
+    "verified": Text("已核", "verified"), "stated": Text("据公开说明", "stated"),
+    "unconfirmed": Text("未核实", "unconfirmed"), "assumed": Text("假定", "assumed"),
     "synthetic": Text("模拟", "synthetic"),
 }  # fmt: skip
+
+
+def norm_rows(catalogue: Catalogue, days: Iterable[str]) -> pd.DataFrame:
+    """Return the norms in force on any of some days, number and year cited, names in both languages.
+
+    Columns ``section``, ``id``, ``version``, ``title_zh``, ``title_en``, ``value``, ``unit_zh``,
+    ``unit_en``, ``group_zh``, ``group_en``, ``direction``, ``level``, ``payer``, ``agency``,
+    ``basis``, ``source``, ``valid_from``, ``valid_until``, ``mark``, ``item``, ``service``.
+    """
+    when = tuple(days)
+    rows = []
+    for s in sorted(catalogue.norms, key=lambda s: (s.section, s.id, s.valid_from)):
+        if not any(s.is_valid(day) for day in when):
+            continue
+        unit, group = catalogue.units[s.unit].name, catalogue.groups[s.group].name
+        rows.append(
+            (s.section, s.id, s.version, s.title.zh, s.title.en, s.value, unit.zh, unit.en, group.zh,
+             group.en, s.direction, s.level, s.payer, s.agency, s.basis, s.source, s.valid_from,
+             s.valid_until, s.mark, s.item, s.service)
+        )  # fmt: skip
+    columns = ["section", "id", "version", "title_zh", "title_en", "value", "unit_zh", "unit_en",
+               "group_zh", "group_en", "direction", "level", "payer", "agency", "basis", "source",
+               "valid_from", "valid_until", "mark", "item", "service"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
 
 
 def norm_table(
     catalogue: Catalogue, on: str, language: str = "zh", sections: Iterable[str] | None = None
 ) -> pd.DataFrame:
-    """Return the norms in force on a date as a table for a report, number and year cited.
+    """Return the norms in force on a date in one language, with number, year and mark in words.
 
     Columns (headers in the language): id, title, value with unit, group, basis, source, in force,
-    mark in words; unconfirmed norms say so.
+    mark; unconfirmed norms say so.
     """
-    wanted = None if sections is None else set(sections)
+    rows = norm_rows(catalogue, [on])
+    if sections is not None:
+        rows = rows[rows["section"].isin(set(sections))]
     heads = {
         "zh": ("编号", "标准", "数值", "对象", "依据", "来源", "有效期", "核实情况"),
         "en": ("id", "norm", "value", "group", "basis", "source", "in force", "mark"),
     }[language]
-    rows = []
-    for s in sorted(catalogue.standards, key=lambda s: (s.section, s.id, s.valid_from)):
-        if s.is_valid(on) and (wanted is None or s.section in wanted):
-            unit = catalogue.units[s.unit].name.in_language(language)
-            group = catalogue.groups[s.group].name.in_language(language)
-            mark = _MARK_WORDS[s.mark].in_language(language)
-            rows.append(
-                (s.id, s.title.in_language(language), f"{s.value:,.10g} {unit}", group, s.basis,
-                 s.source, _span(s), mark)
-            )  # fmt: skip
-    return pd.DataFrame(rows, columns=list(heads))
+    cells = [
+        (r["id"], r[f"title_{language}"], f"{r['value']:,.10g} {r[f'unit_{language}']}", r[f"group_{language}"],
+         r["basis"], r["source"], f"{r['valid_from']} – {r['valid_until'] or '…'}",
+         MARK_WORDS[r["mark"]].in_language(language))
+        for r in rows.to_dict("records")
+    ]  # fmt: skip
+    return pd.DataFrame(cells, columns=list(heads))

@@ -22,9 +22,9 @@ CATALOGUE = {
     ),
     "provisions.csv": "type,mode,from_states,capital_yuan_place,life_years,mark\ntownship-home,build,absent,90000,30,synthetic\n",
     "standards.csv": (
-        "id,version,title_zh,title_en,value,unit,direction,level,source,valid_from,valid_until,mark\n"
-        "beds,1,床位,Beds,30,bed,higher,national,a,2020-01-01,2024-12-31,stated\n"
-        "beds,2,床位,Beds,40,bed,higher,national,b,2025-01-01,,stated\n"
+        "id,version,title_zh,title_en,value,unit,direction,group,level,basis,source,valid_from,valid_until,mark\n"
+        "beds,1,床位,Beds,30,bed-per-1000,higher,elderly-60,national,示例标准 2020,a,2020-01-01,2024-12-31,stated\n"
+        "beds,2,床位,Beds,40,bed-per-1000,higher,elderly-60,national,示例标准 2025,b,2025-01-01,,stated\n"
     ),
 }
 CASE = {

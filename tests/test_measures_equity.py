@@ -1,5 +1,6 @@
 """Indices equal hand calculations and public packages, weigh people, and say their base and unit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allocator.io.policy_files import read_equity_flags
+from allocator.io.policy_files import read_policy
 from allocator.measures.equity import INDICES, Future, equity_chapter
 from allocator.measures.inequality import (
     Arcs,
@@ -211,7 +212,7 @@ def _state(access_c, minutes_c=np.nan):
 
 @pytest.fixture(scope="module")
 def flags():
-    return read_equity_flags(DATA / "catalogue")
+    return read_policy(DATA / "catalogue").flags
 
 
 @pytest.fixture(scope="module")
@@ -261,15 +262,15 @@ def test_every_row_says_base_and_unit_in_both_languages(chapter):
 
 def test_flags_come_from_data_and_carry_the_caution(chapter, flags):
     assert not bool(_row(chapter, "gini")["is_flagged"])
-    strict = flags.assign(threshold=np.where(flags["index"] == "gini", 0.01, flags["threshold"]))
+    strict = [replace(f, threshold=0.01) if f.index == "gini" else f for f in flags]
     tight = equity_chapter(PEOPLE, _state(0.03, 15.0), strict)
     assert (
         bool(_row(tight, "gini")["is_flagged"])
         and "above the flag at 0.01" in _row(tight, "gini")["note_en"]
     )
     assert any("not a law" in c.en for c in chapter.cautions)
-    default = flags[(flags["kind"] == "flag") & (flags["index"] == "gini")]["threshold"]
-    assert default.tolist() == [0.3]
+    default = [f.threshold for f in flags if f.kind == "flag" and f.index == "gini"]
+    assert default == [0.3]
 
 
 def test_parts_of_too_few_people_are_not_shown(chapter):

@@ -59,7 +59,9 @@ def test_only_sites_open_in_the_period_count(small, plan):
         8.0,
     ]
     assert last.loc["home:A", "covered"] == 0.0 and np.isnan(last.loc["home:A", "minutes"])
-    near = state_of_plan(small, plan, 0, future=0, within_minutes={"elderly.resident": 15.0})
+    near = state_of_plan(
+        small, plan, 0, future=0, reach={"elderly.resident": np.array([15.0, 15.0, 15.0])}
+    )
     assert near["covered"].tolist() == [1.0, 0.0, 0.0]
 
 
@@ -91,32 +93,25 @@ AREAS = pd.DataFrame(
 )
 
 
-def _run(small, plan):
-    """A run as its folder gives it back, with the tables the command reads."""
-    from allocator.run import Run
-
-    tables = {
-        "areas": pd.DataFrame({"year": 2030, "township_id": ["T1", "T2"], "area_class": ["county-town", "village"]}),
-        "sites": pd.DataFrame({"year": 2030, "site_id": ["A", "B"], "township_id": ["T1", "T2"], "area_class": ["county-town", "village"]}),
-    }  # fmt: skip
-    return Run(
-        id="x", scenario=None, inputs={}, problem=small, plan=plan, tables=tables, measures={}
+def test_each_base_has_its_own_access_and_spending_and_the_money_is_conserved(small, plan):
+    need = people_in_need(small, AREAS, 1, future=0)
+    residents = pd.DataFrame(
+        {
+            "area_id": ["a", "b"],
+            "service": "elderly.resident",
+            "base": "resident",
+            "persons": [100.0, 50.0],
+        }
     )
-
-
-def test_a_run_gives_its_chapter_with_intervals_over_its_futures(small, plan):
-    from allocator.cli.equity import chapter_of_run
-    from allocator.errors import InputRefused
-
-    run = _run(small, plan)
-    chapter = chapter_of_run(run, before=run, period=1)
-    head = chapter.headline().set_index("index")
-    assert head.loc["gini", "before"] == head.loc["gini", "after"]
-    assert head.loc["access", "low"] < head.loc["access", "high"]
-    assert set(chapter.table["base"]) == {"need"}
-    assert {"mild", "severe"} <= set(chapter.table["part"])
-    with pytest.raises(InputRefused):
-        chapter_of_run(run, period=3)
+    people = pd.concat([need, residents], ignore_index=True)
+    state = state_of_plan(small, plan, 1, future=0, people=people, part=np.array([0, 1, 0]))
+    by = state.set_index(["base", "area_id"])
+    assert by.loc[("resident", "b"), "access"] == pytest.approx(10 / 150 + 5 / 50)
+    assert by.loc[("need", "b"), "access"] == pytest.approx(10 / 25 + 5 / 5)
+    persons = people.groupby(["base", "area_id"])["persons"].sum()
+    spent = (by["spending_yuan"] * persons.reindex(by.index)).groupby("base").sum()
+    assert spent.tolist() == pytest.approx([1700.0, 1700.0])
+    assert ("resident", "home:A") not in by.index
 
 
 def test_the_catalogue_commands_show_check_compare_and_cost(tmp_path, capsys):

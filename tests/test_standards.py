@@ -11,6 +11,7 @@ import pytest
 from allocator.catalogue import MARKS
 from allocator.errors import InputRefused, Rank
 from allocator.io.policy_files import TABLES, policy_digests, read_policy, read_standards
+from allocator.measures.adjustment import cost_of_changes, rank_changes
 from allocator.standards import (
     below_national,
     check_catalogue,
@@ -18,12 +19,10 @@ from allocator.standards import (
     check_local,
     check_provision,
     check_years,
-    cost_of_changes,
     default_mode,
     diff,
     is_within,
     norm_table,
-    rank_changes,
 )
 
 ROOT = Path(__file__).parents[1]

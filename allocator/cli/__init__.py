@@ -17,8 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     import typer
     from rich.console import Console
 
-    from allocator.cli.commands import app, language_of
-    from allocator.cli.show import findings
+    from allocator.cli.commands import app
+    from allocator.cli.show import findings, language_of
     from allocator.errors import AllocatorError, ExitCode, _WithFindings
 
     # Some releases of typer stand on click, others carry their own copy: ask typer for its class.

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 import typer
+from rich.console import Console
 
+from allocator.cli.show import AsJson, Language, Strict, chosen_language, findings, print_table
 from allocator.errors import ExitCode, Finding, InputRefused, Rank, Text, Where
 
 if TYPE_CHECKING:
+    from allocator.case import Case
     from allocator.catalogue import Catalogue, Standard
     from allocator.standards import Change
 
@@ -20,24 +23,15 @@ __all__ = ["catalogue_app"]
 
 catalogue_app = typer.Typer(
     name="catalogue",
-    help="The standards as data: show, check, diff, cost / 标准目录",
+    help="The standards as data: show, check, diff, cost, phase-in / 标准目录",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-Language = Annotated[str, typer.Option("--lang", help="zh or en", show_default="of the system")]
-AsJson = Annotated[bool, typer.Option("--json", help="print plain JSON instead of tables")]
 Folder = Annotated[
     Path | None, typer.Option("--catalogue", help="catalogue folder; default: the shipped one")
 ]
 On = Annotated[str, typer.Option("--on", help="ISO date; default: today")]
-Strict = Annotated[bool, typer.Option("--strict", help="exit 2 on any warning")]
-
-
-def _language(lang: str) -> str:
-    from allocator.cli.commands import language_of
-
-    return ("zh" if lang.startswith("zh") else "en") if lang else language_of([])
 
 
 def _date(text: str) -> str:
@@ -64,22 +58,6 @@ def _standards(path: Path) -> tuple[Standard, ...]:
     return read_standards(path / "standards.csv" if path.is_dir() else path)
 
 
-def _print_table(table: pd.DataFrame, as_json: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if as_json:
-        typer.echo(table.to_json(orient="records", force_ascii=False))
-        return
-    shown = Table(show_lines=False)
-    for column in table.columns:
-        shown.add_column(str(column), overflow="fold")
-    for row in table.itertuples(index=False):
-        shown.add_row(*(f"{x:,.6g}" if isinstance(x, float) else str(x) for x in row))
-    console = Console()
-    Console(width=None if console.is_terminal else 200, markup=False, highlight=False).print(shown)
-
-
 @catalogue_app.command()
 def show(
     section: Annotated[
@@ -93,9 +71,9 @@ def show(
     """Show the norms in force, each with basis, source and mark, and what is out of scope."""
     from allocator.standards import norm_table
 
-    language, known = _language(lang), _national(catalogue)
+    language, known = chosen_language(lang), _national(catalogue)
     table = norm_table(known, _date(on), language, section or None)
-    _print_table(table, as_json)
+    print_table(table, as_json)
     if not as_json and not section:
         typer.echo("未纳入范围:" if language == "zh" else "Out of scope:")
         for item in known.out_of_scope:
@@ -113,12 +91,9 @@ def check(
     as_json: AsJson = False,
 ) -> int:
     """Compare local norms with the national ones: value, unit, direction, group, dates."""
-    from rich.console import Console
-
-    from allocator.cli.show import findings
     from allocator.standards import below_national, check_local
 
-    language = _language(lang)
+    language = chosen_language(lang)
     found = check_local(_national(catalogue), _standards(local), _date(on))
     below = below_national(found)
     if as_json:
@@ -159,7 +134,7 @@ def difference(
     as_json: AsJson = False,
 ) -> int:
     """List what one version raises, lowers, adds, withdraws, widens or narrows against another."""
-    language, known = _language(lang), _national(catalogue)
+    language, known = chosen_language(lang), _national(catalogue)
     rows = [
         {
             "id": c.id,
@@ -170,19 +145,28 @@ def difference(
         }
         for c in _changes(old, new, on_old, on_new, known)
     ]
-    _print_table(pd.DataFrame(rows, columns=["id", "title", "change", "old", "new"]), as_json)
+    print_table(pd.DataFrame(rows, columns=["id", "title", "change", "old", "new"]), as_json)
     return int(ExitCode.PLAN)
 
 
 @catalogue_app.command()
 def cost(
-    old: Annotated[Path, typer.Argument(help="standards.csv or folder")],
-    new: Annotated[Path, typer.Argument(help="standards.csv or folder; may be the same")],
-    people: Annotated[Path, typer.Option(help="CSV: group, year, persons")],
+    old: Annotated[Path | None, typer.Argument(help="standards.csv or folder")] = None,
+    new: Annotated[
+        Path | None, typer.Argument(help="standards.csv or folder; may be the same")
+    ] = None,
+    people: Annotated[Path | None, typer.Option(help="CSV: group, year, persons")] = None,
+    case: Annotated[Path | None, typer.Option(help="case folder: people by its projection")] = None,
+    scenario: Annotated[
+        Path | None, typer.Option(help="scenario file: the norms it changes, in place of OLD NEW")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="run folder without the change: the money it leaves free")
+    ] = None,
     share: Annotated[
         list[str] | None,
         typer.Option(
-            help="payer=share, repeated; default: the catalogue's shares below the centre"
+            help="payer=share, repeated; default: the scenario's, else the catalogue's below the centre"
         ),
     ] = None,
     budget: Annotated[float | None, typer.Option(help="yuan a year")] = None,
@@ -194,27 +178,152 @@ def cost(
     as_json: AsJson = False,
 ) -> int:
     """Say what the changes cost a year and payer, rank them, and what the budget carries."""
-    from rich.console import Console
+    from allocator.measures.adjustment import cost_of_changes, rank_changes
 
-    from allocator.cli.show import findings
-    from allocator.standards import cost_of_changes, rank_changes
-
-    language, known = _language(lang), _national(catalogue)
-    changes = _changes(old, new, on_old, on_new, known)
-    table, found = cost_of_changes(changes, known, _read_people(people), _shares(share, known))
+    language = chosen_language(lang)
+    if case is not None and scenario is not None:
+        changes, known, counted, shares = _of_scenario(case, scenario)
+    elif old is not None and new is not None and people is not None:
+        known = _national(catalogue)
+        changes, counted, shares = _changes(old, new, on_old, on_new, known), None, {}
+    else:
+        raise typer.BadParameter("give OLD, NEW and --people, or --case and --scenario")
+    if people is not None:
+        counted = _read_people(people)
+    assert counted is not None
+    table, found = cost_of_changes(changes, known, counted, _shares(share, known, shares))
     ranked = rank_changes(table, budget, life)
+    room = _room(run, table) if run is not None else None
     if as_json:
         data = {
             "cost": json.loads(table.to_json(orient="records", force_ascii=False)),
             "rank": json.loads(ranked.to_json(orient="records", force_ascii=False)),
             "findings": [f.as_dict() for f in found],
         }
+        if room is not None:
+            data["carried"] = json.loads(room.to_json(orient="records"))
         typer.echo(json.dumps(data, ensure_ascii=False))
         return int(ExitCode.PLAN)
-    _print_table(table, False)
-    _print_table(ranked, False)
+    for shown in (table, ranked, room):
+        if shown is not None:
+            print_table(shown, False)
     findings(Console(width=160), found, language)
     return int(ExitCode.PLAN)
+
+
+def _of_scenario(
+    folder: Path, file: Path
+) -> tuple[tuple[Change, ...], Catalogue, pd.DataFrame, dict[str, float]]:
+    """Return the norms a scenario changes, the catalogue, people by group and year, payers' shares."""
+    from allocator.compile.norms import case_under
+    from allocator.io.case import read_case
+    from allocator.io.scenarios import read_scenarios
+    from allocator.measures.adjustment import people_of_groups
+    from allocator.run import project
+    from allocator.standards import diff
+
+    case = read_case(folder)
+    (scenario,) = read_scenarios(file.parent, [file.stem])
+    here = case_under(case, scenario).catalogue
+    end = f"{scenario.years[-1]}-12-31"
+    changes = diff(case.catalogue.norms, here.norms, here.groups, on_old=end, on_new=end)
+    years = range(scenario.periods[0].from_, scenario.years[-1] + 1)
+    people = people_of_groups(project(case, scenario), here.groups.values(), years)
+    pool = scenario.resources.get("running")
+    payers = {k: p.share for k, p in pool.payers.items()} if pool is not None else {}
+    return changes, here, people, payers if abs(sum(payers.values()) - 1.0) < 1e-9 else {}
+
+
+def _room(path: Path, costs: pd.DataFrame) -> pd.DataFrame:
+    """Say whether the money that a run leaves free carries the costs, by pool and period."""
+    from allocator.io.runs import read_run
+    from allocator.measures.adjustment import carried
+
+    run = read_run(path)
+    first = {p.to: p.from_ for p in run.scenario.periods}
+    pools = run.tables["pools"]
+    pools = pools[pools["pool"].isin(("capital", "running"))]
+    free = (pools["supply"] - pools["use"]).fillna(float("inf"))
+    room = pools.assign(first=pools["year"].map(first), last=pools["year"], yuan=free)
+    return carried(costs, room[["pool", "first", "last", "yuan"]])
+
+
+@catalogue_app.command(name="phase-in")
+def phase_in(
+    cases: Annotated[list[Path], typer.Argument(help="case folders")],
+    norm: Annotated[
+        str, typer.Option(help="id of a norm by persons")
+    ] = "elderly-facilities.beds-per-1000",
+    years: Annotated[
+        int, typer.Option(help="yearly steps from the registered to the resident base")
+    ] = 3,
+    by: Annotated[int | None, typer.Option(help="first year wholly on the resident base")] = None,
+    share: Annotated[
+        list[str] | None, typer.Option(help="payer=share of the local part, repeated")
+    ] = None,
+    handling: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="payer=share of arrivals' cost settled elsewhere, such as registration-place=0.3"
+        ),
+    ] = None,
+    by_township: Annotated[bool, typer.Option(help="one row a township too")] = False,
+    lang: Language = "",
+    as_json: AsJson = False,
+) -> int:
+    """Show what each step to provision at the place of residence adds or takes, and who pays."""
+    from allocator.io.case import read_case
+
+    chosen_language(lang)
+    parts = [_steps(read_case(c), norm, years, by, share, handling) for c in cases]
+    table = pd.concat(parts, ignore_index=True)
+    if not by_township:
+        keys = ["case", "year", "step"]
+        table = table.drop(columns="place").groupby(keys, sort=False).sum(min_count=1).reset_index()
+    print_table(table, as_json)
+    return int(ExitCode.PLAN)
+
+
+def _steps(
+    case: Case,
+    norm: str,
+    years: int,
+    by: int | None,
+    share: list[str] | None,
+    handling: list[str] | None,
+) -> pd.DataFrame:
+    """Return the phase-in of one case by township and year, costs by payer."""
+    from allocator.errors import refuse_if_any
+    from allocator.measures.adjustment import people_by_track
+    from allocator.measures.money import phase_in_steps
+    from allocator.run import project
+    from allocator.scenario import Scenario
+    from allocator.standards import check_years
+
+    last = by if by is not None else case.base_year + years
+    steps = {last - years + n: n / years for n in range(1, years + 1)}
+    known = case.catalogue
+    refuse_if_any(check_years(known.norms, [norm], steps))
+    standard = known.standard(norm, f"{last}-12-31")
+    unit, group = known.units[standard.unit], known.groups[standard.group]
+    if not unit.per_persons or not group.is_counted_by_age or norm not in known.unit_costs:
+        what = Text(f"“{norm}”不按年龄人口计,或没有单位成本。", f"{norm!r} is not by persons of an age, or has no unit cost.")  # fmt: skip
+        remedy = Text("请换用按人口计的标准。", "Name a norm by persons.")
+        refuse_if_any([Finding(Rank.ERROR, "standard-not-countable", Where(id=norm), what, remedy)])
+    plan = Scenario.model_validate(
+        {"name": "phase-in", "title": {"zh": "常住地提供", "en": "Place of residence"}, "resources": {},
+         "base_year": case.base_year, "periods": [{"from": case.base_year + 1, "to": last}]}
+    )  # fmt: skip
+    towns = dict(zip(case.region.areas["area_id"], case.region.areas["township_id"], strict=True))
+    people = people_by_track(project(case, plan), group, steps, towns)
+    table = phase_in_steps(
+        people, steps, units_per_person=standard.value / unit.per_persons,
+        yuan_per_unit_year=known.unit_costs[norm].running_yuan_year,
+        local=_shares(share, known), handling=_parts(handling or []),
+    )  # fmt: skip
+    table.insert(0, "case", case.id)
+    table.insert(2, "step", table["year"].map(steps))
+    return table
 
 
 def _read_people(path: Path) -> pd.DataFrame:
@@ -240,16 +349,27 @@ def _read_people(path: Path) -> pd.DataFrame:
     return table
 
 
-def _shares(given: list[str] | None, known: Catalogue) -> dict[str, float]:
-    """Return payers' shares: those given, else the government's of the catalogue, made to sum to 1."""
+def _shares(
+    given: list[str] | None, known: Catalogue, usual: dict[str, float] | None = None
+) -> dict[str, float]:
+    """Return payers' shares: those given, else the usual, else the governments' below the centre."""
     if not given:
+        if usual:
+            return usual
         local = {f.id: f.share for f in known.funders.values() if f.kind == "government" and f.share > 0 and f.id != "central"}  # fmt: skip
         total = sum(local.values())
         return {p: s / total for p, s in local.items()}
-    try:
-        shares = {p: float(s) for p, s in (x.split("=", 1) for x in given)}
-    except ValueError:
-        raise typer.BadParameter("write payer=share, such as county=0.6") from None
-    if abs(sum(shares.values()) - 1.0) > 1e-9 or min(shares.values()) < 0:
+    shares = _parts(given)
+    if abs(sum(shares.values()) - 1.0) > 1e-9:
         raise typer.BadParameter(f"shares must sum to 1, they sum to {sum(shares.values()):g}")
     return shares
+
+
+def _parts(given: list[str]) -> dict[str, float]:
+    try:
+        parts = {p: float(s) for p, s in (x.split("=", 1) for x in given)}
+    except ValueError:
+        raise typer.BadParameter("write payer=share, such as county=0.6") from None
+    if any(not 0 <= s <= 1 for s in parts.values()):
+        raise typer.BadParameter("a share lies between 0 and 1")
+    return parts

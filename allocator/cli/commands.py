@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +13,20 @@ from rich.console import Console
 from allocator.cli.catalogue import catalogue_app
 from allocator.cli.equity import equity
 from allocator.cli.project import project
-from allocator.cli.show import findings, indicator_table, say, scoreboard, townships
+from allocator.cli.show import (
+    AsJson,
+    Language,
+    Strict,
+    chosen_language,
+    findings,
+    indicator_table,
+    say,
+    scoreboard,
+    townships,
+)
 from allocator.errors import CheckFailed, Finding, Rank, StudyIncomplete, Text, Where
 
-__all__ = ["app", "language_of"]
+__all__ = ["app"]
 
 app = typer.Typer(
     name="allocator",
@@ -31,27 +40,7 @@ app.command()(project)
 app.command()(equity)
 app.add_typer(catalogue_app, name="catalogue")
 
-Language = Annotated[str, typer.Option("--lang", help="zh or en", show_default="of the system")]
-AsJson = Annotated[bool, typer.Option("--json", help="print plain JSON instead of tables")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="folder for runs and reports")]
-Strict = Annotated[bool, typer.Option("--strict", help="exit 2 on any warning")]
-
-
-def language_of(arguments: list[str]) -> str:
-    """Return zh or en: as asked by ``--lang``, else as the system's locale says."""
-    for n, word in enumerate(arguments):
-        if word == "--lang" and n + 1 < len(arguments):
-            return "zh" if arguments[n + 1].startswith("zh") else "en"
-        if word.startswith("--lang="):
-            return "zh" if word.split("=", 1)[1].startswith("zh") else "en"
-    locale = (
-        os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
-    )
-    return "zh" if locale.lower().startswith("zh") else "en"
-
-
-def _language(lang: str) -> str:
-    return ("zh" if lang.startswith("zh") else "en") if lang else language_of([])
 
 
 def _console(as_json: bool = False) -> Console:
@@ -74,7 +63,7 @@ def demo(
     """Plan elderly care for the Rongshui demonstration county: seven scenarios, checked and compared."""
     from allocator.cli.demo import run_demo
 
-    return run_demo(out, _language(lang), placement, as_json)
+    return run_demo(out, chosen_language(lang), placement, as_json)
 
 
 @app.command()
@@ -85,7 +74,7 @@ def init(
     """Write a bilingual template workbook, a case file and a first scenario to fill in."""
     from allocator.io.template import write_template
 
-    language = _language(lang)
+    language = chosen_language(lang)
     paths = write_template(folder)
     console = _console()
     for path in paths:
@@ -114,7 +103,7 @@ def check(
     """Read a case and its scenarios and list everything found, all at once."""
     from allocator.io.scenarios import read_scenarios
 
-    language, console = _language(lang), _console(as_json)
+    language, console = chosen_language(lang), _console(as_json)
     case = _case(folder)
     found = list(case.findings)
     names: list[str] = []
@@ -159,7 +148,7 @@ def run(
     from allocator.io.scenarios import read_scenarios
     from allocator.run import run as run_scenario
 
-    language, console = _language(lang), _console(as_json)
+    language, console = chosen_language(lang), _console(as_json)
     case = _case(folder)
     (wanted,) = read_scenarios(scenario.parent, [scenario.stem])
     with console.status(say(language, "计算中…", "working…")) as status:
@@ -186,7 +175,7 @@ def compare(
     from allocator.compare import compare as compare_runs
     from allocator.io.runs import read_run
 
-    language, console = _language(lang), _console(as_json)
+    language, console = chosen_language(lang), _console(as_json)
     both = compare_runs([read_run(p) for p in runs])
     if as_json:
         print(both.table().to_json(orient="index", force_ascii=False))
@@ -223,7 +212,7 @@ def study(
     from allocator.io.studies import read_study
     from allocator.study import run_all, table
 
-    language, console = _language(lang), _console(as_json)
+    language, console = chosen_language(lang), _console(as_json)
     case = _case(folder)
     definition, scenarios = read_study(file)
     with Progress(console=console) as bar:
@@ -296,7 +285,7 @@ def verify(
     from allocator.io.runs import read_run
     from allocator.verify import verify as verify_plan
 
-    language, console = _language(lang), _console(as_json)
+    language, console = chosen_language(lang), _console(as_json)
     broken: list[Finding] = []
     for path in runs:
         begun = time.perf_counter()

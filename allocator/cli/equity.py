@@ -1,131 +1,95 @@
-"""``allocator equity RUN``: the equity evaluation of a stored run, before and after."""
+"""``allocator equity RUN``: the equity evaluation that a run stored, before and after."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import pandas as pd
 import typer
 
-from allocator.cli.catalogue import AsJson, Language, _language, _print_table
+from allocator.cli.show import AsJson, Language, chosen_language, print_table
 from allocator.errors import ExitCode, Finding, InputRefused, Rank, Text, Where
 
 if TYPE_CHECKING:
-    from allocator.measures.equity import EquityChapter
     from allocator.run import Run
 
-__all__ = ["chapter_of_run", "equity"]
+__all__ = ["equity", "evaluation"]
+
+_KEY = ["service", "index", "base", "dimension", "part"]
 
 
 def equity(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     before: Annotated[
-        Path | None, typer.Option(help="the run to compare with, such as today's; default: none")
+        Path | None, typer.Option(help="another run to compare with; default: today")
     ] = None,
     period: Annotated[int, typer.Option(help="which period, from 1; 0 is the last")] = 0,
+    base: Annotated[
+        list[str] | None, typer.Option(help="only these bases: need, resident, registered")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV of the whole table")] = None,
     lang: Language = "",
     as_json: AsJson = False,
 ) -> int:
-    """Evaluate how evenly a plan's services reach people in need, by township, class and need."""
+    """Show how evenly a plan's services reach people: in need, residents, registered persons."""
     from allocator.io.runs import read_run
 
-    language = _language(lang)
-    chapter = chapter_of_run(read_run(run), read_run(before) if before else None, period)
+    language, stored = chosen_language(lang), read_run(run)
+    table = evaluation(stored, read_run(before) if before else None, period)
+    if base:
+        table = table[table["base"].isin(base)].reset_index(drop=True)
     if out is not None:
-        chapter.table.to_csv(out, index=False, encoding="utf-8-sig")
+        table.to_csv(out, index=False, encoding="utf-8-sig")
     if as_json:
-        _print_table(chapter.table, True)
+        print_table(table, True)
         return int(ExitCode.PLAN)
-    shown = chapter.headline()[["service", "before", "after", "low", "high", "is_flagged", f"note_{language}"]]  # fmt: skip
-    _print_table(shown, False)
-    for caution in chapter.cautions:
-        typer.echo(caution.in_language(language))
+    head = table[table["dimension"] == "county"]
+    columns = ["service", "before", "after", "low", "high", "is_flagged", f"note_{language}"]
+    shown = head[[c for c in columns if not (c in ("low", "high") and head[c].isna().all())]]
+    print_table(shown, False)
+    for caution in stored.measures.get("cautions", ()):
+        typer.echo(caution[language])
     return int(ExitCode.PLAN)
 
 
-def chapter_of_run(
-    run: Run, before: Run | None = None, period: int = 0, flags: pd.DataFrame | None = None
-) -> EquityChapter:
-    """Return the equity chapter of a stored run, in need, with intervals over its futures.
+def evaluation(run: Run, before: Run | None = None, period: int = 0) -> pd.DataFrame:
+    """Return the stored evaluation at the end of a period, beside today or another run.
 
     Parameters
     ----------
     before
-        Run to compare with, over the same areas; None leaves ``before`` blank.
+        Run whose figures of the same period stand as ``before``; None keeps today's.
     period
         From 1; 0 is the last.
-    flags
-        Thresholds; None takes the shipped ones.
 
     Raises
     ------
     InputRefused
-        When the two runs do not share areas, or there is no such period.
+        When a run stored no evaluation, there is no such period, or the runs differ in their areas.
     """
-    from allocator.io.paths import shipped
-    from allocator.io.policy_files import read_equity_flags
-    from allocator.measures.equity import Future, equity_chapter
-    from allocator.measures.equity_state import people_in_need, state_of_plan
-
-    if flags is None:
-        flags = read_equity_flags(shipped("data/catalogue"))
-    t = _period(run, period)
-    problem, plan = run.problem, run.plan
-    areas = _areas(run)
-    people = people_in_need(problem, areas, t)
-    futures: tuple[Future, ...] = ()
-    if len(problem.futures) > 1:
-        futures = tuple(
-            Future(float(problem.future_weight[w]), people_in_need(problem, areas, t, w), state_of_plan(problem, plan, t, future=w))
-            for w in range(len(problem.futures))
-        )  # fmt: skip
-    earlier = None
-    people_before = None
-    if before is not None:
-        if before.problem.areas != problem.areas:
-            raise _refused("runs-differ", "两次运行的村(社区)不同。", "The two runs are not over the same areas.")  # fmt: skip
-        t_before = _period(before, period)
-        people_before = people_in_need(before.problem, areas, t_before)
-        earlier = _shared(state_of_plan(before.problem, before.plan, t_before), people_before)
-    return equity_chapter(
-        people, _shared(state_of_plan(problem, plan, t), people), flags,
-        before=earlier, people_before=people_before, futures=futures,
-    )  # fmt: skip
+    table = _stored(run, period)
+    if before is None:
+        return table
+    if before.problem.areas != run.problem.areas:
+        raise _refused("runs-differ", "两次运行的村(社区)不同。", "The two runs are not over the same areas.")  # fmt: skip
+    other = _stored(before, period).set_index(_KEY)["after"]
+    table["before"] = other.reindex(pd.MultiIndex.from_frame(table[_KEY])).to_numpy()
+    table["change"] = table["after"] - table["before"]
+    return table
 
 
-def _shared(state: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the areas of a state where nobody is in need."""
-    return state[state["area_id"].isin(set(people["area_id"]))]
+def _stored(run: Run, period: int) -> pd.DataFrame:
+    if "equity" not in run.tables:
+        raise _refused("equity-not-stored", "该运行结果没有均衡评估表。", "The run stored no equity evaluation.", Text("请重新运行该情景。", "Run the scenario again."))  # fmt: skip
+    periods = run.scenario.periods
+    if not 0 <= period <= len(periods):
+        raise _refused("period-unknown", f"只有{len(periods)}个规划期。", f"There are {len(periods)} periods.")  # fmt: skip
+    year = periods[period - 1].to
+    table = run.tables["equity"]
+    return table[table["year"] == year].reset_index(drop=True)
 
 
-def _period(run: Run, period: int) -> int:
-    n = len(run.problem.periods)
-    if not 0 <= period <= n:
-        raise _refused("period-unknown", f"只有{n}个规划期。", f"There are {n} periods.")
-    return (period or n) - 1
-
-
-def _refused(code: str, zh: str, en: str) -> InputRefused:
-    remedy = Text("请核对后重试。", "Check and try again.")
-    return InputRefused((Finding(Rank.ERROR, code, Where(), Text(zh, en), remedy),))
-
-
-def _areas(run: Run) -> pd.DataFrame:
-    """Return township and class of each area of the problem, from the tables of the run.
-
-    The run's table ``areas`` holds the region's areas in the problem's order; the residents of a
-    home (``home:SITE``) stand where their site stands.
-    """
-    table = run.tables["areas"]
-    first = table[table["year"] == table["year"].min()]
-    sites = run.tables["sites"].drop_duplicates("site_id").set_index("site_id")
-    ids = np.array(run.problem.areas, dtype=object)
-    homes = np.array([str(i).startswith("home:") for i in ids])
-    at = [str(i).removeprefix("home:") for i in ids[homes]]
-    township, kind = np.empty(len(ids), object), np.empty(len(ids), object)
-    township[~homes], kind[~homes] = first["township_id"], first["area_class"]
-    township[homes], kind[homes] = sites.loc[at, "township_id"], sites.loc[at, "area_class"]
-    return pd.DataFrame({"area_id": ids, "township": township, "area_class": kind})
+def _refused(code: str, zh: str, en: str, remedy: Text | None = None) -> InputRefused:
+    way = remedy or Text("请核对后重试。", "Check and try again.")
+    return InputRefused((Finding(Rank.ERROR, code, Where(), Text(zh, en), way),))

@@ -46,7 +46,7 @@ def project(
     ] = "",
 ) -> None:
     """Project a population by cohort components, without reading any later population."""
-    from allocator.cli.commands import language_of
+    from allocator.cli.show import language_of
 
     language = language_of(["--lang", lang] if lang else [])
     try:

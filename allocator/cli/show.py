@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from typing import Annotated
 
+import pandas as pd
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -12,13 +16,62 @@ from allocator.compare import Comparison
 from allocator.errors import Finding, Rank
 from allocator.run import Run
 
-__all__ = ["findings", "indicator_table", "number", "say", "scoreboard", "townships"]
+__all__ = [
+    "AsJson",
+    "Language",
+    "Strict",
+    "chosen_language",
+    "findings",
+    "indicator_table",
+    "language_of",
+    "number",
+    "print_table",
+    "say",
+    "scoreboard",
+    "townships",
+]
+
+Language = Annotated[str, typer.Option("--lang", help="zh or en", show_default="of the system")]
+AsJson = Annotated[bool, typer.Option("--json", help="print plain JSON instead of tables")]
+Strict = Annotated[bool, typer.Option("--strict", help="exit 2 on any warning")]
 
 SCORE = (
     "coverage_day", "resident_met", "day_met", "home_met", "destitute_met", "mean_minutes",
     "p90_minutes", "places", "use_assigned", "use_free", "empty_free", "investment", "running_gap",
     "cost_person_day", "care_workers",
 )  # fmt: skip
+
+
+def language_of(arguments: list[str]) -> str:
+    """Return zh or en: as asked by ``--lang``, else as the system's locale says."""
+    for n, word in enumerate(arguments):
+        if word == "--lang" and n + 1 < len(arguments):
+            return "zh" if arguments[n + 1].startswith("zh") else "en"
+        if word.startswith("--lang="):
+            return "zh" if word.split("=", 1)[1].startswith("zh") else "en"
+    locale = (
+        os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    )
+    return "zh" if locale.lower().startswith("zh") else "en"
+
+
+def chosen_language(lang: str) -> str:
+    """Return zh or en as asked by an option, else as the system's locale says."""
+    return ("zh" if lang.startswith("zh") else "en") if lang else language_of([])
+
+
+def print_table(table: pd.DataFrame, as_json: bool) -> None:
+    """Print any table: records of plain JSON, or rows that fold to the terminal."""
+    if as_json:
+        typer.echo(table.to_json(orient="records", force_ascii=False))
+        return
+    shown = Table(show_lines=False)
+    for column in table.columns:
+        shown.add_column(str(column), overflow="fold")
+    for row in table.itertuples(index=False):
+        shown.add_row(*(f"{x:,.6g}" if isinstance(x, float) else str(x) for x in row))
+    console = Console()
+    Console(width=None if console.is_terminal else 200, markup=False, highlight=False).print(shown)
 
 
 def number(value: float, unit: str, language: str) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from allocator.case import Case
+from allocator.compile.norms import norms_by_period, share_by_period
 from allocator.compile.stints import Stints, tiers_of
 from allocator.errors import Text
 from allocator.rules import (
@@ -203,26 +204,20 @@ def _part(sets: Sets) -> Ints:
 
 def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -> Iterator[Rule]:
     if isinstance(spec, CoverageRule):
-        yield _coverage(scenario, sets, spec, n)
+        yield from _coverage(case, scenario, sets, spec, n)
     elif isinstance(spec, ServedRule):
-        yield _served(scenario, sets, spec, n)
+        yield _served(case, scenario, sets, spec, n)
     elif isinstance(spec, PlacesRule):
-        weight = _offers_of(sets, spec.service).astype(float)
-        minimum = sets.people[spec.people].sum(0) * spec.per_1000 / 1000
-        minimum = np.where(_share(scenario, 1.0, spec.from_) > 0, minimum, 0.0)
-        yield PlacesRatio(
-            id=f"places-{n}", price=None if spec.hard else 1.0,
-            words=Text(f"每千名老年人床位不少于{spec.per_1000:g}", f"at least {spec.per_1000:g} places per 1,000"),
-            offer_weight=weight, minimum=minimum,
-        )  # fmt: skip
+        yield _places(case, scenario, sets, spec, n)
     elif isinstance(spec, NursingRule):
         share = {o.id: o.nursing_share for t in case.catalogue.types.values() for o in t.offers}
         whole = _offers_of(sets, "elderly.resident").astype(float)
         part = whole * np.array([share[sets.classes[c]] for c in sets.stints.offer_class])
+        asked = share_by_period(case, scenario, spec)
         yield PlacesShare(
-            id=f"nursing-{n}", price=None if spec.hard else 1.0,
-            words=Text(f"护理型床位占比不低于{spec.share:.0%}", f"nursing places at least {spec.share:.0%}"),
-            part=part, whole=whole, share=_share(scenario, spec.share, spec.from_),
+            id=f"nursing-{n}", price=None if spec.hard else 1.0, source=_source(case, scenario, spec.standard),
+            words=Text(f"护理型床位占比不低于{asked.max():.0%}", f"nursing places at least {asked.max():.0%}"),
+            part=part, whole=whole, share=asked,
         )  # fmt: skip
     elif isinstance(spec, ResettleRule):
         yield from _resettlement(case, sets, spec)
@@ -290,13 +285,62 @@ def _areas(sets: Sets, area_class: str | None) -> Ints:
     return np.flatnonzero(chosen)
 
 
-def _coverage(scenario: Scenario, sets: Sets, spec: CoverageRule, n: str) -> Coverage:
+def _source(case: Case, scenario: Scenario, standard: str | None) -> str:
+    """Number and year of the norms that a rule rests on, and whether one is unconfirmed."""
+    if standard is None:
+        return "design"
+    norms = [s for s in norms_by_period(case, scenario, standard) if s is not None]
+    words = list(dict.fromkeys(s.basis for s in norms))
+    if any(s.mark == "unconfirmed" for s in norms):
+        words.append("未核实 unconfirmed")
+    return "; ".join(words)
+
+
+def _places(case: Case, scenario: Scenario, sets: Sets, spec: PlacesRule, n: str) -> PlacesRatio:
+    wanted = _share(scenario, 1.0, spec.from_)
+    if spec.standard is None:
+        assert spec.per_1000 is not None
+        minimum = sets.people[spec.people].sum(0) * spec.per_1000 / 1000
+        value, per = spec.per_1000, 1000.0
+    else:
+        versions = norms_by_period(case, scenario, spec.standard)
+        minimum, value, per = np.zeros(len(wanted)), 0.0, 1000.0
+        for t, s in enumerate(versions):
+            if s is not None and wanted[t]:
+                per, value = case.catalogue.units[s.unit].per_persons, s.value
+                minimum[t] = sets.people[s.group][:, t].sum() * value / per
+    return PlacesRatio(
+        id=f"places-{n}", price=None if spec.hard else 1.0, source=_source(case, scenario, spec.standard),
+        words=Text(f"{spec.service}每{per:,.0f}人不少于{value:g}", f"{spec.service}: at least {value:g} per {per:,.0f} persons"),
+        offer_weight=_offers_of(sets, spec.service).astype(float),
+        minimum=np.where(wanted > 0, minimum, 0.0),
+    )  # fmt: skip
+
+
+def _coverage(
+    case: Case, scenario: Scenario, sets: Sets, spec: CoverageRule, n: str
+) -> Iterator[Coverage]:
+    """One rule, or one a distinct reach where the norm of reach changes over the plan."""
+    share = share_by_period(case, scenario, spec)
+    if spec.within_minutes is not None:
+        yield _covered(case, scenario, sets, spec, f"coverage-{n}", spec.within_minutes, share)
+        return
+    assert spec.standard is not None
+    reach = [s.value if s else None for s in norms_by_period(case, scenario, spec.standard)]
+    values = sorted({r for r in reach if r is not None}, reverse=True)
+    for k, minutes in enumerate(values):
+        id = f"coverage-{n}" if len(values) == 1 else f"coverage-{n}-{k + 1}"
+        part = np.where([r == minutes for r in reach], share, 0.0)
+        yield _covered(case, scenario, sets, spec, id, minutes, part)
+
+
+def _covered(
+    case: Case, scenario: Scenario, sets: Sets, spec: CoverageRule, id: str, minutes: float, share: Floats
+) -> Coverage:  # fmt: skip
     areas = _areas(sets, spec.area_class)
     offers = _offers_of(sets, spec.service)
     service = sets.services.index(spec.service)
-    near = (sets.class_service[sets.arc_class] == service) & (
-        sets.arc_minutes <= spec.within_minutes
-    )
+    near = (sets.class_service[sets.arc_class] == service) & (sets.arc_minutes <= minutes)
     position = np.full(len(sets.areas), -1)
     position[areas] = np.arange(len(areas))
     near &= position[sets.arc_area] >= 0
@@ -305,30 +349,32 @@ def _coverage(scenario: Scenario, sets: Sets, spec: CoverageRule, n: str) -> Cov
         Text(f"({spec.area_class})", f" ({spec.area_class})") if spec.area_class else Text("", "")
     )
     return Coverage(
-        id=f"coverage-{n}", price=None if spec.hard else 1.0,
+        id=id, price=None if spec.hard else 1.0, source=_source(case, scenario, spec.standard),
         words=Text(
-            f"{spec.share:.0%}人口{spec.within_minutes:g}分钟内可达{spec.service}{where.zh}",
-            f"{spec.share:.0%} of people within {spec.within_minutes:g} minutes of {spec.service}{where.en}",
+            f"{share.max():.0%}人口{minutes:g}分钟内可达{spec.service}{where.zh}",
+            f"{share.max():.0%} of people within {minutes:g} minutes of {spec.service}{where.en}",
         ),
         areas=areas, people=sets.people[spec.people][areas], pair_area=pairs[:, 0],
-        pair_site=pairs[:, 1], offers=offers, share=_share(scenario, spec.share, spec.from_),
+        pair_site=pairs[:, 1], offers=offers, share=share,
     )  # fmt: skip
 
 
-def _served(scenario: Scenario, sets: Sets, spec: ServedRule, n: str) -> Rule:
+def _served(case: Case, scenario: Scenario, sets: Sets, spec: ServedRule, n: str) -> Rule:
     service = sets.services.index(spec.service)
-    share = _share(scenario, spec.share, spec.from_)
+    share = share_by_period(case, scenario, spec)
     who = f" {spec.group}" if spec.group else ""
     words = Text(
-        f"{spec.service}{who}满足率不低于{spec.share:.0%}",
-        f"{spec.service}{who} served at least {spec.share:.0%}",
+        f"{spec.service}{who}满足率不低于{share.max():.0%}",
+        f"{spec.service}{who} served at least {share.max():.0%}",
     )
+    source = _source(case, scenario, spec.standard)
     price = None if spec.hard else 1.0
     if spec.by == "township":
         return Floor(
             id=f"floor-{n}",
             price=price,
             words=words,
+            source=source,
             service=service,
             part=_part(sets),
             share=share,
@@ -338,7 +384,7 @@ def _served(scenario: Scenario, sets: Sets, spec: ServedRule, n: str) -> Rule:
     if spec.area_class is None:
         areas = np.arange(len(sets.areas))
     return Served(
-        id=f"served-{n}", price=price, words=words, service=service, areas=areas,
+        id=f"served-{n}", price=price, words=words, source=source, service=service, areas=areas,
         groups=np.array(list(groups), np.int64), share=share,
     )  # fmt: skip
 

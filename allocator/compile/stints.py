@@ -14,6 +14,7 @@ from scipy.sparse import coo_array, csr_array
 from allocator.case import Case
 from allocator.catalogue import FacilityType, Provision
 from allocator.compile.joint import main_service
+from allocator.compile.norms import barred_offers
 from allocator.rules import Floats, Ints
 from allocator.scenario import Scenario
 from allocator.schema import SCREENING
@@ -106,6 +107,8 @@ def make_stints(
         state = str(site.today) or BARE[str(site.building)]
         start.append(state)
         found += _stints_of_site(case, scenario, j, site, state, home)
+    bought, own = barred_offers(case, scenario)
+    found = [s for s in found if _serves(s, scenario, bought, own)]
     return _arrays(case, scenario, found, start, classes, pools)
 
 
@@ -211,6 +214,13 @@ def tiers_of(pool: str) -> frozenset[str] | None:
     return frozenset(tiers.split("+")) if mark else None
 
 
+def _serves(s: _Stint, scenario: Scenario, bought: frozenset[str], own: frozenset[str]) -> bool:
+    """Whether a stint that opens something still offers a service; new items are bought first."""
+    if s.type is None or s.provision is None or s.mode not in own:
+        return True
+    return any(o.service in scenario.services and o.service not in bought for o in s.type.offers)
+
+
 def _is_forbidden(scenario: Scenario, type_: FacilityType, area_class: str) -> bool:
     return any(
         f.above_places is None and f.type in (None, type_.id) and f.area_class in (None, area_class)
@@ -265,6 +275,7 @@ def _arrays(
     use_y: list[tuple[int, int, float]] = []
     use_n: list[tuple[int, int, float]] = []
     pool_at = {k: n for n, k in enumerate(pools)}
+    bought, own = barred_offers(case, scenario)
     site_ids = case.region.site_ids
     land = case.region.sites["land_m2"].to_numpy(float) if "land" in pools else np.zeros(0)
 
@@ -298,6 +309,8 @@ def _arrays(
             put(use_y, p, "capital", range(s.first, s.first + 1), capital[p])
         for offer in s.type.offers:
             if offer.service not in scenario.services or offer.id not in class_at:
+                continue
+            if offer.service in bought and s.provision is not None and s.mode in own:
                 continue
             low, high, module = offer.places_min, offer.places_max, offer.module
             if s.kept is not None:

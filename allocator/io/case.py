@@ -30,6 +30,7 @@ from allocator.io.catalogue_files import catalogue_and_findings
 from allocator.io.coordinates import DATUMS, to_degrees
 from allocator.io.findings import data_gap, error
 from allocator.io.paths import digest_of, inside, read_bytes, shipped
+from allocator.io.policy_files import read_local, read_policy
 from allocator.io.rates import read_case_rates
 from allocator.io.tables import empty_table, read_table
 from allocator.io.yaml_file import read_yaml, validated
@@ -40,6 +41,7 @@ from allocator.schema import SCHEMAS, Schema
 __all__ = ["CaseFile", "read_case"]
 
 WORKBOOK = "case.xlsx"
+LOCAL_NORMS = "standards.csv"
 GEOGRAPHIC = "EPSG:4490"
 NEEDED = ("townships", "areas", "homes")
 LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
@@ -396,6 +398,7 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
         return None
     catalogue, found = catalogue_and_findings(folder)
     reading.findings += found
+    catalogue = _with_policy(reading, folder, catalogue)
     if name == "shipped":
         reading.findings.append(
             data_gap(
@@ -412,6 +415,25 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
             )
         )
     return catalogue
+
+
+def _with_policy(reading: _Reading, folder: Path, catalogue: Catalogue | None) -> Catalogue | None:
+    """Add norms, payers, modes and the other policy tables, and the county's own norms beside them.
+
+    Policy tables that a county's own catalogue does not have are those of the shipped one.
+    """
+    base = catalogue or Catalogue(version="", services={}, types={})
+    on = f"{reading.file.base_year}-12-31"
+    try:
+        base = read_policy(folder, base, shipped("data/catalogue"))
+        if (path := reading.folder / LOCAL_NORMS).exists() or path.is_symlink():
+            path = inside(reading.folder, LOCAL_NORMS)
+            base, found = read_local(path, base, on)
+            reading.findings += found
+            reading.digests[LOCAL_NORMS] = digest_of(path.read_bytes())
+    except InputRefused as refused:
+        reading.findings += refused.findings
+    return base if catalogue is not None else None
 
 
 def _read_rates(reading: _Reading) -> dict[str, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""A catalogue folder: services, facility types, offers, provisions and standards as CSV tables.
+"""A catalogue folder: services, facility types, offers and provisions as CSV tables.
 
 Columns are declared below as every table's are; per-grade figures stand in columns such as
 ``staff_severe``, lists are separated by ``|``.
@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from allocator.catalogue import Catalogue, FacilityType, Offer, Provision, Service, Standard
+from allocator.catalogue import Catalogue, FacilityType, Offer, Provision, Service
 from allocator.errors import Finding, Text, Where, nearest, refuse_if_any
 from allocator.io.findings import error
 from allocator.io.paths import digest_of, inside, read_bytes
@@ -96,18 +96,6 @@ CATALOGUE_SCHEMAS: Mapping[str, Schema] = {
              _mark(), _text("source", "来源")),
             ("type", "mode", "from_states"),
         ),
-        Schema(
-            "standards", "标准", "Standards",
-            (_id("id", "编号"), _text("version", "版本", required=True), _text("title_zh", "名称", required=True),
-             _text("title_en", "英文名称", required=True), _number("value", "数值", "", required=True, default=None, minimum=None),
-             _text("unit", "单位", required=True), Column("direction", "方向", "choice", choices=("higher", "lower", "none")),
-             _text("group", "人群"), _text("level", "级别", required=True), _text("payer", "支付方"),
-             _text("agency", "主管部门"), _text("basis", "依据"), _text("source", "来源", required=True),
-             _text("valid_from", "生效日期", required=True), _text("valid_until", "失效日期"), _mark(),
-             _text("section", "章节"), _text("item", "事项"), _text("service", "服务"),
-             _text("note_zh", "说明"), _text("note_en", "英文说明")),
-            ("id", "version", "valid_from"),
-        ),
     )
 }  # fmt: skip
 
@@ -118,8 +106,7 @@ def read_catalogue(folder: Path | str) -> Catalogue:
     Raises
     ------
     InputRefused
-        With every fault of all five tables, unknown services and types and overlapping dates
-        among them.
+        With every fault of all four tables, unknown services and types among them.
     """
     catalogue, findings = catalogue_and_findings(Path(folder))
     refuse_if_any(findings)
@@ -135,8 +122,6 @@ def catalogue_and_findings(folder: Path) -> tuple[Catalogue | None, tuple[Findin
     for name, schema in CATALOGUE_SCHEMAS.items():
         path = inside(folder, f"{name}.csv")
         file = f"{folder.name}/{name}.csv"
-        if name == "standards" and not path.exists():
-            continue
         tables[name], findings = read_table(path, schema, name=file)
         found += findings
         if path.is_file():
@@ -177,43 +162,6 @@ def _check(tables: Mapping[str, pd.DataFrame], folder: str) -> Iterable[Finding]
                 (f"{low} 大于 {high}。", f"{low} is above {high}."),
                 ("请改正。", "Correct one of them."),
             )
-    if "standards" in tables:
-        yield from _check_dates(tables["standards"], folder)
-
-
-def _check_dates(standards: pd.DataFrame, folder: str) -> Iterable[Finding]:
-    file = f"{folder}/standards.csv"
-    dated = standards.copy()
-    for column in ("valid_from", "valid_until"):
-        shape = dated[column].str.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
-        bad = (dated[column] != "") & ~shape
-        for row in dated.index[bad]:
-            yield error(
-                "date-not-iso",
-                Where(file=file, row=_row(row), column=column),
-                (
-                    f"“{dated.loc[row, column]}”不是日期。",
-                    f"{dated.loc[row, column]!r} is not a date.",
-                ),
-                ("请写成 2026-01-31。", "Write it as 2026-01-31."),
-            )
-        dated = dated[~bad]
-    for _, versions in dated.groupby("id"):
-        ordered = versions.sort_values("valid_from")
-        for (_, one), (row, other) in zip(
-            ordered.iloc[:-1].iterrows(), ordered.iloc[1:].iterrows(), strict=True
-        ):
-            if not one["valid_until"] or one["valid_until"] >= other["valid_from"]:
-                until = one["valid_until"] or "…"
-                yield error(
-                    "standard-overlaps",
-                    Where(file=file, row=_row(row), column="valid_from", id=str(other["id"])),
-                    (
-                        f"与版本{one['version']}({one['valid_from']}至{until})的有效期重叠。",
-                        f"It overlaps version {one['version']} ({one['valid_from']} to {until}).",
-                    ),
-                    ("请填写旧版的失效日期。", "Give the older version its last day."),
-                )
 
 
 def _row(label: object) -> int:
@@ -271,12 +219,4 @@ def _catalogue(tables: Mapping[str, pd.DataFrame], version: str) -> Catalogue:
             source=r["source"],
             mark=r["mark"],
         )
-    standards: list[Standard] = []
-    if "standards" in tables:
-        for r in _records(tables["standards"].sort_values(["id", "valid_from", "version"])):
-            titled = r | {
-                "title": Text(r["title_zh"], r["title_en"]),
-                "note": Text(r["note_zh"], r["note_en"]),
-            }
-            standards.append(Standard(**{n: titled[n] for n in Standard.__dataclass_fields__}))
-    return Catalogue(version=version, services=services, types=types, standards=tuple(standards))
+    return Catalogue(version=version, services=services, types=types)

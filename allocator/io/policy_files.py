@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
 from allocator.catalogue import (
     BasicListEntry,
     Catalogue,
+    EquityFlag,
     Funder,
     Item,
     OutOfScope,
@@ -31,10 +30,11 @@ from allocator.catalogue import (
     Unit,
     UnitCost,
 )
-from allocator.errors import Finding, InputRefused, Rank, Text, Where, nearest
-from allocator.standards import check_catalogue
+from allocator.errors import Finding, InputRefused, Rank, Text, Where, nearest, refuse_if_any
+from allocator.io.paths import inside
+from allocator.standards import check_catalogue, check_local
 
-__all__ = ["TABLES", "policy_digests", "read_equity_flags", "read_policy", "read_standards"]
+__all__ = ["TABLES", "policy_digests", "read_local", "read_policy", "read_standards"]
 
 Kind = Literal["text", "number", "number?", "integer", "yes-no", "list", "words"]
 
@@ -46,6 +46,7 @@ class _Table:
     stem: str
     makes: Callable[..., Any]
     columns: Mapping[str, Kind]
+    optional: frozenset[str] = frozenset()
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -68,10 +69,11 @@ TABLES: Mapping[str, _Table] = {
     t.stem: t
     for t in (
         _Table("units", Unit, _columns("id name:words counts per_persons:number")),
-        _Table("target_groups", TargetGroup, _columns("id name:words within:list")),
+        _Table("target_groups", TargetGroup, _columns("id name:words within:list track age_from:number? age_to:number?")),
         _Table(
             "standards", Standard,
             _columns("id version section title:words value:number unit direction group level payer agency basis source valid_from valid_until mark item service note:words"),
+            frozenset({"section", "payer", "agency", "item", "service", "note_zh", "note_en"}),
         ),
         _Table(
             "items", Item,
@@ -97,7 +99,7 @@ TABLES: Mapping[str, _Table] = {
         ),
         _Table("unit_costs", UnitCost, _columns("standard capital_yuan:number running_yuan_year:number workers:number persons_helped:number source mark")),
         _Table("out_of_scope", OutOfScope, _columns("id name:words reason:words source mark")),
-        _Table("equity_flags", dict, _columns("kind index side threshold:number upper:number? unit name:words caution:words source mark")),
+        _Table("equity_flags", EquityFlag, _columns("kind index side threshold:number upper:number? unit name:words caution:words source mark")),
     )
 }  # fmt: skip
 _LARGEST_BYTES = 16 * 1024 * 1024
@@ -113,15 +115,20 @@ def policy_digests(folder: Path) -> dict[str, str]:
     }
 
 
-def read_policy(folder: Path, base: Catalogue | None = None) -> Catalogue:
+def read_policy(
+    folder: Path, base: Catalogue | None = None, fallback: Path | None = None
+) -> Catalogue:
     """Read every policy table of a folder into a `Catalogue`.
 
     Parameters
     ----------
     folder
-        Folder with the files of `TABLES`; all but ``equity_flags`` are needed.
+        Folder with the files of `TABLES`.
     base
-        Catalogue whose services and facility types are kept; none by default.
+        Catalogue whose services and facility types are kept; its version then follows the contents
+        of the policy files too. None by default.
+    fallback
+        Folder whose files stand in for those that ``folder`` does not have; without it all are needed.
 
     Raises
     ------
@@ -130,14 +137,25 @@ def read_policy(folder: Path, base: Catalogue | None = None) -> Catalogue:
         or marks, versions that overlap in time.
     """
     found: list[Finding] = []
-    read: dict[str, list[Any]] = {
-        stem: _read(folder / f"{stem}.csv", table, found)
-        for stem, table in TABLES.items()
-        if stem != "equity_flags"
-    }
-    versions = {s.version for s in read["standards"]}
+    read: dict[str, list[Any]] = {}
+    digest = hashlib.sha256((base.version if base is not None else "").encode())
+    for stem, table in TABLES.items():
+        read[stem] = []
+        try:
+            path = inside(folder, f"{stem}.csv")
+        except InputRefused as refused:
+            found += refused.findings
+            continue
+        if fallback is not None and not path.is_file():
+            path = fallback / path.name
+        read[stem] = _read(path, table, found)
+        if path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
     if base is None:
+        versions = {s.version for s in read["standards"]}
         base = Catalogue(version=max(versions, default=""), services={}, types={})
+    else:
+        base = replace(base, version=digest.hexdigest()[:12])
     catalogue = replace(
         base,
         standards=tuple(read["standards"]),
@@ -152,12 +170,34 @@ def read_policy(folder: Path, base: Catalogue | None = None) -> Catalogue:
         modes={x.mode: x for x in read["provision_modes"]},
         unit_costs={x.standard: x for x in read["unit_costs"]},
         out_of_scope=tuple(read["out_of_scope"]),
+        flags=tuple(read["equity_flags"]),
     )
     if not found:
         found += [f for f in check_catalogue(catalogue) if f.rank is Rank.ERROR]
     if found:
         raise InputRefused(tuple(found))
     return catalogue
+
+
+def read_local(path: Path, national: Catalogue, on: str) -> tuple[Catalogue, tuple[Finding, ...]]:
+    """Return the catalogue with a county's own norms beside the national ones, and what was found.
+
+    Parameters
+    ----------
+    path
+        The county's ``standards.csv``.
+    on
+        ISO date on which the county's norms are to be in force.
+
+    Raises
+    ------
+    InputRefused
+        With every fault of the file, and where a norm cannot be compared with the national one.
+    """
+    local = read_standards(path)
+    found = check_catalogue(replace(national, standards=local))
+    found = (*found, *check_local(national, local, on))
+    return replace(national, local=local), refuse_if_any(dict.fromkeys(found))
 
 
 def read_standards(path: Path) -> tuple[Standard, ...]:
@@ -173,25 +213,6 @@ def read_standards(path: Path) -> tuple[Standard, ...]:
     if found:
         raise InputRefused(tuple(found))
     return tuple(rows)
-
-
-def read_equity_flags(folder: Path) -> pd.DataFrame:
-    """Read the flag thresholds and readings of equity indices (``equity_flags.csv``).
-
-    Raises
-    ------
-    InputRefused
-        With every fault of the file.
-    """
-    found: list[Finding] = []
-    rows = _read(folder / "equity_flags.csv", TABLES["equity_flags"], found)
-    if found:
-        raise InputRefused(tuple(found))
-    for row in rows:
-        for name in ("name", "caution"):
-            text: Text = row.pop(name)
-            row[f"{name}_zh"], row[f"{name}_en"] = text.zh, text.en
-    return pd.DataFrame(rows)
 
 
 def _fault(code: str, path: Path, what: Text, remedy: Text, row: int | None = None, column: str = "") -> Finding:  # fmt: skip
@@ -247,7 +268,7 @@ def _text(path: Path, table: _Table, found: list[Finding]) -> str | None:
 def _header_faults(path: Path, header: list[str], table: _Table) -> list[Finding]:
     faults = []
     for name in table.header:
-        if name not in header:
+        if name not in header and name not in table.optional:
             near = nearest(name, [h for h in header if h not in table.header])
             remedy = Text(f"“{near}”是否应为“{name}”?", f"Should {near!r} be {name!r}?") if near else Text("请补上该列。", "Add the column.")  # fmt: skip
             faults.append(_fault("column-missing", path, Text(f"缺少列 {name}。", f"Column {name} is missing."), remedy, 1, name))  # fmt: skip
@@ -266,9 +287,10 @@ def _row(
     before = len(found)
     for name, kind in table.columns.items():
         if kind == "words":
-            values[name] = Text(cells[f"{name}_zh"].strip(), cells[f"{name}_en"].strip())
+            zh, en = cells.get(f"{name}_zh", ""), cells.get(f"{name}_en", "")
+            values[name] = Text(zh.strip(), en.strip())
             continue
-        cell = cells[name].strip()
+        cell = cells.get(name, "").strip()
         try:
             values[name] = _cell(cell, kind)
         except ValueError:

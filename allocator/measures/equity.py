@@ -7,12 +7,13 @@ which unit, and, where a threshold flags it, with which caution. Thresholds are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from allocator.catalogue import EquityFlag
 from allocator.errors import Text
 from allocator.measures.inequality import (
     agglomeration,
@@ -109,7 +110,7 @@ class EquityChapter:
 def equity_chapter(
     people: pd.DataFrame,
     after: pd.DataFrame,
-    flags: pd.DataFrame,
+    flags: Iterable[EquityFlag],
     *,
     before: pd.DataFrame | None = None,
     people_before: pd.DataFrame | None = None,
@@ -129,10 +130,11 @@ def equity_chapter(
     after, before
         State of services: ``service``, ``area_id``, ``covered`` (share of people within the
         standard's reach), ``minutes`` to the nearest open site (NaN: none in reach), ``access``
-        (places a person, two-step), ``spending_yuan`` (a person a year; NaN: not known). An area
-        that is not listed has nothing in reach.
+        (places a person, two-step), ``spending_yuan`` (a person a year; NaN: not known); optional
+        ``base`` where access and spending are counted against the people of each base. An area that
+        is not listed has nothing in reach.
     flags
-        Table of `allocator.io.policy_files.read_equity_flags`.
+        Thresholds and readings, as a catalogue holds them.
     area_km2
         Land by township; without it indices by area are left out.
     futures
@@ -148,6 +150,7 @@ def equity_chapter(
         When an area of ``after`` has no people row, or a table lacks a column.
     """
     _require(people, ("area_id", "township", "area_class", "base", "persons"), "people")
+    marks = tuple(flags)
     now = _values(people, after, area_km2)
     table = now.rename("after").to_frame()
     start = people if people_before is None else people_before
@@ -164,7 +167,7 @@ def equity_chapter(
         table["low"] = table["high"] = np.nan
     rows = _hide_small(table.reset_index(), suppress_below)
     rows["change"] = rows["after"] - rows["before"]
-    _annotate(rows, flags)
+    _annotate(rows, marks)
     order = {name: k for k, name in enumerate(INDICES)}
     rows["_order"] = rows["index"].map(order)
     rows = rows.sort_values(["service", "base", "dimension", "_order", "part"], ignore_index=True)
@@ -173,11 +176,7 @@ def equity_chapter(
     curves = [_curves(people, after, "after")]
     if before is not None:
         curves.append(_curves(start, before, "before"))
-    limits = flags[flags["kind"] == "flag"]
-    cautions = tuple(
-        Text(z, e)
-        for z, e in limits[["caution_zh", "caution_en"]].drop_duplicates().itertuples(index=False)
-    )
+    cautions = tuple(dict.fromkeys(f.caution for f in marks if f.kind == "flag"))
     return EquityChapter(
         table=rows[columns], curves=pd.concat(curves, ignore_index=True), cautions=cautions
     )
@@ -193,12 +192,13 @@ def _joined(people: pd.DataFrame, state: pd.DataFrame, service: str) -> pd.DataF
     """Return people of a service with the state of their area; nothing in reach where not listed."""
     mine = people[people["service"] == service] if "service" in people else people
     here = state[state["service"] == service].drop(columns="service")
-    if here["area_id"].duplicated().any():
+    keys = ["area_id", "base"] if "base" in state else ["area_id"]
+    if here.duplicated(keys).any():
         raise ValueError(f"an area stands twice in the state of {service}")
     unknown = sorted(set(here["area_id"]) - set(people["area_id"]))
     if unknown:
         raise ValueError(f"areas without people: {unknown[:5]}")
-    table = mine.merge(here, on="area_id", how="left", sort=True)
+    table = mine.merge(here, on=keys, how="left", sort=True)
     table[["covered", "access"]] = table[["covered", "access"]].fillna(0.0)
     return table
 
@@ -306,49 +306,52 @@ def _hide_small(rows: pd.DataFrame, suppress_below: float) -> pd.DataFrame:
     return rows
 
 
-def _annotate(rows: pd.DataFrame, flags: pd.DataFrame) -> None:
+def _annotate(rows: pd.DataFrame, flags: Sequence[EquityFlag]) -> None:
     """Write unit, base, reading, flag and their words into the rows."""
-    limits = flags[flags["kind"] == "flag"].set_index("index")
-    readings = flags[flags["kind"] == "reading"]
+    limits = {f.index: f for f in flags if f.kind == "flag"}
+    readings = [f for f in flags if f.kind == "reading"]
     notes_zh, notes_en, flagged = [], [], []
-    for r in rows.to_dict("records"):
-        what, base = INDICES[r["index"]], BASES.get(r["base"], Text(r["base"], r["base"]))
-        zh = [f"{what.name.zh};基数:{base.zh};单位:{what.unit.zh}"]
-        en = [f"{what.name.en}; base: {base.en}; unit: {what.unit.en}"]
-        level = _reading(readings, r["index"], r["after"])
-        if level:
-            zh.append(level.zh)
-            en.append(level.en)
-        is_flagged = r["index"] in limits.index and _beyond(limits.loc[r["index"]], r["after"])
-        if is_flagged:
-            limit = limits.loc[r["index"]]
-            side = Text("高于", "above") if limit["side"] == "above" else Text("低于", "below")
-            zh.append(f"{side.zh}提示线 {limit['threshold']:g}")
-            en.append(f"{side.en} the flag at {limit['threshold']:g}")
-        if r["is_hidden"]:
-            zh.append("人数过少,不公布")
-            en.append("too few persons to show")
-        notes_zh.append(";".join(zh))
-        notes_en.append("; ".join(en))
+    columns = (rows[c] for c in ("index", "base", "after", "is_hidden"))
+    for index, base_id, value, is_hidden in zip(*columns, strict=True):
+        what, base = INDICES[index], BASES.get(base_id, Text(base_id, base_id))
+        words = [
+            Text(
+                f"{what.name.zh};基数:{base.zh};单位:{what.unit.zh}",
+                f"{what.name.en}; base: {base.en}; unit: {what.unit.en}",
+            )
+        ]
+        words += [f.name for f in readings if _reads(f, index, value)][-1:]
+        limit = limits.get(index)
+        is_flagged = limit is not None and _beyond(limit, value)
+        if limit is not None and is_flagged:
+            side = Text("高于", "above") if limit.side == "above" else Text("低于", "below")
+            words.append(
+                Text(
+                    f"{side.zh}提示线 {limit.threshold:g}",
+                    f"{side.en} the flag at {limit.threshold:g}",
+                )
+            )
+        if is_hidden:
+            words.append(Text("人数过少,不公布", "too few persons to show"))
+        notes_zh.append(";".join(w.zh for w in words))
+        notes_en.append("; ".join(w.en for w in words))
         flagged.append(is_flagged)
     rows["unit_zh"] = rows["index"].map(lambda k: INDICES[k].unit.zh)
     rows["unit_en"] = rows["index"].map(lambda k: INDICES[k].unit.en)
     rows["note_zh"], rows["note_en"], rows["is_flagged"] = notes_zh, notes_en, flagged
 
 
-def _beyond(limit: pd.Series, value: float) -> bool:
+def _beyond(limit: EquityFlag, value: float) -> bool:
     if not np.isfinite(value):
         return False
-    threshold = float(limit["threshold"])
-    return bool(value > threshold if limit["side"] == "above" else value < threshold)
+    return value > limit.threshold if limit.side == "above" else value < limit.threshold
 
 
-def _reading(readings: pd.DataFrame, index: str, value: float) -> Text | None:
-    if not np.isfinite(value):
-        return None
-    mine = readings[readings["index"] == index]
-    hit = mine[(mine["threshold"] <= value) & ((value < mine["upper"]) | (mine["upper"] >= 1.0))]
-    return None if hit.empty else Text(hit["name_zh"].iloc[-1], hit["name_en"].iloc[-1])
+def _reads(flag: EquityFlag, index: str, value: float) -> bool:
+    """Whether a reading names this value of an index; the last reading holds its upper end too."""
+    if flag.index != index or not np.isfinite(value) or value < flag.threshold:
+        return False
+    return value < flag.upper or flag.upper >= 1.0
 
 
 def _curves(people: pd.DataFrame, state: pd.DataFrame, when: str) -> pd.DataFrame:

@@ -6,7 +6,10 @@ places stand there against whom, and what is spent a person.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from allocator.measures.inequality import Arcs, two_step
@@ -61,23 +64,32 @@ def state_of_plan(
     period: int,
     *,
     future: int | None = None,
-    within_minutes: dict[str, float] | None = None,
+    reach: Mapping[str, npt.NDArray[np.float64]] | None = None,
+    people: pd.DataFrame | None = None,
+    part: npt.NDArray[np.int64] | None = None,
     running_pool: str = "running",
 ) -> pd.DataFrame:
     """Return the state of each service in a period of a plan.
 
     Parameters
     ----------
-    within_minutes
-        By service, the reach that counts as covered; else any open site that the service's own
+    reach
+        By service (I,) minutes that count as covered; else any open site that the service's own
         limit lets people use.
+    people
+        ``area_id``, ``base``, ``persons``, optional ``service``: the people of each base against
+        whom places stand and money is spent. Without it those in need, and no column ``base``.
+    part
+        (I,) part of the county of each area: what is spent on areas without people of a base, such
+        as homes, is spread over the people of their part.
     running_pool
         Pool whose use is the spending; unknown pools give NaN.
 
     Returns
     -------
     pandas.DataFrame
-        ``service``, ``area_id``, ``covered``, ``minutes``, ``access``, ``spending_yuan``.
+        ``service``, ``area_id``, ``covered``, ``minutes``, ``access``, ``spending_yuan`` and, with
+        ``people``, ``base``.
     """
     need = _need(problem, period, future).sum(axis=2)
     places = _open_places(problem, plan, period)
@@ -89,26 +101,60 @@ def state_of_plan(
         area, minutes = problem.arc_area[mine], problem.arc_minutes[mine]
         nearest = np.full(len(problem.areas), np.inf)
         np.minimum.at(nearest, area, minutes)
-        reach = (within_minutes or {}).get(service, np.inf)
+        limit = (reach or {}).get(service, np.inf)
         node = problem.arc_site[mine] * len(problem.classes) + problem.arc_class[mine]
-        access = two_step(
-            places.ravel(), need[:, s], Arcs(area, node, minutes), np.ones_like
-        )  # journeys beyond a class's limit are no arcs, so within it all weigh alike
-        persons = need[:, s]
-        money = np.divide(spending[:, s], persons, where=persons > 0, out=np.zeros(len(persons)))
-        parts.append(
-            pd.DataFrame(
+        for base, persons in _persons(problem, people, service, need[:, s]).items():
+            access = two_step(
+                places.ravel(), persons, Arcs(area, node, minutes), np.ones_like
+            )  # journeys beyond a class's limit are no arcs, so within it all weigh alike
+            money = _a_person(spending[:, s], persons, part)
+            rows = pd.DataFrame(
                 {
                     "service": service,
                     "area_id": problem.areas,
-                    "covered": (np.isfinite(nearest) & (nearest <= reach)).astype(float),
+                    "covered": (np.isfinite(nearest) & (nearest <= limit)).astype(float),
                     "minutes": np.where(np.isfinite(nearest), nearest, np.nan),
                     "access": access,
                     "spending_yuan": money,
                 }
             )
-        )
+            if people is not None:
+                rows["base"] = base
+                rows = rows[persons > 0]
+            parts.append(rows)
     return pd.concat(parts, ignore_index=True)
+
+
+def _persons(
+    problem: Problem, people: pd.DataFrame | None, service: str, need: npt.NDArray[np.float64]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """(I,) persons of each base that a service is for."""
+    if people is None:
+        return {"need": need}
+    mine = people[people["service"] == service] if "service" in people else people
+    at = {a: n for n, a in enumerate(problem.areas)}
+    found = {}
+    for base, rows in mine.groupby("base", sort=True):
+        count = np.zeros(len(at))
+        np.add.at(count, rows["area_id"].map(at).to_numpy(), rows["persons"].to_numpy(float))
+        found[str(base)] = count
+    return found
+
+
+def _a_person(
+    yuan: npt.NDArray[np.float64],
+    persons: npt.NDArray[np.float64],
+    part: npt.NDArray[np.int64] | None,
+) -> npt.NDArray[np.float64]:
+    """(I,) yuan a person; money of areas without people goes to the people of their part."""
+    out = np.divide(yuan, persons, where=persons > 0, out=np.zeros(len(persons)))
+    if part is None:
+        return out
+    n = int(part.max()) + 1
+    stray = np.bincount(part, weights=np.where(persons > 0, 0.0, yuan), minlength=n)
+    whole = np.bincount(part, weights=persons, minlength=n)
+    more = np.divide(stray, whole, where=whole > 0, out=np.zeros(n))
+    return np.asarray(np.where(persons > 0, out + more[part], 0.0))
 
 
 def _chosen(problem: Problem, plan: Plan, period: int) -> np.ndarray:

@@ -18,7 +18,9 @@ from allocator.catalogue import FacilityType
 from allocator.compile import origins
 from allocator.errors import Finding, Rank, Text, Where
 from allocator.measures.choice import Use, assigned, free_choice, open_places
-from allocator.measures.money import split_whole
+from allocator.measures.evaluation import Bases, Stage, equity_tables
+from allocator.measures.funding import funding_tables
+from allocator.measures.policy import policy_tables
 from allocator.plan import Plan
 from allocator.problem import Problem
 from allocator.rules import Floats, Resource
@@ -52,12 +54,16 @@ INDICATORS: Mapping[str, tuple[Text, str, str]] = {
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A plan with what it answers: scenario, problem, plan, people (area, year) by age band."""
+    """A plan with what it answers: scenario, problem, plan, people (area, year) by age band.
+
+    ``bases`` are the people of the equity evaluation; without them it is left out.
+    """
 
     scenario: Scenario
     problem: Problem
     plan: Plan
     people: Mapping[str, Floats]
+    bases: Bases | None = None
 
     @property
     def years(self) -> tuple[int, ...]:
@@ -75,7 +81,15 @@ def measure(
         drop=True
     )
     tables["projects"] = _projects(case, planned, tables)
-    tables["payers"] = _payers(planned, tables["pools"])
+    tables |= funding_tables(case.catalogue, scenario, planned.problem, planned.plan, tables)
+    tables |= policy_tables(case, scenario)
+    cautions: tuple[Text, ...] = ()
+    if today.bases is not None and planned.bases is not None:
+        stages = [
+            Stage(j.scenario, j.problem, j.plan, j.bases) for j in (today, planned) if j.bases
+        ]
+        made, cautions = equity_tables(case, *stages)
+        tables |= made
     tables["indicators"] = _indicators(case, scenario, tables)
     tables["changes"] = _changes(tables["townships"], scenario)
     score = {
@@ -98,6 +112,7 @@ def measure(
             {"id": r.id, "zh": r.words.zh, "en": r.words.en, "hard": r.is_hard, "source": r.source}
             for r in planned.problem.rules
         ],
+        "cautions": [{"zh": c.zh, "en": c.en} for c in cautions],
     }
     return tables, measures, _findings(case, tables, scenario)
 
@@ -410,24 +425,6 @@ def _pools(judged: Judged) -> pd.DataFrame:
             most = float(supply[k][t])
             rows.append((year, pool, unit, float(use[t]), most if np.isfinite(most) else np.nan))
     return pd.DataFrame(rows, columns=["year", "pool", "unit", "use", "supply"])
-
-
-def _payers(judged: Judged, pools: pd.DataFrame) -> pd.DataFrame:
-    """Yuan by payer, pool and year; whole yuan that add up to the pool's use to the yuan."""
-    rows = []
-    for entry in pools.itertuples():
-        spec = judged.scenario.resources[entry.pool]
-        if not spec.payers:
-            continue
-        shares = {name: p.share for name, p in sorted(spec.payers.items())}
-        rest = 1.0 - sum(shares.values())
-        if rest > 1e-9:
-            shares["unassigned"] = rest
-        for name, yuan in zip(
-            shares, split_whole(round(entry.use), list(shares.values())).tolist(), strict=True
-        ):
-            rows.append((entry.year, entry.pool, name, yuan))
-    return pd.DataFrame(rows, columns=["year", "pool", "payer", "yuan"])
 
 
 def _projects(case: Case, planned: Judged, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

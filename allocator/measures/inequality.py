@@ -141,6 +141,9 @@ def theil(
     v, w = _levels(values, weights)
     if not len(v):
         return Theil(float("nan"), float("nan"), float("nan"), {})
+    v = (
+        v / v.max() if v.max() > 0 else v
+    )  # the index has no scale; the least levels would underflow
     total = max(0.0, _t(v, w))
     if groups is None:
         return Theil(total, 0.0, total, {})
@@ -151,8 +154,8 @@ def theil(
     for g in sorted(set(names)):
         here = names == g
         mass, people = float(v[here] @ w[here]), float(w[here].sum())
-        if whole > 0 and mass > 0:
-            share = mass / whole
+        share = mass / whole if whole > 0 else 0.0
+        if share > 0:
             between += share * float(np.log(share / (people / w.sum())))
             parts[g] = share * _t(v[here], w[here])
             within += parts[g]

@@ -19,6 +19,7 @@ from allocator.population.futures import (
     sample_futures,
     variant_futures,
 )
+from allocator.population.groups import persons_of_group
 from allocator.population.lifetable import LifeTable, Survival, fit_to_e0, life_table, survival
 from allocator.population.people import MARKS, Population, stack_tracks, weakest_mark
 from allocator.population.raking import Raked, control, rake
@@ -68,6 +69,7 @@ __all__ = [
     "hamilton_perry",
     "life_table",
     "move",
+    "persons_of_group",
     "project",
     "project_county",
     "project_small_areas",

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Kind = Literal[
-    "count", "people", "people1", "share", "change", "money", "yuan", "minutes", "decimal", "year", "gap"
+    "count", "people", "people1", "share", "change", "money", "yuan", "minutes", "decimal", "index", "year", "gap"
 ]  # fmt: skip
 FEW, WITHHELD = "<5", "*"
 SMALLEST = 5.0
@@ -69,7 +69,15 @@ def written(cell: Cell) -> Text:
         points = _number(100 * v, 1)
         sign = "+" if v > 0 and points != "0.0" else ""
         return _same(f"{sign}{points}")
-    places = {"count": 0, "people": 0, "people1": 1, "yuan": 1, "minutes": 1, "decimal": 1}[kind]
+    places = {
+        "count": 0,
+        "people": 0,
+        "people1": 1,
+        "yuan": 1,
+        "minutes": 1,
+        "decimal": 1,
+        "index": 3,
+    }[kind]
     return _same(_number(v, places))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from allocator.catalogue import Catalogue
 from allocator.errors import NO_TEXT, Text
 from allocator.region import Region
-from allocator.report import charts, maps, tables
+from allocator.report import charts, maps, policy, tables
 from allocator.report.cells import Quantity, clean, money_text, written
 from allocator.report.document import (
     Block,
@@ -21,6 +21,7 @@ from allocator.report.document import (
     Stat,
     Stats,
 )
+from allocator.report.equity import equity_chapter
 from allocator.report.words import PAYERS, POOLS, STATUS, Names, word
 from allocator.run import Run
 
@@ -58,7 +59,7 @@ def compose(runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None 
     chapters = [
         _summary(run, names), _present(run, region, names), _gap(run, region, names), _plan(run, region, names),
         _money(run), _use(runs, names), _fairness(runs, names), _alternatives(runs), _uncertainty(run, notes), _method(run),
-        _assumptions(run, names, catalogue), _gaps(run), _limits(run), _annex(run, names),
+        _assumptions(run, names), _gaps(run), _limits(run), equity_chapter(run, names), _annex(run),
     ]  # fmt: skip
     return Document(
         title=Text(f"{place.zh}基本养老服务设施布局方案", f"Elderly-care facilities of {place.en}: a placement plan"),
@@ -124,7 +125,9 @@ def _summary(run: Run, names: Names) -> Chapter:
         stats.append(Stat(title, written(then), unit, words))
     projects, towns = run.tables["projects"], run.tables["changes"]
     losers = towns[towns["change"] < -5e-4]
-    missing = run.tables["payers"].query("payer == 'unassigned'")["yuan"].sum()
+    missing = (
+        run.tables["payers"].query("payer == 'unassigned' and pool == 'capital'")["yuan"].sum()
+    )
     gap = written(Quantity(float(run.measures["gap"]), "gap")).zh
     waiting = int((projects["unchecked"] != "").sum())
     gone = money_text(float(missing))
@@ -333,7 +336,7 @@ def _method(run: Run) -> Chapter:
     return Chapter("method", Text("方法与求解精度", "Method and gap"), (Items(items), tables.objectives(run), tables.rules(run)))  # fmt: skip
 
 
-def _assumptions(run: Run, names: Names, catalogue: Catalogue | None) -> Chapter:
+def _assumptions(run: Run, names: Names) -> Chapter:
     s = run.scenario
     variant = {"low": "低", "medium": "中", "high": "高"}[s.population.variant]
     base = {"resident": Text("常住人口", "residents"), "registered": Text("户籍人口", "registered people")}[s.population.base]  # fmt: skip
@@ -355,10 +358,7 @@ def _assumptions(run: Run, names: Names, catalogue: Catalogue | None) -> Chapter
         zh = "；".join(f"{y} 年起 {_amount(v, pool.unit).zh}" for y, v in shown)
         en = "; ".join(f"from {y}: {_amount(v, pool.unit).en}" for y, v in shown)
         items.append(Text(f"{word(POOLS, name).zh}:{zh}。", f"{word(POOLS, name).en}: {en}."))
-    blocks: list[Block] = [Items(tuple(items)), tables.standards(run, catalogue)]
-    marked = len(run.inputs["unconfirmed_standards"])
-    if marked:
-        blocks.append(Paragraph(Text(f"其中 {marked} 项标准尚未核实，引用前须与原文核对。", f"{marked} norms are unconfirmed: check them against the text before citing."), "warning"))  # fmt: skip
+    blocks: list[Block] = [Items(tuple(items)), *policy.norm_blocks(run, names)]
     return Chapter("assumptions", Text("假定与标准", "Assumptions and norms"), tuple(blocks))
 
 
@@ -411,11 +411,11 @@ def _limits(run: Run) -> Chapter:
     )
     return Chapter(
         "limits", Text("局限与未纳入范围", "Limits and what is left out"),
-        (Items(limits), Paragraph(Text("未纳入范围：", "Left out:")), Items(scope)),
+        (Items(limits), Paragraph(Text("未纳入范围：", "Left out:")), Items(scope), *policy.out_of_scope(run)),
     )  # fmt: skip
 
 
-def _annex(run: Run, names: Names) -> Chapter:
+def _annex(run: Run) -> Chapter:
     sources: list[Any] = list(run.inputs["sources"])
     lines = [_same(" · ".join(str(v) for v in s.values() if v)) for s in sources]
     digests = [f"{k}: {str(v)[:16]}" for k, v in run.inputs["digests"].items()]
@@ -425,4 +425,6 @@ def _annex(run: Run, names: Names) -> Chapter:
         blocks.append(Items(tuple(lines)))
     blocks.append(Paragraph(Text(f"输入文件指纹：{';'.join(digests) or '—'}。", f"Digests of the inputs: {'; '.join(digests) or '—'}."), "note"))  # fmt: skip
     blocks.append(Paragraph(Text(f"软件：{packages}。坐标系：{run.inputs['crs']}。", f"Software: {packages}. Coordinates: {run.inputs['crs']}."), "note"))  # fmt: skip
+    if "standards" in run.tables:
+        blocks.append(policy.standards(run, used=False))
     return Chapter("annex", Text("附录：来源与留痕", "Annex: sources and provenance"), tuple(blocks), annex=True)  # fmt: skip

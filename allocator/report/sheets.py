@@ -17,12 +17,13 @@ __all__ = ["write"]
 
 FORMATS = {
     "count": "#,##0", "people": "#,##0", "people1": "#,##0.0", "share": "0.0%", "change": "+0.0%;-0.0%;0.0%",
-    "money": "#,##0.0", "yuan": "#,##0.0", "minutes": "#,##0.0", "decimal": "#,##0.0", "year": "0", "gap": "0.000%",
+    "money": "#,##0.0", "yuan": "#,##0.0", "minutes": "#,##0.0", "decimal": "#,##0.0", "index": "0.000", "year": "0", "gap": "0.000%",
 }  # fmt: skip
 SHEETS: Mapping[str, str] = {
     "indicators": "指标表", "projects": "项目库", "payers": "资金筹措", "money": "年运行费用", "pools": "资源",
     "coverage": "可达占比", "access": "出行时间", "needs": "分人群需求", "use": "设施使用", "scoreboard": "方案比较",
-    "gains": "乡镇增减", "objectives": "求解精度", "rules": "约束与目标", "standards": "标准",
+    "gains": "乡镇增减", "objectives": "求解精度", "rules": "约束与目标", "standards": "标准", "standards-others": "标准目录", "quality": "质量标准", "items": "事项",
+    "equity": "均衡指标", "equity-theil": "差异来源", "equity-groups": "分人群均衡", "equity-townships": "乡镇均衡",
     "townships-resident": "乡镇-机构照护", "townships-day": "乡镇-日间照料", "townships-home": "乡镇-上门服务",
 }  # fmt: skip
 FIRST_ROW = 4

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from allocator.catalogue import Catalogue
 from allocator.errors import NO_TEXT, Text
 from allocator.report.cells import FEW, SMALLEST, WITHHELD, Cell, Kind, Quantity, withhold
 from allocator.report.document import Column, Note, Table
@@ -41,7 +40,6 @@ __all__ = [
     "rules",
     "scoreboard",
     "service_ids",
-    "standards",
     "townships",
     "use",
     "year_title",
@@ -484,36 +482,6 @@ def rules(run: Run) -> Table:
         kind = Text("刚性", "hard") if r["hard"] else Text("目标", "target")
         rows.append((Text(r["zh"], r["en"]), kind, cell, str(r["source"])))
     return Table("rules", Text("约束与目标", "Rules and targets"), columns, tuple(rows), flagged=frozenset(flagged))  # fmt: skip
-
-
-MARKS = {
-    "verified": Text("已核", "verified"),
-    "stated": Text("据公开说明", "stated"),
-    "unconfirmed": Text("未核实", "unconfirmed"),
-    "assumed": Text("假定", "assumed"),
-    "synthetic": Text("模拟", "synthetic"),
-    "counted": Text("统计", "counted"),
-    "modelled": Text("推算", "modelled"),
-}
-
-
-def standards(run: Run, catalogue: Catalogue | None) -> Table:
-    """Norms with value, source and mark; without a catalogue, those the run marks unconfirmed."""
-    columns = [
-        Column("standard", Text("标准", "Standard"), wide=True), Column("value", Text("数值", "Value")),
-        Column("unit", Text("单位", "Unit")), Column("level", Text("层级", "Level")),
-        Column("source", Text("依据与来源", "Basis and source"), wide=True), Column("mark", Text("核实情况", "Mark")),
-    ]  # fmt: skip
-    title = Text("采用的标准", "Norms used")
-    if catalogue is None:
-        short = tuple((id, MARKS["unconfirmed"]) for id in run.inputs["unconfirmed_standards"])
-        return Table("standards", title, (columns[0], columns[-1]), short, flagged=frozenset(range(len(short))))  # fmt: skip
-    rows = tuple(
-        (s.title, f"{s.value:g}", s.unit, s.level, " ".join(p for p in (s.basis, s.source) if p), word(MARKS, s.mark))
-        for s in catalogue.standards
-    )  # fmt: skip
-    flagged = frozenset(n for n, s in enumerate(catalogue.standards) if s.mark == "unconfirmed")
-    return Table("standards", title, tuple(columns), rows, flagged=flagged)
 
 
 def note_table(note: Note) -> Table:

@@ -1,0 +1,160 @@
+"""What a report says of the policy behind a plan: norms cited, how items are provided, what is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from allocator.errors import Text
+from allocator.report.cells import Cell
+from allocator.report.document import Block, Column, Items, Paragraph, Table
+from allocator.report.words import PAYERS, Names, word
+from allocator.run import Run
+from allocator.standards import MARK_WORDS
+
+__all__ = ["items", "norm_blocks", "out_of_scope", "standards"]
+
+LEVELS = {
+    "national": Text("国家", "national"), "local": Text("地方", "local"), "example": Text("示例", "example"),
+    "reference": Text("参考", "reference"), "default": Text("缺省", "default"),
+}  # fmt: skip
+USED = {
+    "rule": Text("规则依据", "a rule relies on it"),
+    "service": Text("所涉服务", "of a planned service"),
+    "": Text("—", "—"),
+}
+NOTE = Text(
+    "“未核实”为常识性引用,原文未重新核对,引用前须与标准原文核对;“据公开说明”来自二手资料。",
+    "“unconfirmed” is general knowledge of the cited standard, its text not re-read: check it before citing. “stated” is second-hand.",
+)
+
+
+def standards(run: Run, used: bool | None = None) -> Table:
+    """Norms with value, group, number and year, and mark; those of the plan, the others, or all (None).
+
+    Runs stored before norms were kept list the ids of those unconfirmed.
+    """
+    title = Text("采用的标准", "Norms used") if used else Text("标准目录", "Catalogue of norms")
+    id = "standards" if used is not False else "standards-others"
+    if "standards" not in run.tables:
+        two = (
+            Column("standard", Text("标准", "Standard")),
+            Column("mark", Text("核实情况", "Mark")),
+        )
+        short = tuple((s, MARK_WORDS["unconfirmed"]) for s in run.inputs["unconfirmed_standards"])
+        return Table(id, title, two, short, flagged=frozenset(range(len(short))))
+    table = run.tables["standards"]
+    if used is not None:
+        table = table[(table["used"] != "") == used]
+    columns = (
+        Column("standard", Text("标准", "Norm"), wide=True), Column("value", Text("数值", "Value")),
+        Column("group", Text("对象", "Group")), Column("level", Text("层级", "Level")),
+        Column("basis", Text("依据(标准号与年份)", "Basis (number and year)"), wide=True),
+        Column("span", Text("有效期", "In force")), Column("use", Text("用途", "Use")),
+        Column("mark", Text("核实情况", "Mark")),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    flagged = set()
+    for n, r in enumerate(table.to_dict("records")):
+        if r["mark"] == "unconfirmed":
+            flagged.add(n)
+        value = f"{r['value']:,.10g}"
+        rows.append(
+            (
+                Text(r["title_zh"], r["title_en"]), Text(f"{value} {r['unit_zh']}", f"{value} {r['unit_en']}"),
+                Text(r["group_zh"], r["group_en"]), word(LEVELS, r["level"]), str(r["basis"]),
+                f"{r['valid_from']} – {r['valid_until'] or '…'}", USED[r["used"]], word(MARK_WORDS, r["mark"]),
+            )
+        )  # fmt: skip
+    return Table(id, title, columns, tuple(rows), note=NOTE, flagged=frozenset(flagged))
+
+
+def _quality(run: Run) -> Table:
+    columns = (
+        Column("quality", Text("项目", "Aspect"), wide=True), Column("criterion", Text("要求", "Criterion"), wide=True),
+        Column("basis", Text("依据(标准号与年份)", "Basis (number and year)"), wide=True), Column("mark", Text("核实情况", "Mark")),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    flagged = set()
+    for n, r in enumerate(run.tables["quality"].to_dict("records")):
+        if r["mark"] == "unconfirmed":
+            flagged.add(n)
+        known = pd.notna(r["value"])
+        zh = f"{r['criterion_zh']} {r['value']:g} {r['unit_zh']}" if known else r["criterion_zh"]
+        en = f"{r['criterion_en']} {r['value']:g} {r['unit_en']}" if known else r["criterion_en"]
+        rows.append((Text(r["name_zh"], r["name_en"]), Text(zh, en), str(r["basis"]), word(MARK_WORDS, r["mark"])))  # fmt: skip
+    title = Text("基本质量标准", "Basic quality standards")
+    return Table("quality", title, columns, tuple(rows), flagged=frozenset(flagged))
+
+
+def items(run: Run, names: Names) -> Table | None:
+    """How the place-based items of the plan are provided, who pays, and why where one builds one's own."""
+    if "items" not in run.tables:
+        return None
+    table = run.tables["items"]
+    table = table[table["is_planned"]]
+    if not len(table):
+        return None
+    columns = (
+        Column("item", Text("事项", "Item"), wide=True), Column("domain", Text("领域", "Domain")),
+        Column("service", Text("服务", "Service")), Column("mode", Text("提供方式", "Provision")),
+        Column("new", Text("新增", "New")), Column("reason", Text("自行举办理由", "Reason for one's own"), wide=True),
+        Column("payer", Text("支出责任", "Payers")), Column("mark", Text("核实情况", "Mark")),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for r in table.to_dict("records"):
+        who = [word(PAYERS, p) for p in str(r["payer"]).split("|") if p]
+        rows.append(
+            (
+                Text(r["name_zh"], r["name_en"]), Text(r["domain_zh"], r["domain_en"]), names.service(str(r["service"])),
+                Text(r["mode_zh"], r["mode_en"]), Text("是", "yes") if r["is_new"] else Text("否", "no"),
+                Text(r["reason_zh"] or "—", r["reason_en"] or "—"),
+                Text("、".join(w.zh for w in who), ", ".join(w.en for w in who)), word(MARK_WORDS, r["mark"]),
+            )
+        )  # fmt: skip
+    note = Text(
+        "新增事项优先以政府购买服务方式提供;自行举办的写明理由。",
+        "New items go to purchase of service first; one's own provision states its reason.",
+    )
+    return Table("items", Text("事项与提供方式", "Items and how they are provided"), columns, tuple(rows), note=note)  # fmt: skip
+
+
+def norm_blocks(run: Run, names: Names) -> list[Block]:
+    """The norms of the plan, basic quality beside them, items, and how many norms are unconfirmed."""
+    has = "standards" in run.tables
+    blocks: list[Block] = [standards(run, used=True if has else None)]
+    if has and len(run.tables["quality"]):
+        blocks.append(_quality(run))
+    provided = items(run, names)
+    if provided is not None:
+        blocks.append(provided)
+    shown = run.tables["standards"] if has else None
+    marked = (
+        int(((shown["used"] != "") & (shown["mark"] == "unconfirmed")).sum())
+        if shown is not None
+        else len(run.inputs["unconfirmed_standards"])
+    )
+    if marked:
+        blocks.append(Paragraph(Text(f"其中 {marked} 项标准尚未核实，引用前须与原文核对。", f"{marked} of these norms are unconfirmed: check them against the text before citing."), "warning"))  # fmt: skip
+    return blocks
+
+
+def out_of_scope(run: Run) -> list[Block]:
+    """What the policy names and the plan does not decide (未纳入范围), and items that are not sited."""
+    if "out_of_scope" not in run.tables:
+        return []
+    lines = [
+        Text(f"{r['name_zh']}:{r['reason_zh']}", f"{r['name_en']}: {r['reason_en']}")
+        for r in run.tables["out_of_scope"].to_dict("records")
+    ]
+    table = run.tables["items"]
+    for kind, zh, en in (
+        ("cash", "现金给付事项(不涉及选址)", "Cash items, nothing to site"),
+        ("administrative", "行政服务事项(不涉及选址)", "Administrative items, nothing to site"),
+        ("place", "本方案未规划的设施类事项", "Place-based items this plan does not cover"),
+    ):
+        mine: Any = table[(table["kind"] == kind) & ~table["is_planned"]]
+        if len(mine):
+            lines.append(Text(f"{zh}:{'、'.join(mine['name_zh'])}", f"{en}: {'; '.join(mine['name_en'])}"))  # fmt: skip
+    return [Items(tuple(lines))] if lines else []

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from allocator.case import Case
-from allocator.compile import class_offers, compile_problem, origins
+from allocator.compile import compile_problem
 from allocator.demand import Need, NeedRates, WillingnessCurve, estimate_need
 from allocator.errors import (
     CheckFailed,
@@ -28,6 +28,14 @@ from allocator.errors import (
     Text,
     Where,
     nearest,
+    refuse_if_any,
+)
+from allocator.journeys import (
+    Store,
+    catchments_today,
+    journeys,
+    nearest_today,
+    travel_findings,
 )
 from allocator.measures.choice import free_choice, open_places
 from allocator.measures.indicators import Judged, measure
@@ -44,12 +52,12 @@ from allocator.population import (
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SolveSpec
-from allocator.travel import Arcs, road_table, straight_line
 from allocator.verify import verify
 
 __all__ = [
     "Run",
     "Shared",
+    "check_journeys",
     "code_version",
     "journeys",
     "need_of",
@@ -98,9 +106,13 @@ class Run:
 
 @dataclass(eq=False)
 class Shared:
-    """Stages already done, by what decides them; hand the same one to several runs of a case."""
+    """Stages already done, by what decides them; hand the same one to several runs of a case.
+
+    ``store`` keeps journeys on networks and surfaces from one program run to the next.
+    """
 
     done: dict[tuple[object, ...], Any] = field(default_factory=dict)
+    store: Store | None = None
 
     def get(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
         """Return the stage under the key, made now if it is not there."""
@@ -214,43 +226,17 @@ def _unknown_curve(name: str, service: str, known: list[str]) -> Finding:
     )  # fmt: skip
 
 
-def journeys(case: Case, scenario: Scenario) -> tuple[dict[str, Arcs], Floats]:
-    """Return arcs by reach class from `compile.origins` to the sites, and minutes between sites.
-
-    Residents of a home stand where the home stands. Between sites the mode is ``car``.
-    """
-    where, sites, travel = origins(case), case.region.sites, case.travel
-    made: dict[tuple[str, float], Arcs] = {}
-    found: dict[str, Arcs] = {}
-    table = case.distances
-    at_home = {
-        a: s for a, s in zip(where["area_id"], sites["site_id"].iloc[where["home"].clip(lower=0)], strict=True)
-        if a.startswith("home:")
-    }  # fmt: skip
-
-    def arcs(frm: pd.DataFrame, ids: list[str], mode: str, within: float) -> Arcs:
-        speed, access = travel.speed_kmh[mode], travel.access_minutes.get(mode, 0.0)
-        if travel.method == "road-table" and table is not None:
-            return road_table(
-                table, ids, list(sites["site_id"]), speed_kmh=speed, within_minutes=within,
-                access_minutes=access, stands_at=at_home, both_ways=True,
-            )  # fmt: skip
-        return straight_line(
-            frm[["lon", "lat"]].to_numpy(float), sites[["lon", "lat"]].to_numpy(float),
-            detour=travel.detour, speed_kmh=speed, access_minutes=access, within_minutes=within,
-            crs=case.region.crs,
-        )  # fmt: skip
-
-    for offer in class_offers(case, scenario):
-        key = (offer.travel, offer.within_minutes)
-        if key not in made:
-            made[key] = arcs(where, list(where["area_id"]), *key)
-        found[offer.id] = made[key]
-    between = arcs(sites, list(sites["site_id"]), "car", 24 * 60.0)
-    minutes = np.full((len(sites), len(sites)), np.inf)
-    minutes[between.origin, between.destination] = between.minutes
-    np.fill_diagonal(minutes, 0.0)
-    return found, minutes
+def check_journeys(
+    case: Case, scenario: Scenario, shared: Shared | None = None
+) -> tuple[Finding, ...]:
+    """Return what is told of the journeys of a scenario; see `journeys.travel_findings`."""
+    shared = Shared() if shared is None else shared
+    key = (scenario.placement, scenario.services)
+    arcs, _ = shared.get(("arcs", *key), lambda: journeys(case, scenario, shared.store))
+    found: tuple[Finding, ...] = shared.get(
+        ("told", *key), lambda: travel_findings(case, scenario, arcs)
+    )
+    return found
 
 
 def people_by_age(population: Population, years: Iterable[int]) -> dict[str, Floats]:
@@ -282,7 +268,8 @@ def prepare(
     )
     need = shared.get(need_key, lambda: need_of(case, scenario, population))
     arcs, site_minutes = shared.get(
-        ("arcs", scenario.placement, scenario.services), lambda: journeys(case, scenario)
+        ("arcs", scenario.placement, scenario.services),
+        lambda: journeys(case, scenario, shared.store),
     )
     people = people_by_age(population, [p.to for p in scenario.periods])
     income = float(case.rates["income"]["yuan_month"].mean())
@@ -358,6 +345,10 @@ def run(
     _refuse_unknown_names(case, scenario)
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
+    here = case
+    if scenario.placement is not None and case.placements is not None:
+        here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    told = refuse_if_any(check_journeys(here, scenario, shared))
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
     say("solving")
@@ -382,18 +373,17 @@ def run(
         scenario.services,
     )
     base_problem, base_plan, base_people = shared.get(base_key, lambda: _today(case, base, shared))
-    here = case
-    if scenario.placement is not None and case.placements is not None:
-        here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
     tables, measures, found = measure(
         here, scenario,
         Judged(base, base_problem, base_plan, base_people),
         Judged(scenario, problem, plan, people),
     )  # fmt: skip
+    near = nearest_today(here, base, base_people["60+"][:, 0])
+    tables = {**tables, "nearest": near, "catchments": catchments_today(near)}
     return Run(
         id=run_id(case, scenario), scenario=scenario, inputs=_inputs(case, scenario, need),
         problem=problem, plan=plan, tables=tables, measures=measures,
-        findings=(*case.findings, *_limit_findings(plan), *found),
+        findings=(*case.findings, *told, *_limit_findings(plan), *found),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ house guesses at a column.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["SCHEMAS", "UNIT_WORDS", "Column", "Kind", "Schema"]
@@ -194,6 +194,8 @@ HOMES = Schema(
         Column("name_zh", "名称", "text", required=False, default="", words_en="needed only where there is no table of sites", words_zh="没有地点表时填写"),
         Column("township_id", "乡镇代码", "id", required=False, default="", example="450225100", words_en="needed only where there is no table of sites", words_zh="没有地点表时填写"),
         Column("today", "现状设施类型", "id", required=False, default="", example="township-home", words_en="facility type; needed only where there is no table of sites", words_zh="设施类型,没有地点表时填写"),
+        replace(_LON, words_en="where there is no table of sites", words_zh="没有地点表时填写"),
+        replace(_LAT, words_en="where there is no table of sites", words_zh="没有地点表时填写"),
         Column("places", "床位数", "integer", "place", minimum=0, synonyms=("床位", "beds"), example="60"),
         Column("nursing_places", "护理型床位", "integer", "place", required=False, default=0, minimum=0, example="20"),
         Column("residents", "在住人数", "integer", "person", minimum=0, synonyms=("入住人数",), example="18"),
@@ -218,6 +220,20 @@ DISTANCES = Schema(
     required=False,
 )  # fmt: skip
 
+MATRIX = Schema(
+    "matrix", "出行时间矩阵", "Table of travel times",
+    (
+        _id("from_id", "起点", "450225100001"),
+        _id("to_id", "终点", "S001"),
+        Column("mode", "出行方式", "id", required=False, default="", example="car", words_en="blank: for every mode without rows of its own", words_zh="空白:用于没有单独填写的方式"),
+        Column("minutes", "时间", "number", "minute", minimum=0, example="18.5"),
+        Column("road_km", "公路里程", "number", "km", required=False, minimum=0),
+        _MARK,
+    ),
+    ("from_id", "to_id", "mode"),
+    required=False,
+)  # fmt: skip
+
 PLACEMENTS = Schema(
     "placements", "模拟点位", "Synthetic placements",
     (
@@ -231,5 +247,5 @@ PLACEMENTS = Schema(
 )  # fmt: skip
 
 SCHEMAS: Mapping[str, Schema] = {
-    s.name: s for s in (TOWNSHIPS, AREAS, SITES, POPULATION, HOMES, DISTANCES, PLACEMENTS)
+    s.name: s for s in (TOWNSHIPS, AREAS, SITES, POPULATION, HOMES, DISTANCES, MATRIX, PLACEMENTS)
 }

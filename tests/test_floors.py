@@ -15,7 +15,7 @@ FLOORS = [
     {"case", "rules"},
     {"problem", "compile"},
     {"plan"},
-    {"model", "verify", "certificate", "measures"},
+    {"model", "verify", "certificate", "measures", "journeys"},
     {"run", "compare"},
     {"io"},
     {"study", "report"},

@@ -14,7 +14,7 @@ import geopandas as gpd
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from allocator.case import Case, TravelSpec
+from allocator.case import Case
 from allocator.catalogue import Catalogue
 from allocator.errors import (
     NO_TEXT,
@@ -32,10 +32,12 @@ from allocator.io.findings import data_gap, error
 from allocator.io.paths import digest_of, inside, read_bytes, shipped
 from allocator.io.rates_files import read_rates
 from allocator.io.tables import empty_table, read_table
+from allocator.io.travel_files import TravelFile, read_travel
 from allocator.io.yaml_file import read_yaml, validated
 from allocator.region import Region
 from allocator.scenario import Title
 from allocator.schema import SCHEMAS, Schema
+from allocator.travel.journeys import TravelSpec
 
 __all__ = ["CaseFile", "read_case"]
 
@@ -44,20 +46,10 @@ GEOGRAPHIC = "EPSG:4490"
 NEEDED = ("townships", "areas", "homes")
 LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
 _ID = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-_MODES = Literal["elder-walk", "walk", "bicycle", "bus", "car", "mobile", "mobile-team"]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TravelFile(_Strict):
-    """``travel`` of ``case.yaml``: see `TravelSpec`."""
-
-    method: Literal["straight-line", "road-table", "matrix"] = "straight-line"
-    detour: float = Field(default=1.4, ge=1, le=5)
-    speed_kmh: dict[str, Annotated[float, Field(gt=0, le=200)]] = Field(default_factory=dict)
-    access_minutes: dict[str, Annotated[float, Field(ge=0, le=600)]] = Field(default_factory=dict)
 
 
 class Sentence(_Strict):
@@ -156,14 +148,15 @@ def read_case(folder: Path | str) -> Case:
     outline = _read_outline(reading)
     catalogue = _read_catalogue(reading)
     rates = _read_rates(reading)
-    _fill_gaps(reading, rates)
+    travel = _read_travel(reading, catalogue, region_crs)
+    _fill_gaps(reading, rates, travel)
     if file is not None:
         reading.findings += check_case(reading.tables, outline, file, catalogue)
         _gaps_of_file(reading)
     reading.findings = [reading.placed(f) for f in reading.findings]
     refuse_if_any(reading.findings)
     assert file is not None and catalogue is not None
-    return _case(reading, file, region_crs, outline, catalogue, rates)
+    return _case(reading, file, region_crs, outline, catalogue, rates, travel)
 
 
 _STAND_IN = CaseFile(id="unread", title=Title(zh="", en=""), base_year=2020)
@@ -176,6 +169,7 @@ def _case(
     outline: gpd.GeoDataFrame | None,
     catalogue: Catalogue,
     rates: Mapping[str, pd.DataFrame],
+    travel: TravelSpec,
 ) -> Case:
     tables = {n: _sorted(t, SCHEMAS[n]) for n, t in reading.tables.items()}
     case_yaml = read_bytes(reading.folder / "case.yaml")
@@ -195,8 +189,7 @@ def _case(
         population=tables["population"],
         catalogue=catalogue,
         rates=rates,
-        travel=TravelSpec(**file.travel.model_dump()),
-        distances=tables.get("distances"),
+        travel=travel,
         placements=tables.get("placements"),
         disclaimer=_text(file.disclaimer),
         map_footer=_text(file.map_footer),
@@ -343,7 +336,7 @@ def _to_degrees(reading: _Reading) -> str:
     crs = reading.file.crs
     where = Where(file="case.yaml", column="crs")
     result = GEOGRAPHIC if reading.in_degrees else crs
-    for name in ("areas", "sites", "placements"):
+    for name in ("areas", "sites", "homes", "placements"):
         table = reading.tables.get(name)
         if table is None or name in reading.in_degrees:
             continue
@@ -421,7 +414,20 @@ def _read_rates(reading: _Reading) -> dict[str, pd.DataFrame]:
     return rates
 
 
-def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame]) -> None:
+def _read_travel(reading: _Reading, catalogue: Catalogue | None, crs: str) -> TravelSpec:
+    types = () if catalogue is None else catalogue.types.values()
+    modes = sorted({o.travel for t in types for o in t.offers})
+    names: tuple[str, ...] = ("distances", "matrix")
+    tables = {n: _sorted(reading.tables[n], SCHEMAS[n]) for n in names if n in reading.tables}
+    spec, digests, found = read_travel(
+        reading.folder, reading.file.travel, tables=tables, modes=modes, crs=crs
+    )
+    reading.findings += found
+    reading.digests |= digests
+    return spec
+
+
+def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame], travel: TravelSpec) -> None:
     """Put marked defaults where optional tables are missing, and say so."""
     tables = reading.tables
     fillers: tuple[tuple[str, Callable[..., Any], tuple[Any, ...]], ...] = (
@@ -432,7 +438,7 @@ def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame]) -> None:
         if name not in tables:
             tables[name], found = make(*arguments)
             reading.findings += found
-    reading.findings += least_findings(tables, reading.file.travel.method)
+    reading.findings += least_findings(tables, travel.methods)
 
 
 def _gaps_of_file(reading: _Reading) -> None:
@@ -446,14 +452,5 @@ def _gaps_of_file(reading: _Reading) -> None:
                 replace(where, column="declared_population"),
                 ("没有公布的县总人口。", "the county's published total is not declared."),
                 ("未核对乡镇合计。", "The sum of townships is not compared with it."),
-            )
-        )
-    if not file.travel.speed_kmh:
-        reading.findings.append(
-            data_gap(
-                "speeds",
-                replace(where, column="travel.speed_kmh"),
-                ("没有本地出行速度。", "there are no local travel speeds."),
-                ("使用缺省速度。", "Default speeds stand in."),
             )
         )

@@ -65,6 +65,8 @@ def check_known_ids(tables: Tables, county: str) -> Iterator[Finding]:
         ("population", "area_id", areas, "areas"),
         ("distances", "from_id", everywhere, "areas, sites, townships"),
         ("distances", "to_id", everywhere, "areas, sites, townships"),
+        ("matrix", "from_id", everywhere, "areas, sites, townships"),
+        ("matrix", "to_id", everywhere, "areas, sites, townships"),
         ("placements", "point_id", areas | sites, "areas, sites"),
     ):
         if name not in tables or not known:

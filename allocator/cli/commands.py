@@ -15,7 +15,15 @@ from allocator.cli.catalogue import catalogue_app
 from allocator.cli.equity import equity
 from allocator.cli.project import project
 from allocator.cli.show import findings, indicator_table, say, scoreboard, townships
-from allocator.errors import CheckFailed, Finding, Rank, StudyIncomplete, Text, Where
+from allocator.errors import (
+    CheckFailed,
+    Finding,
+    Rank,
+    StudyIncomplete,
+    Text,
+    Where,
+    refuse_if_any,
+)
 
 __all__ = ["app", "language_of"]
 
@@ -80,13 +88,19 @@ def demo(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="a new folder for your county")],
+    code: Annotated[str, typer.Option(help="division code of the county")] = "000000",
+    title: Annotated[str, typer.Option(help="name of the county")] = "",
+    year: Annotated[int, typer.Option(min=1990, max=2090, help="the year of today")] = 2025,
+    crs: Annotated[
+        str, typer.Option(help="coordinates: EPSG:4490, a zone's EPSG code, GCJ-02 or BD-09")
+    ] = "EPSG:4490",
     lang: Language = "",
 ) -> int:
     """Write a bilingual template workbook, a case file and a first scenario to fill in."""
     from allocator.io.template import write_template
 
     language = _language(lang)
-    paths = write_template(folder)
+    paths = write_template(folder, id=code, title=title, year=year, crs=crs)
     console = _console()
     for path in paths:
         console.print(f"  {path}", highlight=False)
@@ -107,20 +121,37 @@ def check(
     scenarios: Annotated[
         Path | None, typer.Option(help="scenario folder, default FOLDER/scenarios")
     ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--findings", help="write every finding to this .csv or .json")
+    ] = None,
     lang: Language = "",
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
-    """Read a case and its scenarios and list everything found, all at once."""
+    """Read a case and its scenarios, time the journeys, and list everything found, all at once."""
+    from allocator.errors import InputRefused
+    from allocator.io.findings import write_findings
     from allocator.io.scenarios import read_scenarios
+    from allocator.run import Shared, check_journeys
 
     language, console = _language(lang), _console(as_json)
-    case = _case(folder)
-    found = list(case.findings)
+    found: list[Finding] = []
     names: list[str] = []
     where = scenarios if scenarios is not None else folder / "scenarios"
-    if where.is_dir():
-        names = [s.name for s in read_scenarios(where)]
+    try:
+        case = _case(folder)
+        found += case.findings
+        shared = Shared()
+        for scenario in read_scenarios(where) if where.is_dir() else ():
+            names.append(scenario.name)
+            found += [f for f in check_journeys(case, scenario, shared) if f not in found]
+        refuse_if_any(found)
+    except InputRefused as refused:
+        if to is not None:
+            write_findings(to, refused.findings)
+        raise
+    if to is not None:
+        write_findings(to, found)
     if as_json:
         print(
             json.dumps(

@@ -26,6 +26,12 @@ from allocator.errors import (
 )
 from allocator.io.case_checks import check_case
 from allocator.io.case_gaps import default_population, default_sites, least_findings
+from allocator.io.case_sheets import (
+    calibrated_rows,
+    place_h3_cells,
+    with_buildings,
+    with_unit_costs,
+)
 from allocator.io.catalogue_files import catalogue_and_findings
 from allocator.io.coordinates import DATUMS, to_degrees
 from allocator.io.findings import data_gap, error
@@ -145,6 +151,9 @@ def read_case(folder: Path | str) -> Case:
     reading = _Reading(folder, file or _STAND_IN, findings)
     _read_tables(reading)
     region_crs = _to_degrees(reading)
+    for name in ("areas", "sites"):
+        if name in reading.tables:
+            reading.findings += place_h3_cells(reading.tables[name], name)
     outline = _read_outline(reading)
     catalogue = _read_catalogue(reading)
     rates = _read_rates(reading)
@@ -153,6 +162,7 @@ def read_case(folder: Path | str) -> Case:
     if file is not None:
         reading.findings += check_case(reading.tables, outline, file, catalogue)
         _gaps_of_file(reading)
+        _calibrate(reading, rates, travel, region_crs)
     reading.findings = [reading.placed(f) for f in reading.findings]
     refuse_if_any(reading.findings)
     assert file is not None and catalogue is not None
@@ -336,7 +346,7 @@ def _to_degrees(reading: _Reading) -> str:
     crs = reading.file.crs
     where = Where(file="case.yaml", column="crs")
     result = GEOGRAPHIC if reading.in_degrees else crs
-    for name in ("areas", "sites", "homes", "placements"):
+    for name in ("areas", "sites", "homes", "buildings", "placements"):
         table = reading.tables.get(name)
         if table is None or name in reading.in_degrees:
             continue
@@ -389,7 +399,8 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
         return None
     catalogue, found = catalogue_and_findings(folder)
     reading.findings += found
-    if name == "shipped":
+    costs = reading.tables.get("unit_costs")
+    if name == "shipped" and costs is None:
         reading.findings.append(
             data_gap(
                 "catalogue",
@@ -404,7 +415,54 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
                 ),
             )
         )
+    if catalogue is None or costs is None:
+        return catalogue
+    catalogue, faults = with_unit_costs(catalogue, costs)
+    reading.findings += faults
+    left = sum(
+        p.mark not in ("stated", "verified") for x in catalogue.types.values() for p in x.provisions
+    )
+    if left:
+        reading.findings.append(
+            data_gap(
+                "unit-costs",
+                Where(file="unit_costs.csv"),
+                (
+                    f"{left}种建设方式没有本地造价。",
+                    f"{left} ways of provision have no local unit cost.",
+                ),
+                (
+                    "这些仍用随附目录的示意造价。",
+                    "The shipped catalogue's illustrative costs stand in for them.",
+                ),
+            )
+        )
     return catalogue
+
+
+def _calibrate(
+    reading: _Reading, rates: dict[str, pd.DataFrame], travel: TravelSpec, crs: str
+) -> None:
+    """Add a curve fitted to the origins of today's residents; say so where there are none."""
+    if "origins" not in reading.tables:
+        reading.findings.append(
+            data_gap(
+                "origins",
+                Where(file="origins.csv"),
+                ("没有入住来源表。", "there is no table of where today's residents came from."),
+                (
+                    "使用假定的意愿曲线,未经本地校准。",
+                    "The assumed willingness curve stands in, not calibrated locally.",
+                ),
+            )
+        )
+        return
+    if any(f.rank == "error" for f in reading.findings):
+        return
+    rows, found = calibrated_rows(reading.tables, rates, travel, crs)
+    reading.findings += found
+    if rows is not None:
+        rates["willingness"] = pd.concat([rates["willingness"], rows], ignore_index=True)
 
 
 def _read_rates(reading: _Reading) -> dict[str, pd.DataFrame]:
@@ -438,6 +496,9 @@ def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame], travel: Tra
         if name not in tables:
             tables[name], found = make(*arguments)
             reading.findings += found
+    if "buildings" in tables:
+        tables["sites"], found = with_buildings(tables["sites"], tables["buildings"])
+        reading.findings += found
     reading.findings += least_findings(tables, travel.methods)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from allocator.errors import Finding, InputRefused, Where, nearest
-from allocator.io.findings import data_gap, error
+from allocator.io.findings import data_gap, error, library_missing
 from allocator.io.network_files import (
     read_cover_surface,
     read_edge_tables,
@@ -289,7 +289,9 @@ class _Reader:
                 self.found += [f for f in refused.findings if f not in self.found]
                 break
             except ImportError as problem:
-                self.found.append(_not_installed(problem.name or "", column))
+                self.found.append(
+                    library_missing(problem.name or "", Where(file="case.yaml", column=column))
+                )
                 break
         return made
 
@@ -395,15 +397,3 @@ class _Reader:
 def _capped(network: Network, kmh: float) -> Network:
     """Return the network with no edge faster than a speed."""
     return replace(network, minutes=np.maximum(network.minutes, network.km / kmh * 60))
-
-
-def _not_installed(name: str, column: str) -> Finding:
-    return error(
-        "library-missing",
-        Where(file="case.yaml", column=column),
-        (f"未安装 {name}。", f"The library {name} is not installed."),
-        (
-            '请安装:pip install "service-allocator[geo]"。',
-            'Install it: pip install "service-allocator[geo]".',
-        ),
-    )

@@ -25,7 +25,12 @@ from allocator.errors import (
     refuse_if_any,
 )
 from allocator.io.case_checks import check_case
-from allocator.io.case_gaps import default_population, default_sites, least_findings
+from allocator.io.case_gaps import (
+    default_population,
+    default_sites,
+    least_findings,
+    place_at_seats,
+)
 from allocator.io.case_sheets import (
     calibrated_rows,
     place_h3_cells,
@@ -497,8 +502,11 @@ def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame], travel: Tra
             tables[name], found = make(*arguments)
             reading.findings += found
     if "buildings" in tables:
+        known = len(tables["sites"])
         tables["sites"], found = with_buildings(tables["sites"], tables["buildings"])
-        reading.findings += found
+        added = tables["sites"].iloc[known:].copy()
+        reading.findings += [*found, *place_at_seats(added, tables["areas"])]
+        tables["sites"] = pd.concat([tables["sites"].iloc[:known], added])
     reading.findings += least_findings(tables, travel.methods)
 
 

@@ -14,7 +14,7 @@ from allocator.io.tables import empty_table
 from allocator.population import AGES_5, estimate_ages
 from allocator.schema import SCHEMAS
 
-__all__ = ["default_population", "default_sites", "least_findings"]
+__all__ = ["default_population", "default_sites", "least_findings", "place_at_seats"]
 
 Tables = Mapping[str, pd.DataFrame]
 DEFAULT_TYPE = "township-home"
@@ -88,7 +88,6 @@ def default_sites(tables: Tables, file: _Declared) -> tuple[pd.DataFrame, list[F
     schema = SCHEMAS["sites"]
     blank = empty_table(schema)
     sites = pd.concat([existing, plots], ignore_index=True)
-    found += _placed_at_seats(sites, _seat_points(tables["areas"]))
     for column in schema.columns:
         if column.name not in sites:
             sites[column.name] = pd.Series(
@@ -96,6 +95,7 @@ def default_sites(tables: Tables, file: _Declared) -> tuple[pd.DataFrame, list[F
             )
         elif column.kind in ("id", "text", "choice"):
             sites[column.name] = sites[column.name].fillna(str(column.default or "")).astype("str")
+    found += place_at_seats(sites, tables["areas"])
     return sites[[c.name for c in schema.columns]], found
 
 
@@ -118,25 +118,33 @@ def _seat_points(areas: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["lon", "lat"]).T
 
 
-def _placed_at_seats(sites: pd.DataFrame, seats: pd.DataFrame) -> list[Finding]:
+def place_at_seats(sites: pd.DataFrame, areas: pd.DataFrame) -> list[Finding]:
     """Give the sites without a point that of their township's seat, in place, and say so."""
-    if "lon" not in seats or seats.empty:
+    seats = _seat_points(areas)
+    if seats.empty:
         return []
     blank = sites["lon"].isna() & sites["lat"].isna() & sites["township_id"].isin(seats.index)
     for column in ("lon", "lat"):
         sites[column] = sites[column].where(~blank, sites["township_id"].map(seats[column]))
-    homes = int((blank & (sites["today"].fillna("") != "")).sum())
+    real = blank & (
+        (sites["today"].fillna("") != "") | (sites["building"].fillna("none") != "none")
+    )
+    if not real.any():
+        return []
     return [
         data_gap(
-            "points-of-homes",
+            "points-of-sites",
             Where(file="homes.csv", column="lon"),
-            (f"{homes}家机构没有坐标。", f"{homes} homes have no coordinates."),
+            (
+                f"{int(real.sum())}家机构或闲置房屋没有坐标。",
+                f"{int(real.sum())} homes or idle buildings have no coordinates.",
+            ),
             (
                 "以所在乡镇驻地(或居中的村)的点位代替。",
                 "The seat of their township, or its middle village, stands in.",
             ),
         )
-    ] * bool(homes)
+    ]
 
 
 def default_population(
@@ -163,7 +171,8 @@ def default_population(
     ]
     if standard is None or areas.empty:
         return empty_table(schema), found
-    donor = np.stack([_pattern(standard, _is_urban(c)) for c in areas["area_class"]])
+    patterns = {urban: _pattern(standard, urban) for urban in (False, True)}
+    donor = np.stack([patterns[_is_urban(c)] for c in areas["area_class"]])
     totals = _totals(areas, tables["townships"])
     aged = {
         60: areas["registered_60"].to_numpy(dtype=float),

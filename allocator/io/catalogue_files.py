@@ -6,6 +6,7 @@ Columns are declared below as every table's are; per-grade figures stand in colu
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -195,22 +196,22 @@ def _check_dates(standards: pd.DataFrame, folder: str) -> Iterable[Finding]:
                 ("请写成 2026-01-31。", "Write it as 2026-01-31."),
             )
         dated = dated[~bad]
-    for _, versions in dated.groupby("id"):
-        ordered = versions.sort_values("valid_from")
-        for (_, one), (row, other) in zip(
-            ordered.iloc[:-1].iterrows(), ordered.iloc[1:].iterrows(), strict=True
-        ):
-            if not one["valid_until"] or one["valid_until"] >= other["valid_from"]:
-                until = one["valid_until"] or "…"
-                yield error(
-                    "standard-overlaps",
-                    Where(file=file, row=_row(row), column="valid_from", id=str(other["id"])),
-                    (
-                        f"与版本{one['version']}({one['valid_from']}至{until})的有效期重叠。",
-                        f"It overlaps version {one['version']} ({one['valid_from']} to {until}).",
-                    ),
-                    ("请填写旧版的失效日期。", "Give the older version its last day."),
-                )
+    columns = ("id", "valid_from", "valid_until", "version")
+    rows = zip(*(dated[c].tolist() for c in columns), dated.index.tolist(), strict=True)
+    ordered = sorted(rows, key=lambda r: (r[0], r[1]))
+    for one, other in itertools.pairwise(ordered):
+        if one[0] != other[0] or (one[2] and one[2] < other[1]):
+            continue
+        until = one[2] or "…"
+        yield error(
+            "standard-overlaps",
+            Where(file=file, row=_row(other[4]), column="valid_from", id=str(other[0])),
+            (
+                f"与版本{one[3]}({one[1]}至{until})的有效期重叠。",
+                f"It overlaps version {one[3]} ({one[1]} to {until}).",
+            ),
+            ("请填写旧版的失效日期。", "Give the older version its last day."),
+        )
 
 
 def _row(label: object) -> int:

@@ -188,13 +188,19 @@ def run(
     from allocator.cli.demo import write_products
     from allocator.io.runs import write_run
     from allocator.io.scenarios import read_scenarios
+    from allocator.io.travel_cache import store_in
+    from allocator.run import Shared
     from allocator.run import run as run_scenario
+    from allocator.study import JOURNEYS
 
     language, console = _language(lang), _console(as_json)
     case = _case(folder)
     (wanted,) = read_scenarios(scenario.parent, [scenario.stem])
     with console.status(say(language, "计算中…", "working…")) as status:
-        result = run_scenario(case, wanted, progress=lambda text: status.update(text))
+        result = run_scenario(
+            case, wanted, shared=Shared(store=store_in(out / JOURNEYS)),
+            progress=lambda text: status.update(text),
+        )  # fmt: skip
         path = write_run(out / f"{wanted.name}-{result.id}", result)
         if report:
             write_products([result], case, path.parent / f"{path.name}-report")

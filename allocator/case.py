@@ -10,22 +10,9 @@ import pandas as pd
 from allocator.catalogue import Catalogue
 from allocator.errors import NO_TEXT, Finding, Text
 from allocator.region import Region
+from allocator.travel.journeys import TravelSpec
 
 __all__ = ["Case", "TravelSpec"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TravelSpec:
-    """How journeys are timed: a road-distance table where it has the pair, else a straight line.
-
-    Speeds in km/h by mode of travel; ``detour`` multiplies straight lines; ``access_minutes`` is
-    added to every journey.
-    """
-
-    method: str = "straight-line"
-    detour: float = 1.4
-    speed_kmh: Mapping[str, float] = field(default_factory=dict)
-    access_minutes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,8 +25,8 @@ class Case:
         Table of schema ``population``: persons by area, year, track, sex, age.
     rates
         Tables of ``rates/`` by file stem.
-    distances
-        Table of schema ``distances``; None where there is none.
+    travel
+        How journeys are timed, with the tables, networks and surfaces they are timed by.
     placements
         Table of schema ``placements``; None where points are real.
     disclaimer, map_footer
@@ -56,7 +43,6 @@ class Case:
     catalogue: Catalogue
     rates: Mapping[str, pd.DataFrame]
     travel: TravelSpec
-    distances: pd.DataFrame | None = None
     placements: pd.DataFrame | None = None
     disclaimer: Text = NO_TEXT
     map_footer: Text = NO_TEXT

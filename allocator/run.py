@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
-from allocator.compile import class_offers, compile_problem, origins, with_joint_types
+from allocator.compile import compile_problem, with_joint_types
 from allocator.compile.norms import case_under, norm_findings
 from allocator.demand import Calibration, Need, NeedRates, WillingnessCurve
 from allocator.errors import (
@@ -41,6 +41,14 @@ from allocator.forecast import (
     people_by_age,
     project,
 )
+from allocator.journeys import (
+    Store,
+    catchments_today,
+    journeys,
+    nearest_today,
+    resettled_within,
+    travel_findings,
+)
 from allocator.measures.choice import free_choice, open_places
 from allocator.measures.evaluation import Bases
 from allocator.measures.indicators import Judged, measure
@@ -50,12 +58,13 @@ from allocator.population import Population, persons_of_group
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SolveSpec
-from allocator.travel import Arcs, road_table, straight_line
+from allocator.travel import Arcs
 from allocator.verify import verify
 
 __all__ = [
     "Run",
     "Shared",
+    "check_journeys",
     "code_version",
     "journeys",
     "need_of",
@@ -103,9 +112,13 @@ class Run:
 
 @dataclass(eq=False)
 class Shared:
-    """Stages already done, by what decides them; hand the same one to several runs of a case."""
+    """Stages already done, by what decides them; hand the same one to several runs of a case.
+
+    ``store`` keeps journeys on networks and surfaces from one program run to the next.
+    """
 
     done: dict[tuple[object, ...], Any] = field(default_factory=dict)
+    store: Store | None = None
 
     def get(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
         """Return the stage under the key, made now if it is not there."""
@@ -150,13 +163,19 @@ def curves_of(
         if not len(here):
             continue
         name = scenario.need.willingness.get(service, "assumed-default")
-        if name == CALIBRATED and CALIBRATED not in set(here["curve"]):
+        if name == CALIBRATED and not _has_curve(case, service):
             found[service] = calibrate(service).curve
             continue
         if name not in set(here["curve"]):
             raise InputRefused((_unknown_curve(name, service, sorted(set(here["curve"]))),))
         found[service] = WillingnessCurve.from_table(table, name, service)
     return found
+
+
+def _has_curve(case: Case, service: str) -> bool:
+    """Whether the case brings its own calibrated curve of a service."""
+    table = case.rates["willingness"]
+    return bool(((table["service"] == service) & (table["curve"] == CALIBRATED)).any())
 
 
 def _unknown_curve(name: str, service: str, known: list[str]) -> Finding:
@@ -168,60 +187,24 @@ def _unknown_curve(name: str, service: str, known: list[str]) -> Finding:
     )  # fmt: skip
 
 
-def journeys(case: Case, scenario: Scenario) -> tuple[dict[str, Arcs], Floats]:
-    """Return arcs by reach class from `compile.origins` to the sites, and minutes between sites.
-
-    Residents of a home stand where the home stands; should it close they may be moved as far as
-    the scenario's resettlement rule says, beyond the limit that holds for others. Between sites the
-    mode is ``car``.
-    """
-    where, sites, travel = origins(case), case.region.sites, case.travel
-    made: dict[tuple[str, float], Arcs] = {}
-    found: dict[str, Arcs] = {}
-    table = case.distances
-    at_home = {
-        a: s for a, s in zip(where["area_id"], sites["site_id"].iloc[where["home"].clip(lower=0)], strict=True)
-        if a.startswith("home:")
-    }  # fmt: skip
-
-    def arcs(frm: pd.DataFrame, ids: list[str], mode: str, within: float) -> Arcs:
-        speed, access = travel.speed_kmh[mode], travel.access_minutes.get(mode, 0.0)
-        if travel.method == "road-table" and table is not None:
-            return road_table(
-                table, ids, list(sites["site_id"]), speed_kmh=speed, within_minutes=within,
-                access_minutes=access, stands_at=at_home, both_ways=True,
-            )  # fmt: skip
-        return straight_line(
-            frm[["lon", "lat"]].to_numpy(float), sites[["lon", "lat"]].to_numpy(float),
-            detour=travel.detour, speed_kmh=speed, access_minutes=access, within_minutes=within,
-            crs=case.region.crs,
-        )  # fmt: skip
-
-    moves, lives = _resettled_within(scenario), where["home"].to_numpy() >= 0
-    for offer in class_offers(case, scenario):
-        most = offer.within_minutes
-        wide = max(most, moves) if offer.service == "elderly.resident" else most
-        key = (offer.travel, wide)
-        if key not in made:
-            made[key] = arcs(where, list(where["area_id"]), *key)
-        found[offer.id] = made[key]
-        if wide > most:
-            all_ = made[key]
-            keep = (all_.minutes <= most) | lives[all_.origin]
-            found[offer.id] = Arcs(*(getattr(all_, f.name)[keep] for f in fields(Arcs)))
-    between = arcs(sites, list(sites["site_id"]), "car", 24 * 60.0)
-    minutes = np.full((len(sites), len(sites)), np.inf)
-    minutes[between.origin, between.destination] = between.minutes
-    np.fill_diagonal(minutes, 0.0)
-    return found, minutes
+def check_journeys(
+    case: Case, scenario: Scenario, shared: Shared | None = None
+) -> tuple[Finding, ...]:
+    """Return what is told of the journeys of a scenario; see `journeys.travel_findings`."""
+    shared = Shared() if shared is None else shared
+    case = with_joint_types(case, scenario)
+    arcs, _ = _journeys(case, scenario, shared)
+    key = ("told", scenario.placement, scenario.services, resettled_within(scenario))
+    found: tuple[Finding, ...] = shared.get(key, lambda: travel_findings(case, scenario, arcs))
+    return found
 
 
-def _resettled_within(scenario: Scenario) -> float:
-    """Minutes within which residents of a closing home may be placed; 0 without such a rule."""
-    return max(
-        (r.resettlement.within_minutes for r in scenario.rules if r.resettlement is not None),
-        default=0.0,
+def _journeys(case: Case, scenario: Scenario, shared: Shared) -> tuple[dict[str, Arcs], Floats]:
+    key = ("arcs", scenario.placement, scenario.services, resettled_within(scenario))
+    made: tuple[dict[str, Arcs], Floats] = shared.get(
+        key, lambda: journeys(case, scenario, shared.store)
     )
+    return made
 
 
 def bases_of(case: Case, scenario: Scenario, shared: Shared) -> Bases:
@@ -269,10 +252,7 @@ def prepare(
     population = _people(case, scenario, shared).population
     key = ("need", *_need_key(scenario))
     need = shared.get(key, lambda: need_of(case, scenario, population))
-    arcs, site_minutes = shared.get(
-        ("arcs", scenario.placement, scenario.services, _resettled_within(scenario)),
-        lambda: journeys(case, scenario),
-    )
+    arcs, site_minutes = _journeys(case, scenario, shared)
     people = people_by_age(population, [p.to for p in scenario.periods])
     people |= people_of_norms(here, scenario, population)
     income = float(case.rates["income"]["yuan_month"].mean())
@@ -312,11 +292,9 @@ def _calibrated(
     fits: list[pd.DataFrame] = []
     found: list[Finding] = []
     for service in scenario.services:
-        if scenario.need.willingness.get(service) != CALIBRATED:
+        if scenario.need.willingness.get(service) != CALIBRATED or _has_curve(case, service):
             continue
-        arcs, _ = shared.get(
-            ("arcs", scenario.placement, scenario.services), lambda: journeys(case, scenario)
-        )
+        arcs, _ = _journeys(case, scenario, shared)
         made = _calibration(case, scenario, service, shared, arcs)
         fits.append(
             made.fit.assign(service=service, confidence=made.confidence, dispersion=made.dispersion)
@@ -411,6 +389,10 @@ def run(
     named = _refuse_unknown_names(case, scenario)
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
+    here = case
+    if scenario.placement is not None and case.placements is not None:
+        here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    told = refuse_if_any(check_journeys(here, scenario, shared))
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
     say("solving")
@@ -435,9 +417,6 @@ def run(
         scenario.services,
     )
     base_problem, base_plan, base_people = shared.get(base_key, lambda: _today(case, base, shared))
-    here = case
-    if scenario.placement is not None and case.placements is not None:
-        here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
     here = case_under(here, scenario)
     tables, measures, found = measure(
         with_joint_types(here, scenario), scenario,
@@ -449,14 +428,17 @@ def run(
         ("bands", *_need_key(scenario)),
         lambda: need_bands(case, scenario, seen.population, need),
     )
-    fit, told = _calibrated(here, scenario, shared)
+    fit, fitted_well = _calibrated(here, scenario, shared)
     if len(fit):
         tables["calibration"] = fit
+    near = nearest_today(here, base, base_people["60+"][:, 0])
+    tables |= {"nearest": near, "catchments": catchments_today(near)}
     return Run(
         id=run_id(case, scenario), scenario=scenario, inputs=_inputs(case, scenario, need),
         problem=problem, plan=plan, tables=tables, measures=measures,
         findings=(
-            *case.findings, *seen.findings, *named, *told, *_limit_findings(plan), *found, sure,
+            *case.findings, *seen.findings, *named, *told, *fitted_well, *_limit_findings(plan),
+            *found, sure,
         ),
     )  # fmt: skip
 

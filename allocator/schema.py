@@ -7,7 +7,7 @@ house guesses at a column.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["SCHEMAS", "UNIT_WORDS", "Column", "Kind", "Schema"]
@@ -96,6 +96,10 @@ _LAT = Column(
     "lat", "纬度", "number", "degree", required=False, minimum=-90, maximum=90, example="25.07",
     synonyms=("latitude", "y"),
 )  # fmt: skip
+_H3 = Column(
+    "h3", "H3单元", "text", required=False, default="", example="87411ca4dffffff",
+    words_en="stands in for lon and lat: the middle of the cell", words_zh="没有经纬度时,取单元中心",
+)  # fmt: skip
 _CLASS_WORDS = (
     ("县城", "county-town"), ("乡镇驻地", "township-seat"), ("集镇", "township-seat"), ("村", "village"),
 )  # fmt: skip
@@ -113,6 +117,17 @@ def _screen(name: str, zh: str) -> Column:
         words_en="是: passes; 否: forbids; 未核: not yet checked", words_zh="是:符合;否:禁止;未核:选址待核",
     )  # fmt: skip
 
+
+_SCREENS = (
+    _screen("zoning", "三区三线"),
+    _screen("hazard", "地灾易发"),
+    _screen("flood", "洪涝风险"),
+    _screen("land_use", "用地性质"),
+    _screen("ownership", "权属"),
+    _screen("structure", "结构安全"),
+    _screen("fire_access", "消防通道"),
+    _screen("consent", "主管部门意见"),
+)
 
 TOWNSHIPS = Schema(
     "townships", "乡镇", "Townships",
@@ -140,6 +155,7 @@ AREAS = Schema(
         _AREA_CLASS,
         _LON,
         _LAT,
+        _H3,
         Column("population", "总人口", "number", "person", required=False, minimum=0, synonyms=("人口",), example="1210"),
         Column("registered_60", "户籍60岁以上人数", "integer", "person", required=False, minimum=0, synonyms=("60+",), example="260"),
         Column("registered_80", "户籍80岁以上人数", "integer", "person", required=False, minimum=0, synonyms=("80+",), example="38"),
@@ -158,19 +174,13 @@ SITES = Schema(
         _AREA_CLASS,
         _LON,
         _LAT,
+        _H3,
         Column("today", "现状设施类型", "id", required=False, default="", example="township-home", words_en="facility type in place today; blank: none", words_zh="现状设施类型,空白为无"),
         Column("building", "可用房屋", "choice", required=False, default="none", choices=("none", "idle-school", "vacant-building", "leased"), aliases=(("无", "none"), ("闲置校舍", "idle-school"), ("空置房屋", "vacant-building"), ("租赁", "leased")), example="idle-school"),
         Column("floor_area_m2", "建筑面积", "number", "m2", required=False, minimum=0, example="1200"),
         Column("land_m2", "用地面积", "number", "m2", required=False, minimum=0, example="2000"),
         Column("medical_minutes", "到最近医疗机构分钟数", "number", "minute", required=False, minimum=0),
-        _screen("zoning", "三区三线"),
-        _screen("hazard", "地灾易发"),
-        _screen("flood", "洪涝风险"),
-        _screen("land_use", "用地性质"),
-        _screen("ownership", "权属"),
-        _screen("structure", "结构安全"),
-        _screen("fire_access", "消防通道"),
-        _screen("consent", "主管部门意见"),
+        *_SCREENS,
         _MARK,
     ),
     ("site_id",),
@@ -197,6 +207,8 @@ HOMES = Schema(
         Column("name_zh", "名称", "text", required=False, default="", words_en="needed only where there is no table of sites", words_zh="没有地点表时填写"),
         Column("township_id", "乡镇代码", "id", required=False, default="", example="450225100", words_en="needed only where there is no table of sites", words_zh="没有地点表时填写"),
         Column("today", "现状设施类型", "id", required=False, default="", example="township-home", words_en="facility type; needed only where there is no table of sites", words_zh="设施类型,没有地点表时填写"),
+        replace(_LON, words_en="where there is no table of sites", words_zh="没有地点表时填写"),
+        replace(_LAT, words_en="where there is no table of sites", words_zh="没有地点表时填写"),
         Column("places", "床位数", "integer", "place", minimum=0, synonyms=("床位", "beds"), example="60"),
         Column("nursing_places", "护理型床位", "integer", "place", required=False, default=0, minimum=0, example="20"),
         Column("residents", "在住人数", "integer", "person", minimum=0, synonyms=("入住人数",), example="18"),
@@ -221,6 +233,65 @@ DISTANCES = Schema(
     required=False,
 )  # fmt: skip
 
+MATRIX = Schema(
+    "matrix", "出行时间矩阵", "Table of travel times",
+    (
+        _id("from_id", "起点", "450225100001"),
+        _id("to_id", "终点", "S001"),
+        Column("mode", "出行方式", "id", required=False, default="", example="car", words_en="blank: for every mode without rows of its own", words_zh="空白:用于没有单独填写的方式"),
+        Column("minutes", "时间", "number", "minute", minimum=0, example="18.5"),
+        Column("road_km", "公路里程", "number", "km", required=False, minimum=0),
+        _MARK,
+    ),
+    ("from_id", "to_id", "mode"),
+    required=False,
+)  # fmt: skip
+
+BUILDINGS = Schema(
+    "buildings", "闲置房屋", "Idle buildings",
+    (
+        _id("building_id", "房屋编号", "B001", synonyms=("校舍编号",)),
+        Column("name_zh", "名称", "text", required=False, default="", synonyms=("房屋名称", "学校名称"), example="示例闲置校舍01"),
+        _id("township_id", "乡镇代码", "450225100"),
+        _AREA_CLASS,
+        _LON,
+        _LAT,
+        Column("kind", "房屋类型", "choice", required=False, default="idle-school", choices=("idle-school", "vacant-building", "leased"), aliases=(("闲置校舍", "idle-school"), ("空置房屋", "vacant-building"), ("租赁", "leased")), example="idle-school"),
+        Column("floor_area_m2", "建筑面积", "number", "m2", required=False, minimum=0, example="1200"),
+        Column("land_m2", "用地面积", "number", "m2", required=False, minimum=0, example="2000"),
+        *_SCREENS,
+        _MARK,
+    ),
+    ("building_id",),
+    required=False,
+)  # fmt: skip
+
+ORIGINS = Schema(
+    "origins", "入住来源", "Where today's residents came from",
+    (
+        _id("site_id", "机构编号", "J01", synonyms=("地点编号",)),
+        _id("from_id", "来源村或乡镇代码", "450225100001", synonyms=("来源地",)),
+        Column("residents", "人数", "integer", "person", minimum=0, example="4", synonyms=("在住人数",)),
+        _MARK,
+    ),
+    ("site_id", "from_id"),
+    required=False,
+)  # fmt: skip
+
+UNIT_COSTS = Schema(
+    "unit_costs", "单位造价", "Unit costs",
+    (
+        _id("type", "设施类型", "township-centre"),
+        Column("mode", "方式", "choice", choices=("build", "extend", "convert", "merge", "purchase", "entrust", "mobile"), aliases=(("新建", "build"), ("扩建", "extend"), ("改造", "convert"), ("撤并转型", "merge"), ("购买服务", "purchase"), ("公建民营", "entrust"), ("流动服务", "mobile")), example="build"),
+        Column("capital_yuan_place", "每床或名额投资", "number", "yuan", minimum=0, example="110000"),
+        Column("capital_yuan_fixed", "固定投资", "number", "yuan", required=False, minimum=0, example="1500000"),
+        Column("source", "来源", "text", required=False, default="", example="本县2024年项目决算"),
+        _MARK,
+    ),
+    ("type", "mode"),
+    required=False,
+)  # fmt: skip
+
 PLACEMENTS = Schema(
     "placements", "模拟点位", "Synthetic placements",
     (
@@ -234,5 +305,18 @@ PLACEMENTS = Schema(
 )  # fmt: skip
 
 SCHEMAS: Mapping[str, Schema] = {
-    s.name: s for s in (TOWNSHIPS, AREAS, SITES, POPULATION, HOMES, DISTANCES, PLACEMENTS)
+    s.name: s
+    for s in (
+        TOWNSHIPS,
+        AREAS,
+        SITES,
+        POPULATION,
+        HOMES,
+        DISTANCES,
+        MATRIX,
+        BUILDINGS,
+        ORIGINS,
+        UNIT_COSTS,
+        PLACEMENTS,
+    )
 }

@@ -15,10 +15,14 @@ import pandas as pd
 from allocator.case import Case
 from allocator.errors import AllocatorError, CheckFailed
 from allocator.io.runs import read_run, write_run
+from allocator.io.travel_cache import store_in
 from allocator.run import Run, Shared, run, run_id
 from allocator.scenario import Scenario
 
-__all__ = ["Failure", "run_all", "table"]
+__all__ = ["JOURNEYS", "Failure", "run_all", "table"]
+
+JOURNEYS = ".journeys"
+"""Folder beside the runs where journeys on networks and surfaces are kept by digest."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -87,7 +91,10 @@ def _results(
     left = {s.name: s for s in todo}
     try:
         with ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(case,)
+            workers,
+            mp_context=get_context("spawn"),
+            initializer=_begin,
+            initargs=(case, where[todo[0].name].parent / JOURNEYS),
         ) as pool:
             jobs = {pool.submit(_in_worker, s, where[s.name]): s.name for s in todo}
             for job in as_completed(jobs):
@@ -103,6 +110,8 @@ def _one_after_another(
     case: Case, todo: Sequence[Scenario], where: dict[str, Path]
 ) -> Iterator[tuple[str, str]]:
     shared = Shared()
+    if todo:
+        shared.store = store_in(where[todo[0].name].parent / JOURNEYS)
     for scenario in todo:
         yield scenario.name, _store(case, scenario, where[scenario.name], shared)
 
@@ -118,8 +127,8 @@ def _store(case: Case, scenario: Scenario, path: Path, shared: Shared) -> str:
 _WORKER: dict[str, object] = {}
 
 
-def _begin(case: Case) -> None:
-    _WORKER["case"], _WORKER["shared"] = case, Shared()
+def _begin(case: Case, kept: Path) -> None:
+    _WORKER["case"], _WORKER["shared"] = case, Shared(store=store_in(kept))
 
 
 def _in_worker(scenario: Scenario, path: Path) -> str:

@@ -15,7 +15,7 @@ FLOORS = [
     {"case", "rules"},
     {"problem", "compile", "forecast", "calibration"},
     {"plan"},
-    {"model", "verify", "certificate", "measures"},
+    {"model", "verify", "certificate", "measures", "journeys"},
     {"run", "compare"},
     {"io"},
     {"study", "report"},

@@ -13,7 +13,7 @@ from io_cases import CASE, write
 from allocator.errors import InputRefused
 from allocator.io.case import read_case
 from allocator.io.scenarios import read_scenarios
-from allocator.io.template import header_of, template_workbook, write_template
+from allocator.io.template import GAPS, SHEETS, header_of, template_workbook, write_template
 from allocator.io.workbook import read_workbook
 from allocator.schema import SCHEMAS
 
@@ -109,10 +109,9 @@ def test_the_template_is_the_same_bytes_every_time_and_has_drop_downs():
         v for v in made["现有与备选地点 sites"].data_validations.dataValidation if v.type == "list"
     ]
     assert len(lists) >= 9 and any("未核" in v.formula1 for v in lists)
-    assert made["字典 dictionary"].max_row == 1 + sum(
-        len(SCHEMAS[n].columns)
-        for n in ("townships", "areas", "homes", "distances", "sites", "population")
-    )
+    assert made["字典 dictionary"].max_row == 1 + sum(len(SCHEMAS[n].columns) for n in SHEETS)
+    gaps = made["数据缺口清单 gaps"]
+    assert gaps.max_row == 1 + len(GAPS) and "入住来源" in [c.value for c in gaps["A"]]
 
 
 def test_a_number_in_a_column_of_codes_is_refused_with_the_remedy(tmp_path):

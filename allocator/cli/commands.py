@@ -24,7 +24,15 @@ from allocator.cli.show import (
     scoreboard,
     townships,
 )
-from allocator.errors import CheckFailed, Finding, Rank, StudyIncomplete, Text, Where
+from allocator.errors import (
+    CheckFailed,
+    Finding,
+    Rank,
+    StudyIncomplete,
+    Text,
+    Where,
+    refuse_if_any,
+)
 
 __all__ = ["app"]
 
@@ -69,13 +77,19 @@ def demo(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="a new folder for your county")],
+    code: Annotated[str, typer.Option(help="division code of the county")] = "000000",
+    title: Annotated[str, typer.Option(help="name of the county")] = "",
+    year: Annotated[int, typer.Option(min=1990, max=2090, help="the year of today")] = 2025,
+    crs: Annotated[
+        str, typer.Option(help="coordinates: EPSG:4490, a zone's EPSG code, GCJ-02 or BD-09")
+    ] = "EPSG:4490",
     lang: Language = "",
 ) -> int:
     """Write a bilingual template workbook, a case file and a first scenario to fill in."""
     from allocator.io.template import write_template
 
     language = chosen_language(lang)
-    paths = write_template(folder)
+    paths = write_template(folder, id=code, title=title, year=year, crs=crs)
     console = _console()
     for path in paths:
         console.print(f"  {path}", highlight=False)
@@ -96,20 +110,37 @@ def check(
     scenarios: Annotated[
         Path | None, typer.Option(help="scenario folder, default FOLDER/scenarios")
     ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--findings", help="write every finding to this .csv or .json")
+    ] = None,
     lang: Language = "",
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
-    """Read a case and its scenarios and list everything found, all at once."""
+    """Read a case and its scenarios, time the journeys, and list everything found, all at once."""
+    from allocator.errors import InputRefused
+    from allocator.io.findings import write_findings
     from allocator.io.scenarios import read_scenarios
+    from allocator.run import Shared, check_journeys
 
     language, console = chosen_language(lang), _console(as_json)
-    case = _case(folder)
-    found = list(case.findings)
+    found: list[Finding] = []
     names: list[str] = []
     where = scenarios if scenarios is not None else folder / "scenarios"
-    if where.is_dir():
-        names = [s.name for s in read_scenarios(where)]
+    try:
+        case = _case(folder)
+        found += case.findings
+        shared = Shared()
+        for scenario in read_scenarios(where) if where.is_dir() else ():
+            names.append(scenario.name)
+            found += [f for f in check_journeys(case, scenario, shared) if f not in found]
+        refuse_if_any(found)
+    except InputRefused as refused:
+        if to is not None:
+            write_findings(to, refused.findings)
+        raise
+    if to is not None:
+        write_findings(to, found)
     if as_json:
         print(
             json.dumps(
@@ -146,13 +177,19 @@ def run(
     from allocator.cli.demo import write_products
     from allocator.io.runs import write_run
     from allocator.io.scenarios import read_scenarios
+    from allocator.io.travel_cache import store_in
+    from allocator.run import Shared
     from allocator.run import run as run_scenario
+    from allocator.study import JOURNEYS
 
     language, console = chosen_language(lang), _console(as_json)
     case = _case(folder)
     (wanted,) = read_scenarios(scenario.parent, [scenario.stem])
     with console.status(say(language, "计算中…", "working…")) as status:
-        result = run_scenario(case, wanted, progress=lambda text: status.update(text))
+        result = run_scenario(
+            case, wanted, shared=Shared(store=store_in(out / JOURNEYS)),
+            progress=lambda text: status.update(text),
+        )  # fmt: skip
         path = write_run(out / f"{wanted.name}-{result.id}", result)
         if report:
             write_products([result], case, path.parent / f"{path.name}-report")

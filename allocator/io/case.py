@@ -14,7 +14,7 @@ import geopandas as gpd
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from allocator.case import Case, TravelSpec
+from allocator.case import Case
 from allocator.catalogue import Catalogue
 from allocator.errors import (
     NO_TEXT,
@@ -25,7 +25,18 @@ from allocator.errors import (
     refuse_if_any,
 )
 from allocator.io.case_checks import check_case
-from allocator.io.case_gaps import default_population, default_sites, least_findings
+from allocator.io.case_gaps import (
+    default_population,
+    default_sites,
+    least_findings,
+    place_at_seats,
+)
+from allocator.io.case_sheets import (
+    calibrated_rows,
+    place_h3_cells,
+    with_buildings,
+    with_unit_costs,
+)
 from allocator.io.catalogue_files import catalogue_and_findings
 from allocator.io.coordinates import DATUMS, to_degrees
 from allocator.io.findings import data_gap, error
@@ -33,10 +44,12 @@ from allocator.io.paths import digest_of, inside, read_bytes, shipped
 from allocator.io.policy_files import read_local, read_policy
 from allocator.io.rates import read_case_rates
 from allocator.io.tables import empty_table, read_table
+from allocator.io.travel_files import TravelFile, read_travel
 from allocator.io.yaml_file import read_yaml, validated
 from allocator.region import Region
 from allocator.scenario import Title
 from allocator.schema import SCHEMAS, Schema
+from allocator.travel.journeys import TravelSpec
 
 __all__ = ["CaseFile", "read_case"]
 
@@ -46,20 +59,10 @@ GEOGRAPHIC = "EPSG:4490"
 NEEDED = ("townships", "areas", "homes")
 LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
 _ID = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-_MODES = Literal["elder-walk", "walk", "bicycle", "bus", "car", "mobile", "mobile-team"]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TravelFile(_Strict):
-    """``travel`` of ``case.yaml``: see `TravelSpec`."""
-
-    method: Literal["straight-line", "road-table", "matrix"] = "straight-line"
-    detour: float = Field(default=1.4, ge=1, le=5)
-    speed_kmh: dict[str, Annotated[float, Field(gt=0, le=200)]] = Field(default_factory=dict)
-    access_minutes: dict[str, Annotated[float, Field(ge=0, le=600)]] = Field(default_factory=dict)
 
 
 class Sentence(_Strict):
@@ -155,17 +158,22 @@ def read_case(folder: Path | str) -> Case:
     reading = _Reading(folder, file or _STAND_IN, findings)
     _read_tables(reading)
     region_crs = _to_degrees(reading)
+    for name in ("areas", "sites"):
+        if name in reading.tables:
+            reading.findings += place_h3_cells(reading.tables[name], name)
     outline = _read_outline(reading)
     catalogue = _read_catalogue(reading)
     rates = _read_rates(reading)
-    _fill_gaps(reading, rates)
+    travel = _read_travel(reading, catalogue, region_crs)
+    _fill_gaps(reading, rates, travel)
     if file is not None:
         reading.findings += check_case(reading.tables, outline, file, catalogue)
         _gaps_of_file(reading)
+        _calibrate(reading, rates, travel, region_crs)
     reading.findings = [reading.placed(f) for f in reading.findings]
     refuse_if_any(reading.findings)
     assert file is not None and catalogue is not None
-    return _case(reading, file, region_crs, outline, catalogue, rates)
+    return _case(reading, file, region_crs, outline, catalogue, rates, travel)
 
 
 _STAND_IN = CaseFile(id="unread", title=Title(zh="", en=""), base_year=2020)
@@ -178,6 +186,7 @@ def _case(
     outline: gpd.GeoDataFrame | None,
     catalogue: Catalogue,
     rates: Mapping[str, pd.DataFrame],
+    travel: TravelSpec,
 ) -> Case:
     tables = {n: _sorted(t, SCHEMAS[n]) for n, t in reading.tables.items()}
     case_yaml = read_bytes(reading.folder / "case.yaml")
@@ -197,8 +206,7 @@ def _case(
         population=tables["population"],
         catalogue=catalogue,
         rates=rates,
-        travel=TravelSpec(**file.travel.model_dump()),
-        distances=tables.get("distances"),
+        travel=travel,
         placements=tables.get("placements"),
         disclaimer=_text(file.disclaimer),
         map_footer=_text(file.map_footer),
@@ -345,7 +353,7 @@ def _to_degrees(reading: _Reading) -> str:
     crs = reading.file.crs
     where = Where(file="case.yaml", column="crs")
     result = GEOGRAPHIC if reading.in_degrees else crs
-    for name in ("areas", "sites", "placements"):
+    for name in ("areas", "sites", "homes", "buildings", "placements"):
         table = reading.tables.get(name)
         if table is None or name in reading.in_degrees:
             continue
@@ -399,7 +407,8 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
     catalogue, found = catalogue_and_findings(folder)
     reading.findings += found
     catalogue = _with_policy(reading, folder, catalogue)
-    if name == "shipped":
+    costs = reading.tables.get("unit_costs")
+    if name == "shipped" and costs is None:
         reading.findings.append(
             data_gap(
                 "catalogue",
@@ -411,6 +420,28 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
                 (
                     "使用随附目录;造价为示意。",
                     "The shipped catalogue stands in; its costs are illustrative.",
+                ),
+            )
+        )
+    if catalogue is None or costs is None:
+        return catalogue
+    catalogue, faults = with_unit_costs(catalogue, costs)
+    reading.findings += faults
+    left = sum(
+        p.mark not in ("stated", "verified") for x in catalogue.types.values() for p in x.provisions
+    )
+    if left:
+        reading.findings.append(
+            data_gap(
+                "unit-costs",
+                Where(file="unit_costs.csv"),
+                (
+                    f"{left}种建设方式没有本地造价。",
+                    f"{left} ways of provision have no local unit cost.",
+                ),
+                (
+                    "这些仍用随附目录的示意造价。",
+                    "The shipped catalogue's illustrative costs stand in for them.",
                 ),
             )
         )
@@ -436,6 +467,31 @@ def _with_policy(reading: _Reading, folder: Path, catalogue: Catalogue | None) -
     return base if catalogue is not None else None
 
 
+def _calibrate(
+    reading: _Reading, rates: dict[str, pd.DataFrame], travel: TravelSpec, crs: str
+) -> None:
+    """Add a curve fitted to the origins of today's residents; say so where there are none."""
+    if "origins" not in reading.tables:
+        reading.findings.append(
+            data_gap(
+                "origins",
+                Where(file="origins.csv"),
+                ("没有入住来源表。", "there is no table of where today's residents came from."),
+                (
+                    "使用假定的意愿曲线,未经本地校准。",
+                    "The assumed willingness curve stands in, not calibrated locally.",
+                ),
+            )
+        )
+        return
+    if any(f.rank == "error" for f in reading.findings):
+        return
+    rows, found = calibrated_rows(reading.tables, rates, travel, crs)
+    reading.findings += found
+    if rows is not None:
+        rates["willingness"] = pd.concat([rates["willingness"], rows], ignore_index=True)
+
+
 def _read_rates(reading: _Reading) -> dict[str, pd.DataFrame]:
     rates, digests, found = read_case_rates(reading.folder, reading.file.encoding)
     reading.findings += found
@@ -443,7 +499,20 @@ def _read_rates(reading: _Reading) -> dict[str, pd.DataFrame]:
     return rates
 
 
-def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame]) -> None:
+def _read_travel(reading: _Reading, catalogue: Catalogue | None, crs: str) -> TravelSpec:
+    types = () if catalogue is None else catalogue.types.values()
+    modes = sorted({o.travel for t in types for o in t.offers})
+    names: tuple[str, ...] = ("distances", "matrix")
+    tables = {n: _sorted(reading.tables[n], SCHEMAS[n]) for n in names if n in reading.tables}
+    spec, digests, found = read_travel(
+        reading.folder, reading.file.travel, tables=tables, modes=modes, crs=crs
+    )
+    reading.findings += found
+    reading.digests |= digests
+    return spec
+
+
+def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame], travel: TravelSpec) -> None:
     """Put marked defaults where optional tables are missing, and say so."""
     tables = reading.tables
     fillers: tuple[tuple[str, Callable[..., Any], tuple[Any, ...]], ...] = (
@@ -454,7 +523,13 @@ def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame]) -> None:
         if name not in tables:
             tables[name], found = make(*arguments)
             reading.findings += found
-    reading.findings += least_findings(tables, reading.file.travel.method)
+    if "buildings" in tables:
+        known = len(tables["sites"])
+        tables["sites"], found = with_buildings(tables["sites"], tables["buildings"])
+        added = tables["sites"].iloc[known:].copy()
+        reading.findings += [*found, *place_at_seats(added, tables["areas"])]
+        tables["sites"] = pd.concat([tables["sites"].iloc[:known], added])
+    reading.findings += least_findings(tables, travel.methods)
 
 
 def _gaps_of_file(reading: _Reading) -> None:
@@ -468,14 +543,5 @@ def _gaps_of_file(reading: _Reading) -> None:
                 replace(where, column="declared_population"),
                 ("没有公布的县总人口。", "the county's published total is not declared."),
                 ("未核对乡镇合计。", "The sum of townships is not compared with it."),
-            )
-        )
-    if not file.travel.speed_kmh:
-        reading.findings.append(
-            data_gap(
-                "speeds",
-                replace(where, column="travel.speed_kmh"),
-                ("没有本地出行速度。", "there are no local travel speeds."),
-                ("使用缺省速度。", "Default speeds stand in."),
             )
         )

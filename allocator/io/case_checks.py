@@ -65,6 +65,8 @@ def check_known_ids(tables: Tables, county: str) -> Iterator[Finding]:
         ("population", "area_id", areas, "areas"),
         ("distances", "from_id", everywhere, "areas, sites, townships"),
         ("distances", "to_id", everywhere, "areas, sites, townships"),
+        ("matrix", "from_id", everywhere, "areas, sites, townships"),
+        ("matrix", "to_id", everywhere, "areas, sites, townships"),
         ("placements", "point_id", areas | sites, "areas, sites"),
     ):
         if name not in tables or not known:
@@ -437,5 +439,10 @@ def _straight_km(distances: pd.DataFrame, tables: Tables) -> np.ndarray:
 
 
 def _at(table: str, row: object, column: str, id: str) -> Where:
-    number = int(str(row)) if str(row).isdigit() else None
-    return Where(file=f"{table}.csv", row=number, column=column, id=id)
+    """Return the place of a row; rows that came from another table carry its name before theirs."""
+    name, _, number = str(row).rpartition(" ")
+    if name:
+        table, column = name, "building_id" if column == "site_id" else column
+    return Where(
+        file=f"{table}.csv", row=int(number) if number.isdigit() else None, column=column, id=id
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from allocator.io.tables import empty_table
 from allocator.population import AGES_5, estimate_ages
 from allocator.schema import SCHEMAS
 
-__all__ = ["default_population", "default_sites", "least_findings"]
+__all__ = ["default_population", "default_sites", "least_findings", "place_at_seats"]
 
 Tables = Mapping[str, pd.DataFrame]
 DEFAULT_TYPE = "township-home"
@@ -28,7 +28,8 @@ class _Declared(Protocol):
 def default_sites(tables: Tables, file: _Declared) -> tuple[pd.DataFrame, list[Finding]]:
     """Return sites where there is no table of them: every home, and a plot at each township seat.
 
-    A township's plot has the township's id, so that the road-distance table reaches it.
+    A township's plot has the township's id, so that the road-distance table reaches it. Plots, and
+    homes whose roll gives no point, stand at the seat village (see `_seat_points`).
     """
     homes, townships = tables["homes"], tables["townships"]
     found = [
@@ -67,6 +68,8 @@ def default_sites(tables: Tables, file: _Declared) -> tuple[pd.DataFrame, list[F
             "township_id": homes["township_id"],
             "area_class": homes["township_id"].map(known).fillna("township-seat"),
             "today": homes["today"].where(homes["today"] != "", DEFAULT_TYPE),
+            "lon": homes["lon"],
+            "lat": homes["lat"],
             "mark": homes["mark"],
         }
     )
@@ -92,7 +95,56 @@ def default_sites(tables: Tables, file: _Declared) -> tuple[pd.DataFrame, list[F
             )
         elif column.kind in ("id", "text", "choice"):
             sites[column.name] = sites[column.name].fillna(str(column.default or "")).astype("str")
+    found += place_at_seats(sites, tables["areas"])
     return sites[[c.name for c in schema.columns]], found
+
+
+def _seat_points(areas: pd.DataFrame) -> pd.DataFrame:
+    """Return (lon, lat) of the seat by township: its first area that is no village, by id.
+
+    Where every area is a village, the one nearest to the mean of them, weighted by people.
+    """
+    known = areas[areas["lon"].notna() & areas["lat"].notna()].sort_values("area_id")
+    rows = {}
+    for township, here in known.groupby("township_id"):
+        seats = here[here["area_class"] != "village"]
+        if len(seats):
+            rows[township] = seats[["lon", "lat"]].iloc[0]
+            continue
+        points = here[["lon", "lat"]].to_numpy(dtype=float)
+        people = np.nan_to_num(here["registered_60"].to_numpy(dtype=float)) + 1e-6
+        middle = people @ points / people.sum()
+        rows[township] = here[["lon", "lat"]].iloc[int(((points - middle) ** 2).sum(1).argmin())]
+    return pd.DataFrame(rows, index=["lon", "lat"]).T
+
+
+def place_at_seats(sites: pd.DataFrame, areas: pd.DataFrame) -> list[Finding]:
+    """Give the sites without a point that of their township's seat, in place, and say so."""
+    seats = _seat_points(areas)
+    if seats.empty:
+        return []
+    blank = sites["lon"].isna() & sites["lat"].isna() & sites["township_id"].isin(seats.index)
+    for column in ("lon", "lat"):
+        sites[column] = sites[column].where(~blank, sites["township_id"].map(seats[column]))
+    real = blank & (
+        (sites["today"].fillna("") != "") | (sites["building"].fillna("none") != "none")
+    )
+    if not real.any():
+        return []
+    return [
+        data_gap(
+            "points-of-sites",
+            Where(file="homes.csv", column="lon"),
+            (
+                f"{int(real.sum())}家机构或闲置房屋没有坐标。",
+                f"{int(real.sum())} homes or idle buildings have no coordinates.",
+            ),
+            (
+                "以所在乡镇驻地(或居中的村)的点位代替。",
+                "The seat of their township, or its middle village, stands in.",
+            ),
+        )
+    ]
 
 
 def default_population(
@@ -119,7 +171,8 @@ def default_population(
     ]
     if standard is None or areas.empty:
         return empty_table(schema), found
-    donor = np.stack([_pattern(standard, _is_urban(c)) for c in areas["area_class"]])
+    patterns = {urban: _pattern(standard, urban) for urban in (False, True)}
+    donor = np.stack([patterns[_is_urban(c)] for c in areas["area_class"]])
     totals = _totals(areas, tables["townships"])
     aged = {
         60: areas["registered_60"].to_numpy(dtype=float),
@@ -188,74 +241,100 @@ def _totals(areas: pd.DataFrame, townships: pd.DataFrame) -> np.ndarray:
     return totals
 
 
-def least_findings(tables: Tables, method: str) -> list[Finding]:
-    """Say which places have neither coordinates nor road distances, and which gaps remain."""
+def least_findings(tables: Tables, methods: Sequence[str]) -> list[Finding]:
+    """Say which places no source of journeys knows, and which gaps remain.
+
+    Parameters
+    ----------
+    methods
+        Sources of journeys in use; see `travel.journeys.SOURCES`.
+    """
     found: list[Finding] = []
-    distances = tables.get("distances")
-    if method in ("road-table", "matrix") and distances is None:
-        found.append(
-            error(
-                "distances-missing",
-                Where(file="case.yaml", column="travel.method"),
-                (
-                    f"出行方法为 {method},但没有里程表。",
-                    f"The method of travel is {method} and there is no distance table.",
-                ),
-                (
-                    "请提供 distances.csv 或改用 straight-line。",
-                    "Provide distances.csv, or use straight-line.",
-                ),
-            )
-        )
-    if distances is None:
+    if not set(methods) & {"road-table", "matrix", "network", "surface"}:
         found.append(
             data_gap(
                 "distances",
                 Where(file="distances.csv"),
-                ("没有公路里程表。", "there is no road-distance table."),
+                ("没有公路里程表、路网或出行时间。", "there is no distance table, network or table of times."),
                 ("使用直线距离乘绕行系数。", "Straight lines times a detour factor stand in."),
             )
-        )
-    reached = set() if distances is None else {*distances["from_id"], *distances["to_id"]}
+        )  # fmt: skip
+    by_point = bool(set(methods) & {"network", "surface", "straight-line"})
+    legs, cells = tables.get("distances"), tables.get("matrix")
+    roads = _ends(legs, "from_id", "to_id") if "road-table" in methods else set()
+    times = {
+        "areas": _ends(cells, "from_id") if "matrix" in methods else set(),
+        "sites": _ends(cells, "to_id") if "matrix" in methods else set(),
+    }
     for name, key, zh, en in (
         ("areas", "area_id", "村", "areas"),
         ("sites", "site_id", "地点", "sites"),
     ):
         table = tables[name]
         placed = table["lon"].notna() & table["lat"].notna()
-        lost = table.loc[~placed & ~table[key].isin(reached), key]
+        named = table[key].isin(roads | times[name])
+        lost = table[~(placed & by_point) & ~named]
         if name == "sites":
             # Reached through their township's seat.
-            lost = lost[~table.loc[lost.index, "township_id"].isin(reached)]
-        shown = ", ".join(lost.iloc[:5])
-        if len(lost):
-            found.append(
-                error(
-                    "place-unknown",
-                    Where(file=f"{name}.csv", column="lon"),
-                    (
-                        f"{len(lost)}个{zh}既无坐标也不在里程表中:{shown}。",
-                        f"{len(lost)} {en} have neither coordinates nor road distances: {shown}.",
-                    ),
-                    (
-                        "请填写经纬度,或补充里程表。",
-                        "Fill in lon and lat, or add them to distances.csv.",
-                    ),
-                )
-            )
-        if not placed.all() and distances is not None:
+            seated = lost["township_id"].isin(roads)
+            found += _seat_gap(lost[seated])
+            lost = lost[~seated]
+        found += _lost(lost[key], name, zh, en)
+        blank = ~placed & named
+        if blank.any():
             found.append(
                 data_gap(
                     f"coordinates-{name}",
                     Where(file=f"{name}.csv", column="lon"),
                     (
-                        f"{int((~placed).sum())}个{zh}没有坐标。",
-                        f"{int((~placed).sum())} {en} have no coordinates.",
+                        f"{int(blank.sum())}个{zh}没有坐标。",
+                        f"{int(blank.sum())} {en} have no coordinates.",
                     ),
                     (
-                        "距离取自里程表;这些地点不上图。",
-                        "Distances come from the road table; these places are not drawn.",
+                        "距离取自里程表或时间矩阵;这些地点不上图。",
+                        "Distances come from the table; these places are not drawn.",
                     ),
                 )
             )
     return found
+
+
+def _ends(table: pd.DataFrame | None, *columns: str) -> set[str]:
+    return set() if table is None else {v for c in columns for v in table[c]}
+
+
+def _seat_gap(sites: pd.DataFrame) -> list[Finding]:
+    if sites.empty:
+        return []
+    shown = ", ".join(sites["site_id"].iloc[:5])
+    return [
+        data_gap(
+            "distances-sites",
+            Where(file="distances.csv"),
+            (
+                f"{len(sites)}个地点不在里程表中:{shown}。",
+                f"{len(sites)} sites are not in the distance table: {shown}.",
+            ),
+            ("按其乡镇驻地计算里程。", "The seat of their township stands in."),
+        )
+    ]
+
+
+def _lost(ids: pd.Series, name: str, zh: str, en: str) -> list[Finding]:
+    if ids.empty:
+        return []
+    shown = ", ".join(ids.iloc[:5])
+    return [
+        error(
+            "place-unknown",
+            Where(file=f"{name}.csv", column="lon"),
+            (
+                f"{len(ids)}个{zh}既无坐标也不在里程表中:{shown}。",
+                f"{len(ids)} {en} have neither coordinates nor road distances: {shown}.",
+            ),
+            (
+                "请填写经纬度,或补充里程表。",
+                "Fill in lon and lat, or add them to distances.csv.",
+            ),
+        )
+    ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.io.paths import write_bytes
 
-__all__ = ["data_gap", "error", "notice", "refusal", "warning", "write_findings"]
+__all__ = ["data_gap", "error", "library_missing", "notice", "refusal", "warning", "write_findings"]
 
 Words = tuple[str, str]
 """A sentence as (zh, en)."""
@@ -40,6 +40,19 @@ def data_gap(name: str, where: Where, what: Words, default: Words) -> Finding:
         where,
         Text(f"数据缺口:{what[0]}", f"Data gap: {what[1]}"),
         Text(*default),
+    )
+
+
+def library_missing(name: str, where: Where) -> Finding:
+    """Return the error that a library of the extra ``geo`` is wanted and not there."""
+    return error(
+        "library-missing",
+        where,
+        (f"未安装 {name}。", f"The library {name} is not installed."),
+        (
+            '请安装:pip install "service-allocator[geo]"。',
+            'Install it: pip install "service-allocator[geo]".',
+        ),
     )
 
 

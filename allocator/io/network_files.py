@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,16 @@ from allocator.travel.network import (
     network_from_lines,
     network_from_vertices,
 )
-from allocator.travel.surface import Surface
+from allocator.travel.surface import Surface, speeds_from_land_cover
 
-__all__ = ["read_edge_tables", "read_osm", "read_road_layer", "read_speeds", "read_surface"]
+__all__ = [
+    "read_cover_surface",
+    "read_edge_tables",
+    "read_osm",
+    "read_road_layer",
+    "read_speeds",
+    "read_surface",
+]
 
 MAX_BYTES = 2_000_000_000
 MAX_CELLS = 400_000_000
@@ -292,11 +299,82 @@ def read_surface(speed: Path, height: Path | None = None) -> Surface:
         When a file is no north-up GeoTIFF with a coordinate system, is too large, has negative
         speeds, or the two rasters differ.
     """
+    layers, frame = _aligned([speed, *([height] if height else [])])
+    if (layers[0] < 0).any() or np.isinf(layers[0]).any():
+        raise _values(speed)
+    return Surface(layers[0], *frame, layers[1] if len(layers) > 1 else None)
+
+
+def read_cover_surface(
+    cover: Path,
+    speeds: Path,
+    *,
+    modes: Sequence[str],
+    barriers: Path | None = None,
+    height: Path | None = None,
+) -> Surface:
+    """Read a surface from land cover: GeoTIFF of class codes, and a table of speeds by class.
+
+    Parameters
+    ----------
+    speeds
+        CSV with ``class, mode, speed_kmh``; a class that a mode does not name is closed to it.
+    modes
+        The mode, and those whose rows stand in where it has none, in that order.
+    barriers
+        GeoTIFF on the same cells; cells that are not 0 are closed.
+    height
+        GeoTIFF of metres above sea on the same cells.
+
+    Raises
+    ------
+    InputRefused
+        When a file cannot be used, the rasters differ, or no row is for any of the modes.
+    """
+    given = [p for p in (cover, barriers, height) if p is not None]
+    layers, frame = _aligned(given)
+    at = {p: layer for p, layer in zip(given, layers, strict=True)}
+    try:
+        table = pd.read_csv(_check(speeds), encoding="utf-8-sig", dtype={"mode": str})
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise _unreadable(speeds, "CSV", error) from error
+    missing = _missing(speeds, table, ("class", "mode", "speed_kmh"))
+    if missing:
+        raise InputRefused(tuple(missing))
+    rows = next((r for m in modes if len(r := table[table["mode"] == m])), table.iloc[:0])
+    code = pd.to_numeric(rows["class"], errors="coerce")
+    kmh = pd.to_numeric(rows["speed_kmh"], errors="coerce")
+    bad = ~((kmh >= 0) & (kmh <= 200) & (code == code.round())) | code.duplicated()
+    at_fault: list[int | None] = [int(n) + 2 for n in rows.index[bad]]
+    if bad.any() or rows.empty:
+        raise InputRefused(
+            tuple(
+                Finding(
+                    Rank.ERROR, "cover-speed", Where(file=speeds.name, row=row),
+                    Text(f"没有 {modes[0]} 的分类速度,或数值有误。",
+                         f"There is no speed by class for {modes[0]}, or a figure is not possible."),
+                    Text("每类一行:整数类别、速度 0 至 200。", "One row a class: a whole number, and 0 to 200 km/h."),
+                )
+                for row in at_fault or [None]
+            )
+        )  # fmt: skip
+    closed = None if barriers is None else np.nan_to_num(at[barriers], nan=0.0) != 0
+    codes = np.where(np.isfinite(at[cover]), at[cover], -(2**31))
+    speed = speeds_from_land_cover(
+        codes, dict(zip(code.astype(int), kmh.astype(float), strict=True)), barriers=closed
+    )
+    return Surface(speed, *frame, None if height is None else at[height])
+
+
+def _aligned(
+    paths: Sequence[Path],
+) -> tuple[list[np.ndarray], tuple[float, float, float, float, str]]:
+    """Return the first bands of rasters on the same cells, and west, north, cell sizes, system."""
     import rasterio
     from rasterio.errors import RasterioError
 
     layers, frames = [], []
-    for path in [speed, *([height] if height else [])]:
+    for path in paths:
         try:
             with rasterio.open(_check(path)) as raster:
                 place = raster.transform
@@ -309,16 +387,17 @@ def read_surface(speed: Path, height: Path | None = None) -> Surface:
                         Text("重投影或裁剪。", "Reproject or cut it."),
                     )  # fmt: skip
                 layers.append(raster.read(1, masked=True).astype(np.float64).filled(np.nan))
-                frames.append((raster.crs.to_string(), place.c, place.f, place.a, -place.e))
+                frames.append((place.c, place.f, place.a, -place.e, raster.crs.to_string()))
         except RasterioError as error:
             raise _unreadable(path, "GeoTIFF", error) from error
-    differ = any(f != frames[0] for f in frames) or any(x.shape != layers[0].shape for x in layers)
-    if differ or (layers[0] < 0).any() or np.isinf(layers[0]).any():
-        raise _refused(
-            speed, "raster-values",
-            Text("速度为负,或与高程栅格不一致。", "A speed is negative, or the heights lie on other cells."),
-            Text("核对数值并对齐栅格。", "Check the values and align the rasters."),
-        )  # fmt: skip
-    crs, west, north, cell_x, cell_y = frames[0]
-    heights = layers[1] if len(layers) > 1 else None
-    return Surface(layers[0], west, north, cell_x, cell_y, crs, heights)
+    if any(f != frames[0] for f in frames) or any(x.shape != layers[0].shape for x in layers):
+        raise _values(paths[0])
+    return layers, frames[0]
+
+
+def _values(path: Path) -> InputRefused:
+    return _refused(
+        path, "raster-values",
+        Text("速度为负,或各栅格不对齐。", "A speed is negative, or the rasters lie on other cells."),
+        Text("核对数值并对齐栅格。", "Check the values and align the rasters."),
+    )  # fmt: skip

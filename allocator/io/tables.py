@@ -502,7 +502,8 @@ def _check_unique(table: pd.DataFrame, schema: Schema, faults: Faults) -> None:
     for name in schema.key:
         cells = table[name].astype("str").reset_index(drop=True)
         if schema.column(name).kind in ("id", "text", "choice"):
-            complete &= (cells != "").to_numpy(dtype=bool, copy=True)
+            if schema.column(name).required:
+                complete &= (cells != "").to_numpy(dtype=bool, copy=True)
             cells = cells.str.normalize("NFKC").str.casefold()
         keys = keys + "\x1f" + cells
     again = keys.duplicated().to_numpy(dtype=bool) & complete

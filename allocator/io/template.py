@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from allocator.schema import SCHEMAS, Column, Schema
 __all__ = ["template_workbook", "write_template"]
 
 ROWS = 2000
-SHEETS = ("townships", "areas", "homes", "distances", "sites", "population")
+SHEETS = (
+    "townships", "areas", "homes", "distances", "sites", "buildings", "origins", "unit_costs",
+    "matrix", "population",
+)  # fmt: skip
 NEEDED = ("townships", "areas", "homes")
 _KINDS = {
     "id": ("代码(文本)", "code (text)"), "text": ("文字", "text"), "integer": ("整数", "whole number"),
@@ -27,43 +31,71 @@ _KINDS = {
 
 _CASE_YAML = """\
 # 案例文件 / case file. 说明见 docs/formats.md
-id: "000000"                       # 县级区划代码 / division code
-title: {zh: 示例县, en: Example County}
-crs: EPSG:4490                     # EPSG:4490 (CGCS2000), EPSG:4326, 分带代码 / zone code, GCJ-02, BD-09
-base_year: 2025                    # 现状年 / year of today
+id: {id}                       # 县级区划代码 / division code
+title: {{zh: {zh}, en: {en}}}
+crs: {crs}                     # EPSG:4490 (CGCS2000), EPSG:4326, 分带代码 / zone code, GCJ-02, BD-09
+base_year: {year}                    # 现状年 / year of today
 # declared_population: 400000      # 公布的县常住总人口 / published total, compared with the townships
 # seat: [109.25, 25.07]            # 县城经纬度 / county seat, longitude and latitude
 # encoding: gb18030                # CSV 为 GBK/GB18030 时 / where CSV files are in GBK or GB18030
 # thousands: true                  # 数字带千分位逗号时 / where numbers carry thousands separators
 travel:
-  method: straight-line            # 或/or road-table (里程表)
+  # 不写 method:有时间矩阵、路网、里程表的依次优先,其余按直线 / no method: matrix, network, road table, straight line, whichever is there, in this order
+  # method: road-table
   detour: 1.4                      # 绕行系数 / straight lines are multiplied by it
+  # speed_kmh: {{car: 30, bus: 20, team: 30, walk: 3.6, older-walk: 2.7}}   # 本地速度 / local speeds, km/h
+  # both_ways: true                # 里程表每对只列一次 / the table lists each pair once
 catalogue: shipped                 # 随附目录 / the catalogue that comes with the program
 finest_published: township
-sources: []                        # - {title: ..., source: ..., licence: ..., mark: counted, files: case.xlsx}
+sources: []                        # - {{title: ..., source: ..., licence: ..., mark: counted, files: case.xlsx}}
 """
 
 _SCENARIO = """\
-# 第一个情景:不设资金上限,看最小投资 / a first scenario: no limit on money, least cost to targets
+# 第一个情景:不设资金上限,看达标最小投资 / a first scenario: no limit on money, least cost to targets
 name: first-plan
-title: {zh: 第一版方案, en: A first plan}
-base_year: 2025
+title: {{zh: 第一版方案, en: A first plan}}
+base_year: {year}
 periods:
-  - {from: 2026, to: 2030, title: {zh: 近期, en: near term}}
-  - {from: 2031, to: 2035, title: {zh: 远期, en: long term}}
+  - {{from: {near}, to: {near_end}, title: {{zh: 近期, en: near term}}}}
+  - {{from: {far}, to: {far_end}, title: {{zh: 远期, en: long term}}}}
+# need: {{willingness: {{elderly.resident: calibrated}}}}   # 填了入住来源后可用 / once the sheet of origins is filled
 resources:
-  capital: {unit: yuan, supply: {2026: unlimited, 2031: unlimited}}
-  running: {unit: yuan/year, supply: {2026: unlimited, 2031: unlimited}}
-  care_workers: {unit: person, supply: {2026: unlimited, 2031: unlimited}}
+  capital: {{unit: yuan, supply: {{{near}: unlimited, {far}: unlimited}}}}
+  running: {{unit: yuan/year, supply: {{{near}: unlimited, {far}: unlimited}}}}
+  care_workers: {{unit: person, supply: {{{near}: unlimited, {far}: unlimited}}}}
+# 目标值均为示例,请按本县规划改写 / every target is an example: write your own
 rules:
-  - {served: {service: elderly.resident, group: destitute, share: 1.0}}
-  - {coverage: {service: elderly.day, area_class: county-town, within_minutes: 15, share: 0.8}}
+  # 特困人员集中供养应入尽入 / every destitute elder who wishes it is placed
+  - {{served: {{service: elderly.resident, group: destitute, share: 1.0}}}}
+  # 机构照护、上门服务需求满足率 / shares of the need for resident care and home visits
+  - {{served: {{service: elderly.resident, share: 0.6}}}}
+  - {{served: {{service: elderly.home, share: 0.5}}}}
+  # 县城15分钟可达日间照料 / day care within 15 minutes in the county town
+  - {{coverage: {{service: elderly.day, area_class: county-town, within_minutes: 15, share: 0.8}}}}
+  # 先安置后撤并 / a home closes only when its residents are placed nearby
+  - {{resettlement: {{within_minutes: 60}}}}
 objective: [cost-to-targets, unmet, travel]
 """
 
 
-def write_template(folder: Path | str) -> tuple[Path, ...]:
+def write_template(
+    folder: Path | str,
+    *,
+    id: str = "000000",
+    title: str = "",
+    year: int = 2025,
+    crs: str = "EPSG:4490",
+) -> tuple[Path, ...]:
     """Write ``case.xlsx``, ``case.yaml`` and ``scenarios/first-plan.yaml``; return their paths.
+
+    Parameters
+    ----------
+    id, title
+        Division code and name of the county; an example where blank.
+    year
+        The year of today; the first period begins in the year after it.
+    crs
+        System of the coordinates, as in ``case.yaml``.
 
     Raises
     ------
@@ -71,10 +103,15 @@ def write_template(folder: Path | str) -> tuple[Path, ...]:
         When one of them is there already (nothing is overwritten), or cannot be written.
     """
     folder = Path(folder)
+    words = {
+        "id": _quoted(id), "zh": _quoted(title or "示例县"), "en": _quoted(title or "Example County"),
+        "crs": _quoted(crs), "year": year, "near": year + 1, "near_end": year + 5, "far": year + 6,
+        "far_end": year + 10,
+    }  # fmt: skip
     files = {
         "case.xlsx": template_workbook(),
-        "case.yaml": _CASE_YAML.encode("utf-8"),
-        "scenarios/first-plan.yaml": _SCENARIO.encode("utf-8"),
+        "case.yaml": _CASE_YAML.format(**words).encode("utf-8"),
+        "scenarios/first-plan.yaml": _SCENARIO.format(**words).encode("utf-8"),
     }
     for name in files:
         if (folder / name).exists():
@@ -85,6 +122,11 @@ def write_template(folder: Path | str) -> tuple[Path, ...]:
                 ("请另选一个新文件夹。", "Choose a new folder."),
             )
     return tuple(write_bytes(folder / name, data) for name, data in files.items())
+
+
+def _quoted(text: str) -> str:
+    """Return text as a quoted scalar of YAML."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def template_workbook() -> bytes:
@@ -107,6 +149,7 @@ def template_workbook() -> bytes:
     for name in SHEETS:
         _sheet(book, SCHEMAS[name], formats)
     _dictionary(book, formats)
+    _gaps(book, formats)
     book.close()
     return out.getvalue()
 
@@ -176,6 +219,8 @@ def _read_me(book: Any, formats: Mapping[str, Any]) -> None:
         ("深色表头必填,浅色选填。选中单元格可见说明和示例。", "Dark headers are required, light ones optional. Select a cell to see its note and example."),
         ("代码列为文本格式,不要改成数字(会丢失前导零)。", "Codes are text: do not turn them into numbers (leading zeros would be lost)."),
         ("没有坐标时,请填里程表:起点、终点可用村、地点或乡镇代码。", "Without coordinates fill in the road-distance table: ends may be areas, sites or townships."),
+        ("坐标来自高德、腾讯地图时,case.yaml 的 crs 写 GCJ-02;来自百度地图时写 BD-09。", "Coordinates from map vendors: write crs: GCJ-02 (or BD-09 for Baidu) in case.yaml."),
+        ("闲置房屋、入住来源、单位造价、出行时间矩阵均可不填;填了就替换缺省值。", "Idle buildings, origins of residents, unit costs and travel times are optional; filled in, they replace defaults."),
         ("名册只填汇总人数。不要填写姓名、身份证号、手机号;含此类列的表会被拒绝。",
          "The roll holds counts only. No names, identity or phone numbers: a table with such a column is refused."),
         ("不要合并单元格。公式按最后保存的结果读取,不会计算。", "Do not merge cells. Formulas are read by their stored result, never computed."),
@@ -207,3 +252,33 @@ def _dictionary(book: Any, formats: Mapping[str, Any]) -> None:
             )  # fmt: skip
             for position, value in enumerate(values):
                 sheet.write_string(row, position, value, formats["wrap"])
+
+
+def _gaps(book: Any, formats: Mapping[str, Any]) -> None:
+    """Write the list of data gaps: what may be missing, what stands in, where to fill, who has it."""
+    sheet = book.add_worksheet(PLAIN_SHEETS[2])
+    sheet.freeze_panes(1, 0)
+    sheet.set_column(0, 7, 26, formats["wrap"])
+    heads = ("资料", "缺少时的代替", "填在哪里", "一般由谁掌握", "Item", "What stands in", "Where to fill it in", "Who usually has it")  # fmt: skip
+    for position, head in enumerate(heads):
+        sheet.write_string(0, position, head, formats["head"])
+    for row, cells in enumerate(GAPS, start=1):
+        for position, text in enumerate(cells):
+            sheet.write_string(row, position, text, formats["wrap"])
+
+
+GAPS = (
+    ("村级户籍60、80岁以上人数", "乡镇总数按标准年龄结构分摊", "村(社区)表", "公安、民政", "Registered 60+ and 80+ by village", "Township totals and a standard age pattern", "sheet areas", "police, civil affairs"),
+    ("分村分年龄人口", "由总数和60+、80+人数推算", "分年龄人口表", "统计(普查)", "People by village and age", "Modelled from totals and 60+, 80+ counts", "sheet population", "statistics (census)"),
+    ("村的坐标", "里程表", "村(社区)表经纬度;或图层", "自然资源", "Points of villages", "The road-distance table", "sheet areas, or a layer", "natural resources"),
+    ("公路里程", "直线乘绕行系数", "里程表", "交通运输", "Road distances", "Straight lines times a detour", "sheet distances", "transport"),
+    ("现有与备选地点及筛选条件", "名册机构与乡镇驻地示意地块,筛选均为未核", "现有与备选地点表", "自然资源、民政", "Sites with their screening", "Homes of the roll and a nominal plot a township, unchecked", "sheet sites", "natural resources, civil affairs"),
+    ("闲置校舍、闲置房屋", "不考虑改造", "闲置房屋表", "教育、机关事务", "Idle schools and buildings", "No conversion is offered", "sheet buildings", "education, public property"),
+    ("护理员人数", "按目录配比推算", "机构名册", "民政", "Care workers", "The catalogue's ratios", "sheet homes", "civil affairs"),
+    ("入住来源", "假定的意愿曲线", "入住来源表", "各机构", "Where residents came from", "The assumed willingness curve", "sheet origins", "the homes"),
+    ("单位造价", "随附目录的示意造价", "单位造价表", "发展改革、住建", "Unit costs", "Illustrative costs of the shipped catalogue", "sheet unit_costs", "development and reform, construction"),
+    ("出行速度、出行时间", "缺省速度", "case.yaml 的 travel;出行时间矩阵", "交通运输", "Speeds or travel times", "Default speeds", "travel of case.yaml; sheet matrix", "transport"),
+    ("县界", "地图不画县界", "outline.geojson", "自然资源", "County outline", "Maps show none", "outline.geojson", "natural resources"),
+    ("失能率、死亡率、生育率等参数", "随附的全国或假定参数", "rates/*.csv", "卫生健康、医保、统计", "Rates of disability, death, birth", "National or assumed rates that come with the program", "rates/*.csv", "health, insurance, statistics"),
+)  # fmt: skip
+"""Rows of the list of data gaps in the template: item, stand-in, place, holder; zh, then en."""

@@ -8,13 +8,14 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from allocator.travel.arcs import Arcs
 
-__all__ = ["cached_arcs", "journey_key"]
+__all__ = ["cached_arcs", "journey_key", "store_in"]
 
 _PARTS = ("origin", "destination", "minutes", "km", "method")
 
@@ -51,6 +52,11 @@ def cached_arcs(folder: Path, parts: Mapping[str, object], make: Callable[[], Ar
         Path(name).unlink(missing_ok=True)
         raise
     return arcs
+
+
+def store_in(folder: Path) -> Callable[[Mapping[str, object], Callable[[], Arcs]], Arcs]:
+    """Return the store of journeys in a folder, as `run.Shared` takes it."""
+    return partial(cached_arcs, folder)
 
 
 def _stored(path: Path) -> Arcs | None:

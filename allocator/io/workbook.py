@@ -40,7 +40,7 @@ MAX_STRINGS = 60 * MEBIBYTE
 MAX_RATIO = 200
 MAX_ENTRIES = 1000
 MAX_CELLS = 20_000_000
-PLAIN_SHEETS = ("说明 readme", "字典 dictionary")
+PLAIN_SHEETS = ("说明 readme", "字典 dictionary", "数据缺口清单 gaps")
 """Sheets of the template that hold no data."""
 
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*?ref="([A-Z0-9:]{1,24})"')

@@ -1,0 +1,151 @@
+"""From an Excel file of villages to a report, by commands alone."""
+
+import json
+import shutil
+
+import numpy as np
+import openpyxl
+import pytest
+from planner_files import fill, gcj02, road_table, villages
+
+from allocator.cli import main
+from allocator.errors import InputRefused
+from allocator.io.case import read_case
+
+
+def said(capsys):
+    capture = capsys.readouterr()
+    return capture.out + capture.err
+
+
+@pytest.fixture(scope="module")
+def surveyed(tmp_path_factory):
+    """A folder whose workbook holds the villages with a map vendor's points, copied by tests."""
+    folder = tmp_path_factory.mktemp("surveyed")
+    assert main(["init", str(folder), "--crs", "GCJ-02"]) == 0
+    return folder
+
+
+def copied(surveyed, folder, sheets):
+    shutil.copytree(surveyed, folder)
+    fill(folder / "case.xlsx", sheets)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sheets", "crs", "gap"),
+    [(gcj02, "GCJ-02", "data-gap-distances"), (road_table, "EPSG:4490", "data-gap-coordinates-areas")],
+)  # fmt: skip
+def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
+    tmp_path, capsys, sheets, crs, gap
+):
+    folder = tmp_path / "county"
+    made = ["init", str(folder), "--code", "360100", "--title", "青石县", "--crs", crs]
+    assert main([*made, "--lang", "zh"]) == 0
+    fill(folder / "case.xlsx", sheets())
+    assert main(["check", str(folder), "--lang", "zh", "--findings", str(tmp_path / "f.json")]) == 0
+    codes = {f["code"] for f in json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))}
+    assert gap in codes and "data-gap-speeds" in codes
+    assert "12 个村" in said(capsys)
+    out = tmp_path / "runs"
+    plan = ["run", str(folder), str(folder / "scenarios" / "first-plan.yaml"), "-o", str(out)]
+    assert main([*plan, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["status"] == "proved" and result["gap"] <= 0.001
+    met = result["score"]["resident_met"]
+    assert met["2030"] >= 0.6 - 1e-6 and met["2030"] > met["2025"]
+    (report,) = out.glob("*-report")
+    html = (report / "report.html").read_text(encoding="utf-8")
+    assert "青石县" in html and "数据缺口清单" in html and "没有本地出行速度" in html
+    book = openpyxl.load_workbook(report / "plan.xlsx", read_only=True)
+    assert book.sheetnames
+    assert (report / "plan.gpkg").stat().st_size > 0
+
+
+def test_an_unfilled_template_says_what_to_fill_and_runs_nothing(tmp_path, capsys):
+    folder = tmp_path / "county"
+    assert main(["init", str(folder)]) == 0
+    assert main(["check", str(folder), "--lang", "en"]) == 2
+    text = said(capsys)
+    for sheet in ("townships", "areas", "homes"):
+        assert sheet in text
+    assert "unit_costs" not in text.split("data-gap")[0]
+
+
+def test_points_of_a_map_vendor_come_back_to_where_they_are(surveyed, tmp_path):
+    folder = copied(surveyed, tmp_path / "county", gcj02())
+    case = read_case(folder)
+    truth = np.array([[v["lon"], v["lat"]] for v in villages()])
+    metres = np.abs(case.region.areas[["lon", "lat"]].to_numpy() - truth) * 111_000
+    assert metres.max() < 0.2 and case.region.crs == "EPSG:4490"
+    sites = case.region.sites
+    assert sites["lon"].notna().all(), "homes without a point stand at the seat of their township"
+
+
+def test_optional_sheets_replace_defaults_and_leave_the_list_of_gaps(surveyed, tmp_path):
+    buildings = [{"building_id": "B1", "name_zh": "旧小学", "township_id": "360103", "lon": 114.385,
+                  "lat": 27.42, "kind": "闲置校舍", "floor_area_m2": 1500, "zoning": "是"}]  # fmt: skip
+    costs = [{"type": "township-centre", "mode": "新建", "capital_yuan_place": 88000}]
+    origins = [
+        {"site_id": "J01", "from_id": v["area_id"], "residents": 3 if v["township_id"] == "360101" else 1}
+        for v in villages()
+    ]  # fmt: skip
+    sheets = {**gcj02(), "buildings": buildings, "unit_costs": costs, "origins": origins}
+    folder = copied(surveyed, tmp_path / "county", sheets)
+    case = read_case(folder)
+    site = case.region.sites.set_index("site_id").loc["B1"]
+    assert (site["building"], site["zoning"], site["hazard"]) == ("idle-school", "是", "未核")
+    assert site["lon"] != 114.385, "points of idle buildings are converted too"
+    build = next(p for p in case.catalogue.types["township-centre"].provisions if p.mode == "build")
+    assert build.capital_yuan_place == 88000 and build.mark == "stated"
+    assert build.capital_yuan_fixed == 1500000, "what the sheet leaves blank stays the catalogue's"
+    curve = case.rates["willingness"].query("curve == 'calibrated'")
+    assert (
+        list(curve["service"].unique()) == ["elderly.resident"]
+        and (curve["calibrated"] == "yes").all()
+    )
+    codes = {f.code for f in case.findings}
+    assert "willingness-calibrated" in codes and "data-gap-unit-costs" in codes
+    assert not {"data-gap-origins", "data-gap-catalogue"} & codes
+
+
+@pytest.mark.parametrize(
+    ("sheet", "row", "code", "column"),
+    [
+        ("buildings", {"building_id": "J01", "township_id": "360101"}, "id-in-two-tables", "building_id"),
+        ("buildings", {"building_id": "B1", "township_id": "360109", "lon": 114.5, "lat": 27.5}, "id-unknown", "township_id"),
+        ("unit_costs", {"type": "township-center", "mode": "新建", "capital_yuan_place": 1}, "type-unknown", "type"),
+        ("unit_costs", {"type": "embedded", "mode": "撤并转型", "capital_yuan_place": 1}, "mode-unknown", "mode"),
+        ("origins", {"site_id": "J09", "from_id": "360101001", "residents": 1}, "id-unknown", "site_id"),
+        ("origins", {"site_id": "J01", "from_id": "360109001", "residents": 1}, "id-unknown", "from_id"),
+        ("matrix", {"from_id": "360101001", "to_id": "nowhere", "minutes": 3}, "id-unknown", "to_id"),
+    ],
+)  # fmt: skip
+def test_what_an_optional_sheet_gets_wrong_is_told_by_sheet_row_and_column(
+    surveyed, tmp_path, sheet, row, code, column
+):
+    folder = copied(surveyed, tmp_path / "county", {**gcj02(), sheet: [row]})
+    with pytest.raises(InputRefused) as caught:
+        read_case(folder)
+    faults = [f for f in caught.value.findings if f.rank == "error"]
+    assert [f.code for f in faults] == [code]
+    where = faults[0].where
+    assert (where.file, where.row, where.column) == (
+        "case.xlsx",
+        2,
+        column,
+    ) and sheet in where.sheet
+
+
+def test_villages_may_be_h3_cells(tmp_path):
+    h3 = pytest.importorskip("h3", reason="h3 is not installed")
+    folder = tmp_path / "county"
+    assert main(["init", str(folder)]) == 0
+    sheets = gcj02()
+    cells = [h3.latlng_to_cell(v["lat"], v["lon"], 9) for v in villages()]
+    areas = [{k: v for k, v in a.items() if k not in ("lon", "lat")} | {"h3": c} for a, c in zip(sheets["areas"], cells, strict=True)]  # fmt: skip
+    fill(folder / "case.xlsx", {**sheets, "areas": areas})
+    case = read_case(folder)
+    middle = np.array([h3.cell_to_latlng(c)[::-1] for c in cells])
+    assert np.allclose(case.region.areas[["lon", "lat"]].to_numpy(), middle)

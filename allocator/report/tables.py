@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from allocator.catalogue import Catalogue
+from allocator.catalogue import Catalogue, Standard
 from allocator.errors import NO_TEXT, Text
 from allocator.report.cells import FEW, SMALLEST, WITHHELD, Cell, Kind, Quantity, withhold
 from allocator.report.document import Column, Note, Table
 from allocator.report.words import (
     AREA_CLASSES,
     GROUPS,
+    LEVELS,
+    LICENCES,
+    MARKS,
     MODES,
     MONEY_ITEMS,
     OBJECTIVES,
     PAYERS,
     POOLS,
+    RULE_SOURCES,
     SCREENS,
+    TERMS,
+    UNITS,
     Names,
+    norm_source,
     word,
 )
 from allocator.run import Run
 
 __all__ = [
-    "access",
-    "coverage",
-    "gains",
-    "indicators",
-    "money",
-    "needs",
-    "note_table",
-    "objectives",
-    "payers",
-    "pools",
-    "projects",
-    "published_shares",
-    "rules",
-    "scoreboard",
-    "service_ids",
-    "standards",
-    "townships",
-    "use",
-    "year_title",
-]
+    "access", "coverage", "gains", "indicator_cell", "indicators", "money", "needs", "norms", "note_table", "objectives",
+    "payer_order", "payers", "pools", "population", "projects", "published_shares", "rules", "scoreboard", "service_ids",
+    "sources", "standards", "terms", "townships", "unit_of", "use", "year_title",
+]  # fmt: skip
 
 YUAN = Text("万元", "million yuan")
 YUAN_YEAR = Text("万元/年", "million yuan a year")
@@ -79,7 +72,7 @@ def year_title(run: Run, year: int) -> Text:
             en = "Near term" if n == 0 and not last else "Long term" if last else f"Period {n + 1}"
             if period.title is not None:
                 zh = period.title.zh
-                en = period.title.en
+                en = period.title.en[:1].upper() + period.title.en[1:]
             return Text(f"{zh}（{year}）", f"{en} ({year})")
     return Text(str(year), str(year))
 
@@ -97,6 +90,11 @@ def _place(id: str, unit: str) -> tuple[Text, Kind]:
     if unit == "person":
         return PERSON, "count"
     return PLACE, "decimal" if "per_1000" in id else "count"
+
+
+def unit_of(id: str, unit: str) -> Text:
+    """Return the words of an indicator's unit."""
+    return _place(id, unit)[0]
 
 
 def indicator_cell(row: Any) -> Quantity:
@@ -211,8 +209,7 @@ def payers(run: Run) -> Table:
         part = table[table["pool"] == pool].pivot_table(
             index="payer", columns="year", values="yuan", aggfunc="sum", fill_value=0, sort=False
         )
-        order = [p for p in part.index if p != "unassigned"]
-        order += [p for p in part.index if p == "unassigned"]
+        order = payer_order(part.index)
         for payer in order:
             if payer == "unassigned":
                 flagged.add(len(rows))
@@ -223,6 +220,12 @@ def payers(run: Run) -> Table:
         sums = table.groupby("year")["yuan"].sum()
         total = (Text("合计", "Total"), None, *(Quantity(float(sums[y]), "money") for y in years))
     return Table("payers", Text("资金筹措表（万元）", "Sources of money (million yuan)"), columns, tuple(rows), total, flagged=frozenset(flagged))  # fmt: skip
+
+
+def payer_order(payers: Iterable[object]) -> list[str]:
+    """Return payers from the centre downwards; what has no source yet stands last."""
+    rank = {p: n for n, p in enumerate(PAYERS)}
+    return sorted({str(p) for p in payers}, key=lambda p: (rank.get(p, len(rank) - 1.5), p))
 
 
 def pools(run: Run) -> Table:
@@ -409,8 +412,11 @@ def scoreboard(runs: Sequence[Run]) -> Table:
         for run, year in [(main, base), *((r, r.scenario.years[-1]) for r in runs)]:
             t = run.tables["indicators"]
             v = t[(t["indicator"] == id) & (t["year"] == year)]["value"]
+            if id == "investment" and year != base:
+                v = pd.Series([t[t["indicator"] == id]["value"].sum()])
             cells.append(Quantity(float(v.iloc[0]), kind) if len(v) else None)
-        rows.append((Text(first["zh"], first["en"]), unit, *cells))
+        title = Text("投资合计", "Investment, all periods") if id == "investment" else Text(first["zh"], first["en"])  # fmt: skip
+        rows.append((title, unit, *cells))
     gaps: list[Cell] = [Quantity(float(r.measures["gap"]), "gap") for r in runs]
     rows.append((Text("求解精度", "Gap of the solution"), Text("%", "%"), None, *gaps))
     return Table("scoreboard", Text(f"方案比较（{end}）", f"Alternatives compared ({end})"), tuple(columns), tuple(rows))  # fmt: skip
@@ -462,12 +468,14 @@ def objectives(run: Run) -> Table:
     for o in run.measures["objectives"]:
         known = _UNITS.get(o["unit"])
         kind: Kind = known[0] if known else "decimal"  # type: ignore[assignment]
-        unit = known[1] if known else Text(str(o["unit"]), str(o["unit"]))
-        rows.append((word(OBJECTIVES, o["id"]), unit, Quantity(o["value"], kind), Quantity(o["bound"], kind), Quantity(o["gap"], "gap"), Quantity(abs(o["value"] - o["bound"]), kind)))  # fmt: skip
+        unit = known[1] if known else word(UNITS, str(o["unit"]))
+        parts = [word(OBJECTIVES, p) for p in str(o["id"]).split("+")]
+        what = Text("、".join(p.zh for p in parts), " + ".join(p.en for p in parts))
+        rows.append((what, unit, Quantity(o["value"], kind), Quantity(o["bound"], kind), Quantity(o["gap"], "gap"), Quantity(abs(o["value"] - o["bound"]), kind)))  # fmt: skip
     return Table("objectives", Text("目标与求解精度", "Objectives and gap"), columns, tuple(rows))
 
 
-def rules(run: Run) -> Table:
+def rules(run: Run, names: Names) -> Table:
     """Every rule of the plan in words, hard or priced, and by how much it is missed."""
     columns = (
         Column("rule", Text("规则", "Rule"), wide=True), Column("hard", Text("性质", "Kind")),
@@ -476,25 +484,40 @@ def rules(run: Run) -> Table:
     rows: list[tuple[Cell, ...]] = []
     flagged = set()
     missed = run.measures["shortfalls"]
+    sites = re.compile("|".join(map(re.escape, sorted(names.sites, key=len, reverse=True))) or "$^")
+
+    def alike(rule: Mapping[str, Any]) -> str:
+        return f"{sites.sub('', rule['zh'])} {rule['hard']} {rule['source']}"
+
+    met = [r for r in run.measures["rules"] if missed.get(r["id"], 0.0) <= 1e-6]
+    times = Counter(alike(r) for r in met if sites.search(r["zh"]))
+    told: set[str] = set()
     for r in run.measures["rules"]:
         short = missed.get(r["id"], 0.0)
+        what = names.said(Text(r["zh"], r["en"]))
         if short > 1e-6:
             flagged.add(len(rows))
+        elif times[alike(r)] > 1:
+            if alike(r) in told:
+                continue
+            told.add(alike(r))
+            count = times[alike(r)]
+            what = Text(f"{what.zh}（同类共 {count} 处）", f"{what.en} ({count} sites alike)")
         cell: Cell = Text(f"{short:,.2f}", f"{short:,.2f}") if short > 1e-6 else Text("—", "—")
         kind = Text("刚性", "hard") if r["hard"] else Text("目标", "target")
-        rows.append((Text(r["zh"], r["en"]), kind, cell, str(r["source"])))
+        rows.append((what, kind, cell, word(RULE_SOURCES, str(r["source"]))))
     return Table("rules", Text("约束与目标", "Rules and targets"), columns, tuple(rows), flagged=frozenset(flagged))  # fmt: skip
 
 
-MARKS = {
-    "verified": Text("已核", "verified"),
-    "stated": Text("据公开说明", "stated"),
-    "unconfirmed": Text("未核实", "unconfirmed"),
-    "assumed": Text("假定", "assumed"),
-    "synthetic": Text("模拟", "synthetic"),
-    "counted": Text("统计", "counted"),
-    "modelled": Text("推算", "modelled"),
-}
+def norms(run: Run, catalogue: Catalogue) -> list[Standard]:
+    """Norms of the run's services that bind or are taken for want of a better one."""
+    known = {s for s in run.scenario.services}
+    groups = ("elderly", "disabled-elders", "destitute", "difficulty")
+    return [
+        s for s in catalogue.standards
+        if s.level in ("national", "provincial", "local", "default")
+        and (s.service in known or (not s.service and s.group.startswith(groups)))
+    ]  # fmt: skip
 
 
 def standards(run: Run, catalogue: Catalogue | None) -> Table:
@@ -508,22 +531,82 @@ def standards(run: Run, catalogue: Catalogue | None) -> Table:
     if catalogue is None:
         short = tuple((id, MARKS["unconfirmed"]) for id in run.inputs["unconfirmed_standards"])
         return Table("standards", title, (columns[0], columns[-1]), short, flagged=frozenset(range(len(short))))  # fmt: skip
-    rows = tuple(
-        (s.title, f"{s.value:g}", s.unit, s.level, " ".join(p for p in (s.basis, s.source) if p), word(MARKS, s.mark))
-        for s in catalogue.standards
+    used = norms(run, catalogue)
+    rows = []
+    for s in used:
+        unit = catalogue.units[s.unit].name if s.unit in catalogue.units else Text(s.unit, s.unit)
+        basis, source = norm_source(s.basis), norm_source(s.source)
+        both = Text("；".join(p for p in (basis.zh, source.zh) if p), "; ".join(p for p in (basis.en, source.en) if p))  # fmt: skip
+        share = s.unit == "share"
+        value: Cell = Quantity(s.value, "share") if share else Text(f"{s.value:g}", f"{s.value:g}")
+        rows.append((s.title, value, Text("%", "%") if share else unit, word(LEVELS, s.level), both, word(MARKS, s.mark)))  # fmt: skip
+    flagged = frozenset(n for n, s in enumerate(used) if s.mark == "unconfirmed")
+    note = Text(
+        "“未核实”的标准在引用前须与原文核对；“缺省值”为本软件的建议，应以本地标准代替。",
+        "Norms marked unconfirmed must be checked against the text before citing; defaults are suggestions that local norms should replace.",
+    )
+    return Table("standards", title, tuple(columns), tuple(rows), note=note, flagged=flagged)
+
+
+def population(run: Run) -> Table:
+    """People and elders of each township today and at the end of each period."""
+    table = run.tables["townships"].drop_duplicates(["year", "township_id"])
+    years = sorted(int(y) for y in set(table["year"]))
+    columns = [Column("township", Text("乡镇", "Township"), wide=True)]
+    for y in years:
+        columns.append(Column(f"people-{y}", Text(f"{y} 年人口", f"People {y}"), PERSON, summed=True))  # fmt: skip
+    for y in years:
+        columns.append(Column(f"elders-{y}", Text(f"{y} 年 60 岁及以上", f"Aged 60+ {y}"), PERSON, summed=True))  # fmt: skip
+    columns.append(
+        Column("share", Text(f"{years[-1]} 年老年人占比", f"Share of elders {years[-1]}"))
+    )
+    wide = {y: table[table["year"] == y].set_index("township_id") for y in years}
+    rows: list[tuple[Cell, ...]] = []
+    for id, first in wide[years[0]].iterrows():
+        people = [Quantity(float(wide[y]["people"][id]), "people") for y in years]
+        elders = [Quantity(float(wide[y]["people_60"][id]), "people") for y in years]
+        name = Text(str(first["name_zh"]), str(first["name_en"]) or str(first["name_zh"]))
+        share = Quantity(elders[-1].value / people[-1].value if people[-1].value else 0.0, "share")
+        rows.append((name, *people, *elders, share))
+    sums = [Quantity(float(wide[y][c].sum()), "people") for c in ("people", "people_60") for y in years]  # fmt: skip
+    part = Quantity(sums[-1].value / sums[len(years) - 1].value, "share")
+    return Table("population", Text("分乡镇人口预测", "Population forecast by township"), tuple(columns), tuple(rows), (Text("合计", "Total"), *sums, part))  # fmt: skip
+
+
+def sources(run: Run) -> Table:
+    """Data sources with licence and mark."""
+    columns = (
+        Column("what", Text("资料", "What"), wide=True), Column("files", Text("文件", "Files")), Column("source", Text("来源", "Source"), wide=True),
+        Column("licence", Text("许可", "Licence")), Column("mark", Text("性质", "Kind")),
     )  # fmt: skip
-    flagged = frozenset(n for n, s in enumerate(catalogue.standards) if s.mark == "unconfirmed")
-    return Table("standards", title, tuple(columns), rows, flagged=flagged)
+    rows = []
+    for s in run.inputs["sources"]:
+        title, place = str(s.get("title") or s.get("what") or ""), str(s.get("source", ""))
+        what = Text(str(s.get("title_zh") or title), title)
+        where = Text(str(s.get("source_zh") or place), place)
+        rows.append((what, str(s.get("files", "")), where, word(LICENCES, str(s.get("licence", ""))), word(MARKS, str(s.get("mark", "")))))  # fmt: skip
+    return Table("sources", Text("数据来源", "Data sources"), columns, tuple(rows))
 
 
-def note_table(note: Note) -> Table:
-    """Return a study's own table as cells."""
+def terms() -> Table:
+    """The words of the report, explained."""
+    columns = (Column("term", Text("用语", "Word")), Column("meaning", Text("含义", "Meaning"), wide=True))  # fmt: skip
+    return Table("terms", Text("用语说明", "Words of this report"), columns, tuple(TERMS))
+
+
+def note_table(note: Note, titles: Mapping[str, Text] | None = None) -> Table:
+    """Return a study's own table as cells; ``titles`` name the scenarios in it."""
     columns = tuple(Column(id, title) for id, (title, _) in note.columns.items())
+    if titles is None:
+        titles = {}
     rows: list[tuple[Cell, ...]] = []
     for record in note.table[list(note.columns)].to_dict("records"):
         cells: list[Cell] = []
         for id, (_, kind) in note.columns.items():
             v = record[id]
-            cells.append(str(v) if kind == "text" else Quantity(float(v), kind))  # type: ignore[arg-type]
+            if kind == "text":
+                cells.append(titles.get(str(v), str(v)))
+                continue
+            cells.append(Quantity(float(v), kind))  # type: ignore[arg-type]
         rows.append(tuple(cells))
     return Table(note.id, note.title, columns, tuple(rows), note=NO_TEXT)

@@ -97,6 +97,7 @@ class _Frame:
             (k for k in (50, 20, 10, 5, 2, 1, 0.5) if k / 111.2 * self.scale < self.width / 4), 0.5
         )
         length = km / 111.2 * self.scale
+        x -= length
         d.line(x, y, x + length, y, INK, 1.4)
         for end in (x, x + length):
             d.line(end, y - 4, end, y, INK, 1.4)
@@ -126,7 +127,7 @@ def _board(run: Run, title: Text, panels: int, region: Region, bounds: Bounds | 
 
 def _finish(d: Drawing, run: Run, frame: _Frame, legend: Sequence[tuple[Callable[[float, float], None], Text]]) -> Drawing:  # fmt: skip
     """Add scale, legend, footer and disclaimer below the map."""
-    frame.scale_bar(d, d.width - 130, d.height - 4)
+    frame.scale_bar(d, d.width - 14, d.height - 4)
     y = d.height + 24
     x = 6.0
     for draw, words in legend:

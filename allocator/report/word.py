@@ -32,7 +32,7 @@ __all__ = ["default_template", "render"]
 
 Language = Literal["zh", "en"]
 MARK = "\ue000"
-SANS, LATIN = "Noto Sans CJK SC", "Noto Sans"
+SANS, LATIN = "Noto Sans CJK SC", "Arial"
 WHEN = (2000, 1, 1, 0, 0, 0)
 WIDE = 12
 

@@ -246,7 +246,7 @@ class Names:
         self.services = dict(SERVICES)
         self.types = dict(TYPES)
         self.sites: dict[str, Text] = {}
-        for run in runs:
+        for run in reversed(runs):  # the plan reported names its sites last
             projects = run.tables["projects"].drop_duplicates("type")
             for row in projects.itertuples():
                 self.types[str(row.type)] = Text(str(row.type_zh), str(row.type_en))

@@ -17,7 +17,7 @@ __all__ = ["write"]
 
 FORMATS = {
     "count": "#,##0", "people": "#,##0", "people1": "#,##0.0", "share": "0.0%", "change": "+0.0%;-0.0%;0.0%",
-    "money": "#,##0.0", "yuan": "#,##0.0", "minutes": "#,##0.0", "decimal": "#,##0.0", "year": "0", "gap": "0.000%",
+    "money": "#,##0.0", "yuan": "#,##0.0", "minutes": "#,##0.0", "decimal": "#,##0.0", "year": "0", "gap": "0.000%", "exact": "General",
 }  # fmt: skip
 SHEETS: Mapping[str, str] = {
     "indicators": "指标表", "projects": "项目库", "payers": "资金筹措", "money": "年运行费用", "pools": "资源",

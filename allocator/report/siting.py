@@ -369,7 +369,7 @@ def _page(look: _Looked, region: Region, id: str, catalogue: Catalogue | None) -
 
 
 def _facts_table(look: _Looked, id: str, catalogue: Catalogue | None) -> Table:
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[Text, Cell, Text | None]] = []
     names = look.names
     place = look.sites.loc[id] if id in look.sites.index else pd.Series(dtype=object)
     rows.append((Text("地域", "Area"), word(AREA_CLASSES, str(look.end.loc[id, "area_class"])), None))  # fmt: skip
@@ -394,9 +394,17 @@ def _facts_table(look: _Looked, id: str, catalogue: Catalogue | None) -> Table:
         kind = catalogue.types.get(str(r.type)) if catalogue is not None else None
         for offer in kind.offers if kind else ():
             if offer.service in look.run.scenario.services:
-                rows.append((Text(f"{names.service(offer.service).zh}服务时限", f"{names.service(offer.service).en}: within"), Quantity(offer.within_minutes, "minutes"), MINUTES))  # fmt: skip
-    columns = (Column("what", Text("内容", "Item"), wide=True), Column("value", Text("数值", "Value"), wide=True), Column("unit", Text("单位", "Unit")))  # fmt: skip
-    return Table(f"page-{id}-facts", Text("基本情况", "The project"), columns, tuple(rows))
+                rows.append((Text(f"{names.service(offer.service).zh}时限", f"{names.service(offer.service).en}: within"), Quantity(offer.within_minutes, "minutes"), MINUTES))  # fmt: skip
+    columns = (Column("what", Text("内容", "Item"), wide=True), Column("value", Text("数值", "Value"), wide=True))  # fmt: skip
+    told = tuple((what, _with_unit(value, unit)) for what, value, unit in rows)
+    return Table(f"page-{id}-facts", Text("基本情况", "The project"), columns, told)
+
+
+def _with_unit(value: Cell, unit: Text | None) -> Text:
+    shown = written(value)
+    if unit is None:
+        return shown
+    return Text(f"{shown.zh} {unit.zh}", f"{shown.en} {unit.en}")
 
 
 def _screening_table(look: _Looked, id: str) -> Table:

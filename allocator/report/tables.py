@@ -362,9 +362,12 @@ def _by_class(run: Run, names: Names, table: str, column: str, kind: Kind, title
             cells: list[Cell] = []
             for y in years:
                 for c in (column, also) if also else (column,):
-                    cells.append(Quantity(float(part[c][y]), kind) if y in part.index else None)
+                    known = y in part.index and part[c][y] == part[c][y]
+                    cells.append(Quantity(float(part[c][y]), kind) if known else "—")
             rows.append((names.service(service), word(AREA_CLASSES, area_class), *cells))
-    return Table(table, title, tuple(columns), tuple(rows))
+    gone = any("—" in row for row in rows)
+    note = Text("“—”：该年没有人使用该项服务。", "“—”: nobody uses the service that year.") if gone else NO_TEXT  # fmt: skip
+    return Table(table, title, tuple(columns), tuple(rows), note=note)
 
 
 def use(run: Run, names: Names) -> Table:
@@ -538,7 +541,7 @@ def standards(run: Run, catalogue: Catalogue | None) -> Table:
         basis, source = norm_source(s.basis), norm_source(s.source)
         both = Text("；".join(p for p in (basis.zh, source.zh) if p), "; ".join(p for p in (basis.en, source.en) if p))  # fmt: skip
         share = s.unit == "share"
-        value: Cell = Quantity(s.value, "share") if share else Text(f"{s.value:g}", f"{s.value:g}")
+        value: Cell = Quantity(s.value, "share") if share else Quantity(s.value, "exact")
         rows.append((s.title, value, Text("%", "%") if share else unit, word(LEVELS, s.level), both, word(MARKS, s.mark)))  # fmt: skip
     flagged = frozenset(n for n, s in enumerate(used) if s.mark == "unconfirmed")
     note = Text(

@@ -166,6 +166,8 @@ _NORM_SOURCES: tuple[tuple[str, str], ...] = (
     ("standard's text not re-read; general knowledge of it", "未核对原文，据一般了解"),
     ("text not re-read; general knowledge of it", "未核对原文，据一般了解"),
     ("standard's text not re-read", "未核对原文"),
+    ("quoting the standard at second hand", "转引该标准"), ("Guiyang rules", "贵阳市规定"), ("secondary note on", "二手说明："),
+    ("2024 civil-affairs bulletin", "2024 年民政事业统计公报"), ("education bulletin", "教育统计公报"),
     ("modelling suggestion, not calibrated locally", "建模建议，未用本地数据校准"),
     ("modelling suggestion", "建模建议"),
     ("design-code extract", "设计标准摘录"), ("guideline summary", "指引摘要"), ("plan summary", "规划摘要"),

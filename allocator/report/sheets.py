@@ -23,6 +23,8 @@ SHEETS: Mapping[str, str] = {
     "indicators": "指标表", "projects": "项目库", "payers": "资金筹措", "money": "年运行费用", "pools": "资源",
     "coverage": "可达占比", "access": "出行时间", "needs": "分人群需求", "use": "设施使用", "scoreboard": "方案比较",
     "gains": "乡镇增减", "objectives": "求解精度", "rules": "约束与目标", "standards": "标准",
+    "facilities": "现状机构", "population": "人口预测", "siting": "选址表", "catchments": "服务范围", "no-regret": "稳妥项目",
+    "spread": "点位范围", "sources": "数据来源", "terms": "用语",
     "townships-resident": "乡镇-机构照护", "townships-day": "乡镇-日间照料", "townships-home": "乡镇-上门服务",
 }  # fmt: skip
 FIRST_ROW = 4

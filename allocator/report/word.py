@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import zipfile
 from copy import deepcopy
+from functools import lru_cache
 from html import escape
 from typing import Any, Literal
 
@@ -173,6 +174,14 @@ def _field(paragraph: Any, code: str) -> None:
     paragraph._p.append(field)
 
 
+@lru_cache(maxsize=64)  # drawing is the slow half of a document, and runs share their maps of today
+def _png(svg: str) -> bytes:
+    import vl_convert
+
+    made: bytes = vl_convert.svg_to_png(svg, scale=2.0)
+    return made
+
+
 class _Layout:
     """Blocks as paragraphs, tables and pictures, put where the template has their place."""
 
@@ -283,13 +292,11 @@ class _Layout:
             self.words(Paragraph(block.words, "note"))
 
     def picture(self, block: Figure, width_cm: float) -> None:
-        import vl_convert
         from docx.oxml.ns import qn
         from docx.shared import Cm
 
-        svg = block.drawing.render((self.language,))
-        data = vl_convert.svg_to_png(svg, scale=2.0)
         run = self.paragraph("").add_run()
+        data = _png(block.drawing.render((self.language,)))
         run.add_picture(io.BytesIO(data), width=Cm(width_cm))
         for part in run._r.iter(qn("wp:docPr")):
             part.set("descr", self.say(block.drawing.label))

@@ -114,7 +114,7 @@ def _table(book: Any, looks: _Looks, document: Document, table: Table, used: set
     for n, column in enumerate(table.columns):
         sheet.write_string(FIRST_ROW, n, _heading(column.heading, True), head)
         sheet.set_column(n, n, 30 if column.wide else 14)
-    sheet.set_row(FIRST_ROW, 32)
+    sheet.set_row(FIRST_ROW, 46)
     sheet.freeze_panes(FIRST_ROW + 1, 1)
     for r, row in enumerate(table.rows, FIRST_ROW + 1):
         flagged = {"bg_color": "#FBF3EA"} if r - FIRST_ROW - 1 in table.flagged else {}

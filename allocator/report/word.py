@@ -394,7 +394,7 @@ def _table_xml(rows: list[str], widths: list[float], room_cm: float, word: Any, 
     named = f'<w:tblStyle w:val="{escape(word.styles[style].style_id)}"/>' if style else ""
     return (
         f'<w:tbl xmlns:w="{_W}"><w:tblPr>{named}<w:tblW w:type="dxa" w:w="{_twips(room_cm)}"/>'
-        '<w:tblLayout w:type="fixed"/><w:tblCellMar><w:left w:w="60" w:type="dxa"/><w:right w:w="60" w:type="dxa"/></w:tblCellMar></w:tblPr>'
+        '<w:tblLayout w:type="fixed"/><w:tblCellMar><w:top w:w="24" w:type="dxa"/><w:left w:w="60" w:type="dxa"/><w:bottom w:w="24" w:type="dxa"/><w:right w:w="60" w:type="dxa"/></w:tblCellMar></w:tblPr>'
         f"<w:tblGrid>{grid}</w:tblGrid>{''.join(rows)}</w:tbl>"
     )
 
@@ -410,7 +410,7 @@ def _cells(
     for n, text in enumerate(texts):
         side = '<w:jc w:val="right"/>' if right[n] else ""
         cells.append(
-            f'<w:tc><w:tcPr><w:tcW w:w="{_twips(room_cm * widths[n] / whole)}" w:type="dxa"/>{fill}</w:tcPr>'
+            f'<w:tc><w:tcPr><w:tcW w:w="{_twips(room_cm * widths[n] / whole)}" w:type="dxa"/>{fill}<w:vAlign w:val="center"/></w:tcPr>'
             f'<w:p><w:pPr><w:spacing w:after="0" w:line="250" w:lineRule="auto"/>{side}</w:pPr>'
             f'<w:r>{look}<w:t xml:space="preserve">{escape(text)}</w:t></w:r></w:p></w:tc>'
         )

@@ -19,6 +19,8 @@ from allocator.errors import InputRefused, Text
 from allocator.report import Note, html_report, layers, workbook
 from allocator.report.cells import FEW, WITHHELD, Quantity, withhold, written
 from allocator.report.chapters import compose
+from allocator.report.document import Page, Table
+from allocator.report.siting import _served_words
 from allocator.report.typesetting import full_width
 
 REGION = frame()
@@ -225,11 +227,20 @@ def test_a_lone_withheld_cell_of_a_column_with_a_total_gets_a_second():
 
 def test_no_cell_under_five_reaches_page_sheet_or_chart():
     document = compose([RUN], region=REGION)
-    for table in document.tables.values():
+    pages = [b for c in document.chapters for b in c.blocks if isinstance(b, Page)]
+    inner = [b for page in pages for b in page.blocks if isinstance(b, Table)]
+    assert len(pages) == RUN.tables["projects"]["site_id"].nunique() and inner
+    for table in (*document.tables.values(), *inner):
         for row in table.rows:
             for cell in row:
                 if isinstance(cell, Quantity) and cell.kind == "people":
                     assert not 0 < cell.value < 5
+
+
+def test_a_sum_over_services_does_not_give_a_small_one_away():
+    assert _served_words(pd.Series([150.0, 23.0, 4.0])).zh.count("173 人次以上") == 1
+    assert "177 人次（" in _served_words(pd.Series([150.0, 22.0, 5.0])).zh
+    assert "不足5人" in _served_words(pd.Series([3.0, 1.0])).zh
 
 
 def test_equal_runs_give_equal_bytes():

@@ -209,9 +209,7 @@ def _reasons(look: _Looked, id: str) -> list[Text]:
     standing = _standing(look)
     near = _near(look, id, standing)
     if len(served):
-        people = float(served["assigned"].sum())
-        shown = FEW if people < SMALLEST else written(Quantity(people, "people")).zh
-        out = [Text(f"规划期末安排服务 {shown} 人次（各项服务合计）", f"serves {shown} users at the end, all services together")]  # fmt: skip
+        out = [_served_words(served["assigned"].round(6))]
         town = look.town_of[id]
         alone = not [s for s in standing if s != id and look.town_of[s] == town]
         if alone:
@@ -231,6 +229,16 @@ def _reasons(look: _Looked, id: str) -> list[Text]:
             Text(f"关停，在住老人先安置；最近的接续设施为{other.zh}，直线 {km.zh}", f"closed once its residents are placed; the nearest facility that goes on is {other.en}, {km.en} in a straight line")
         ]  # fmt: skip
     return _why_not(look, id, near)
+
+
+def _served_words(users: pd.Series) -> Text:
+    """Users of all services together; a service with fewer than five is not given away by the sum."""
+    shown = written(Quantity(float(users[users >= SMALLEST].sum()), "people")).zh
+    if not ((users > 0) & (users < SMALLEST)).any():
+        return Text(f"规划期末安排服务 {shown} 人次（各项服务合计）", f"serves {shown} users at the end, all services together")  # fmt: skip
+    if shown == "0":
+        return Text("规划期末服务人数不足5人", "serves fewer than 5 users at the end")
+    return Text(f"规划期末安排服务 {shown} 人次以上（各项服务合计）", f"serves over {shown} users at the end, all services together")  # fmt: skip
 
 
 def _why_not(look: _Looked, id: str, near: Sequence[str]) -> list[Text]:

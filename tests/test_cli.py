@@ -17,3 +17,42 @@ def test_a_mistyped_command_is_a_usage_error(given: list[str], capsys):
 def test_help_is_no_error(capsys):
     assert main(["--help"]) == 0
     assert "demo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "given", [["--to", "odt"], ["--to", ""], ["--lang", "fr"], ["--lang", "zh,de"]]
+)
+def test_a_report_in_an_unknown_format_or_language_is_a_usage_error(given, capsys):
+    assert main(["report", "somewhere", "--case", "elsewhere", *given]) == ExitCode.USAGE
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
+def test_a_report_of_a_folder_without_runs_is_refused(tmp_path, capsys):
+    given = ["report", str(tmp_path), "--case", str(tmp_path), "--lang", "en"]
+    assert main(given) == ExitCode.REFUSED
+    assert "no finished run" in "".join(capsys.readouterr())
+
+
+def test_the_word_template_is_written_for_an_office_to_change(tmp_path, capsys):
+    docx = pytest.importorskip("docx")
+    assert main(["template", str(tmp_path / "office.docx"), "--lang", "zh"]) == 0
+    text = [p.text for p in docx.Document(tmp_path / "office.docx").paragraphs]
+    assert "{{ title }}" in text and "{{ body }}" in text
+
+
+@pytest.mark.slow
+def test_a_stored_study_is_reported_with_the_plan_asked_for(tmp_path, capsys):
+    from allocator.io.paths import shipped
+
+    case, scenarios = shipped("data") / "rongshui", shipped("scenarios") / "rongshui"
+    out = tmp_path / "study"
+    asked = ["run", str(case), str(scenarios / "today.yaml"), "--out", str(out), "--no-report"]
+    assert main(asked) == 0
+    made = tmp_path / "report"
+    given = ["report", str(out), "--plan", "today", "--case", str(case), "--out", str(made), "--to", "html,gpkg", "--lang", "zh"]  # fmt: skip
+    assert main(given) == 0
+    page = (made / "report.html").read_text(encoding="utf-8")
+    assert "现状维持" in page and "规划指标表" in page and "Indicator table" not in page
+    assert {p.name for p in made.iterdir()} == {"report.html", "plan.gpkg"}
+    assert main([*given[:3], "best-mix", *given[4:]]) == ExitCode.REFUSED
+    assert "best-mix" in "".join(capsys.readouterr())

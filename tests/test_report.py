@@ -19,8 +19,12 @@ from allocator.errors import InputRefused, Text
 from allocator.report import Note, html_report, layers, workbook
 from allocator.report.cells import FEW, WITHHELD, Quantity, withhold, written
 from allocator.report.chapters import compose
+from allocator.report.document import Page, Table
+from allocator.report.siting import _served_words
+from allocator.report.typesetting import full_width
 
 REGION = frame()
+SAID, FOOT = full_width(DISCLAIMER["zh"]), full_width(FOOTER["zh"])
 RUN = made_run(REGION)
 OTHER = made_run(REGION, scenario("remote-home", ("远郊集中建设", "Remote home")), seed=8)
 NOTE = Note(
@@ -77,7 +81,7 @@ def test_the_page_fetches_nothing_and_runs_no_script(page):
 
 def test_page_and_workbook_carry_the_same_numbers(page, book):
     document = compose([RUN, OTHER], region=REGION, notes=[NOTE])
-    numbers = _Page(page).tables
+    numbers = {k: v for k, v in _Page(page).tables.items() if not k.startswith("page-")}
     assert set(numbers) == set(document.tables)
     sheets = {s["A1"].value: s for s in book.worksheets}
     for table in document.tables.values():
@@ -127,13 +131,16 @@ def test_totals_of_the_project_list_are_live(book):
 
 def test_every_sheet_layer_and_map_carries_disclaimer_or_footer(page, book, tmp_path):
     for sheet in book.worksheets:
-        assert sheet["A2"].value == DISCLAIMER["zh"]
+        assert sheet["A2"].value == SAID
         assert sheet["A3"].value == DISCLAIMER["en"]
     maps = re.findall(r'<figure class="map".*?</figure>', page, re.S)
-    assert len(maps) == 5
+    assert len(maps) == 7
     for drawn in maps:
         text = "".join(re.findall(r'<text[^>]*class="zh"[^>]*>([^<]*)', drawn))
-        assert FOOTER["zh"] in text and DISCLAIMER["zh"] in text
+        assert FOOT in text and SAID in text
+    pages = re.findall(r'<details class="sitepage".*?</details>', page, re.S)
+    assert len(pages) == RUN.tables["projects"]["site_id"].nunique()
+    assert all(FOOT in text and SAID in text for text in pages)
     path = tmp_path / "plan.gpkg"
     path.write_bytes(layers(RUN, region=REGION))
     base = sqlite3.connect(path)
@@ -142,7 +149,7 @@ def test_every_sheet_layer_and_map_carries_disclaimer_or_footer(page, book, tmp_
     base.close()
     assert {"sites", "areas", "townships", "county"} <= {name for name, _ in rows}
     assert styled == {"sites", "areas", "townships", "county"}
-    assert all(DISCLAIMER["zh"] in words for _, words in rows)
+    assert all(SAID in words for _, words in rows)
 
 
 def test_areas_of_the_map_have_no_name(tmp_path):
@@ -220,11 +227,20 @@ def test_a_lone_withheld_cell_of_a_column_with_a_total_gets_a_second():
 
 def test_no_cell_under_five_reaches_page_sheet_or_chart():
     document = compose([RUN], region=REGION)
-    for table in document.tables.values():
+    pages = [b for c in document.chapters for b in c.blocks if isinstance(b, Page)]
+    inner = [b for page in pages for b in page.blocks if isinstance(b, Table)]
+    assert len(pages) == RUN.tables["projects"]["site_id"].nunique() and inner
+    for table in (*document.tables.values(), *inner):
         for row in table.rows:
             for cell in row:
                 if isinstance(cell, Quantity) and cell.kind == "people":
                     assert not 0 < cell.value < 5
+
+
+def test_a_sum_over_services_does_not_give_a_small_one_away():
+    assert _served_words(pd.Series([150.0, 23.0, 4.0])).zh.count("173 人次以上") == 1
+    assert "177 人次（" in _served_words(pd.Series([150.0, 22.0, 5.0])).zh
+    assert "不足5人" in _served_words(pd.Series([3.0, 1.0])).zh
 
 
 def test_equal_runs_give_equal_bytes():
@@ -244,7 +260,7 @@ def test_runs_of_different_cases_are_refused():
 
 def test_a_region_without_outline_or_seat_still_has_its_maps():
     bare = dataclasses.replace(REGION, outline=None, seat=None)
-    assert html_report([RUN], region=bare).decode().count('<figure class="map"') == 5
+    assert html_report([RUN], region=bare).decode().count('<figure class="map"') == 7
 
 
 def _visit(html: str, folder: Path) -> tuple[set[str], str, int]:

@@ -174,7 +174,7 @@ def run(
     ] = True,
 ) -> int:
     """Run one scenario: project people, estimate need, solve, check, measure, store, report."""
-    from allocator.cli.demo import write_products
+    from allocator.cli.products import write_products
     from allocator.io.runs import write_run
     from allocator.io.scenarios import read_scenarios
     from allocator.io.travel_cache import store_in
@@ -253,7 +253,7 @@ def study(
     case = _case(folder)
     definition, scenarios = read_study(file)
     with Progress(console=console) as bar:
-        task = bar.add_task(definition.title.text.in_language(language), total=len(scenarios))
+        task = bar.add_task(definition.title.text.inchosen_language(language), total=len(scenarios))
         paths, failures = run_all(
             case, scenarios, out / definition.name, workers=workers,
             progress=lambda name, done, total: bar.update(task, completed=done, description=name),
@@ -296,19 +296,53 @@ def study(
 @app.command()
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(help="run folders; the first is the recommended plan")
+        list[Path], typer.Argument(help="run or study folders; the first run is the plan reported")
     ],
-    case: Annotated[Path, typer.Option(help="case folder, for the outline")],
+    case: Annotated[Path, typer.Option(help="case folder, for the outline and the catalogue")],
     out: Out = Path("report"),
+    to: Annotated[
+        str, typer.Option(help="html, docx, xlsx, pdf, gpkg, separated by commas")
+    ] = "html,xlsx,gpkg",
+    lang: Annotated[
+        str, typer.Option(help="zh, en or zh,en: languages of the documents")
+    ] = "zh,en",
+    plan: Annotated[str, typer.Option(help="name of the scenario to report first")] = "",
+    template: Annotated[
+        Path | None, typer.Option(help="your office's Word template, see docs/reports.md")
+    ] = None,
+    font: Annotated[str, typer.Option(help="font of the PDF, default an open Chinese one")] = "",
+) -> int:
+    """Write documents from stored runs of a plan or a study; nothing is computed anew."""
+    from allocator.cli.products import named_runs, write_products
+    from allocator.report import FORMATS
+
+    wanted = [w.strip() for w in to.split(",") if w.strip()]
+    languages = [w.strip() for w in lang.split(",") if w.strip()]
+    if not wanted or not set(wanted) <= set(FORMATS):
+        raise typer.BadParameter(", ".join(FORMATS), param_hint="--to")
+    if not languages or not set(languages) <= {"zh", "en"}:
+        raise typer.BadParameter("zh, en or zh,en", param_hint="--lang")
+    console = _console()
+    with console.status(say(chosen_language(languages[0]), "正在排版…", "laying out…")):
+        paths = write_products(
+            named_runs(runs, plan), _case(case), out, to=wanted, languages=languages, template=template, font=font,
+        )  # fmt: skip
+    for path in paths:
+        console.print(str(path), highlight=False)
+    return 0
+
+
+@app.command()
+def template(
+    out: Annotated[Path, typer.Argument(help="the Word template to write, to be changed to taste")],
     lang: Language = "",
 ) -> int:
-    """Write report.html, plan.xlsx and plan.gpkg from stored runs; nothing is computed anew."""
-    from allocator.cli.demo import write_products
-    from allocator.io.runs import read_run
+    """Write the built-in Word template of reports, for an office to make its own."""
+    from allocator.io.paths import write_bytes
+    from allocator.report.word import default_template
 
-    console = _console()
-    for path in write_products([read_run(p) for p in runs], _case(case), out):
-        console.print(str(path), highlight=False)
+    write_bytes(out, default_template("zh" if chosen_language(lang) == "zh" else "en"))
+    _console().print(str(out), highlight=False)
     return 0
 
 

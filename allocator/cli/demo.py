@@ -14,18 +14,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from allocator.case import Case
+from allocator.cli.products import write_products
 from allocator.cli.show import findings, indicator_table, say, scoreboard, townships
 from allocator.compare import Comparison, compare
 from allocator.errors import Finding, Rank, StudyIncomplete, Text, Where
 from allocator.io.case import read_case
-from allocator.io.paths import shipped, write_bytes
+from allocator.io.paths import shipped
 from allocator.io.runs import read_run
 from allocator.io.scenarios import read_scenarios
-from allocator.report import Note, html_report, layers, workbook
+from allocator.report import Note
 from allocator.run import Run, Shared, flatter
 from allocator.study import run_all
 
-__all__ = ["run_demo", "willingness_note", "write_products"]
+__all__ = ["run_demo", "willingness_note"]
 
 ORDER = (
     "best-mix",
@@ -191,20 +192,3 @@ def _turning_point(table: pd.DataFrame) -> Text:
         f"曲线平缓程度达到 {wins[0]:g} 时,远郊集中建设服务的人数超过县城嵌入方案;曲线为假设,未经本地校准。",
         f"From a flatness of {wins[0]:g} on, the large remote home serves more people than embedded-first; the curves are assumed, not calibrated locally.",
     )
-
-
-def write_products(
-    runs: Sequence[Run], case: Case, out: Path, notes: Sequence[Note] = ()
-) -> list[Path]:
-    """Write report.html, plan.xlsx and plan.gpkg of runs; the first run is the plan reported."""
-    out.mkdir(parents=True, exist_ok=True)
-    region, catalogue = case.region, case.catalogue
-    placement = runs[0].scenario.placement
-    if placement is not None and case.placements is not None:
-        region = region.placed(case.placements[case.placements["seed"] == placement])
-    made = {
-        "report.html": html_report(runs, region=region, catalogue=catalogue, notes=notes),
-        "plan.xlsx": workbook(runs, region=region, catalogue=catalogue, notes=notes),
-        "plan.gpkg": layers(runs[0], region=region, catalogue=catalogue),
-    }
-    return [write_bytes(out / name, data) for name, data in made.items()]

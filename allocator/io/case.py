@@ -73,10 +73,15 @@ class Sentence(_Strict):
 
 
 class SourceFile(_Strict):
-    """One line of ``sources``: what it is, from where, under which licence, in which files."""
+    """One line of ``sources``: what it is, from where, under which licence, in which files.
+
+    ``title_zh`` and ``source_zh`` are what a Chinese report prints.
+    """
 
     title: str
     source: str
+    title_zh: str = ""
+    source_zh: str = ""
     licence: str = ""
     mark: Literal["counted", "modelled", "synthetic"] = "counted"
     files: str = ""

@@ -1,6 +1,8 @@
-"""Documents from stored runs: one HTML file, a workbook, map layers; nothing is computed anew.
+"""Documents from stored runs: HTML, Word, PDF, a workbook, map layers; nothing is computed anew.
 
-The first run is the plan reported; the others are the alternatives beside it.
+The first run is the plan reported; the others are the alternatives beside it, and runs that differ
+in the placement of points only make the spread. All formats are laid out from one `Document`, so a
+number is the same number in each.
 """
 
 from __future__ import annotations
@@ -13,10 +15,85 @@ from allocator.report.document import Note
 if TYPE_CHECKING:
     from allocator.catalogue import Catalogue
     from allocator.region import Region
+    from allocator.report.document import Document
     from allocator.report.page import Language
     from allocator.run import Run
 
-__all__ = ["Note", "html_report", "layers", "workbook"]
+__all__ = ["FORMATS", "Note", "documents", "html_report", "layers", "workbook"]
+
+FORMATS = ("html", "docx", "xlsx", "pdf", "gpkg")
+
+
+def documents(
+    runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None = None, notes: Sequence[Note] = (),
+    to: Sequence[str] = FORMATS, languages: Sequence[str] = ("zh", "en"), template: bytes | None = None, font: str = "",
+) -> dict[str, bytes]:  # fmt: skip
+    """Return the bytes of every document asked for, by file name.
+
+    Parameters
+    ----------
+    to
+        Some of `FORMATS`; html holds both languages in one file, Word and PDF are a file a language.
+    languages
+        ``zh``, ``en`` or both.
+    template
+        A Word template with the tags of ``docs/reports.md``; None for the built-in one.
+    font
+        Family name of the font for the PDF; blank for the first open Chinese font installed.
+
+    Raises
+    ------
+    ValueError
+        When a format or language is unknown, there is no run, or the runs are of different cases.
+    InputRefused
+        When a name holds a control character, an extra is not installed, the template cannot be
+        filled, or the font is missing.
+    """
+    unknown = [f for f in to if f not in FORMATS] + [v for v in languages if v not in ("zh", "en")]
+    if unknown or not languages:
+        raise ValueError(f"unknown format or language: {', '.join(unknown) or 'none given'}")
+    from allocator.report.chapters import compose
+
+    document = compose(runs, region=region, catalogue=catalogue, notes=notes)
+    made: dict[str, bytes] = {}
+    for format in FORMATS:
+        if format not in to:
+            continue
+        if format == "gpkg":
+            made["plan.gpkg"] = layers(runs[0], region=region, catalogue=catalogue)
+        elif format == "xlsx":
+            from allocator.report import sheets
+
+            made["plan.xlsx"] = sheets.write(document, runs)
+        elif format == "html":
+            from allocator.report import page
+
+            both = set(languages) == {"zh", "en"}
+            made["report.html"] = page.render(document, "both" if both else languages[0])  # type: ignore[arg-type]
+        else:
+            for language in dict.fromkeys(languages):
+                made[f"report-{language}.{format}"] = _laid_out(document, format, language, template, font)  # fmt: skip
+    return made
+
+
+def _laid_out(document: Document, format: str, language: str, template: bytes | None, font: str) -> bytes:  # fmt: skip
+    from allocator.errors import Finding, InputRefused, Rank, Text, Where
+
+    try:
+        if format == "docx":
+            from allocator.report import word
+
+            return word.render(document, language, template=template)  # type: ignore[arg-type]
+        from allocator.report import pdf
+
+        return pdf.render(document, language, font=font)  # type: ignore[arg-type]
+    except ModuleNotFoundError as problem:
+        finding = Finding(
+            Rank.ERROR, "extra-missing", Where(id=str(problem.name)),
+            Text("生成 Word 或 PDF 需要另装组件。", "Word and PDF need an extra that is not installed."),
+            Text('请运行:pip install "service-allocator[report]"', 'Run: pip install "service-allocator[report]"'),
+        )  # fmt: skip
+        raise InputRefused((finding,)) from problem
 
 
 def html_report(

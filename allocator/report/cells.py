@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 Kind = Literal[
-    "count", "people", "people1", "share", "change", "money", "yuan", "minutes", "decimal", "index", "year", "gap"
+    "count", "people", "people1", "share", "change", "money", "yuan", "minutes", "decimal", "index", "year", "gap",
+    "exact",
 ]  # fmt: skip
 FEW, WITHHELD = "<5", "*"
 SMALLEST = 5.0
@@ -59,6 +60,8 @@ def written(cell: Cell) -> Text:
         return Text("—", "—")
     if kind == "money":
         return Text(_number(v / 1e4, 1), _number(v / 1e6, 3))
+    if kind == "exact":
+        return _same(f"{v:,.10g}".replace("-", "\N{MINUS SIGN}"))
     if kind == "year":
         return _same(str(int(v)))
     if kind == "share":

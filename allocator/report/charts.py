@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -23,7 +24,16 @@ from allocator.report.svg import (
     text_width,
 )
 
-__all__ = ["bed_use", "dumbbells", "line_chart", "need_bars", "small_multiples", "stacked"]
+__all__ = [
+    "bands",
+    "bed_use",
+    "dumbbells",
+    "line_chart",
+    "need_bars",
+    "small_multiples",
+    "spread",
+    "stacked",
+]
 
 FILLS = (DEEP, PALE, BLUE, SAND, GREY, ORANGE, LIGHT)
 
@@ -172,7 +182,7 @@ def dumbbells(title: Text, rows: Sequence[tuple[Text, float | None, float | None
     return d
 
 
-def line_chart(title: Text, table: pd.DataFrame, x: str, y: str, series: str, words: tuple[Text, Text]) -> Drawing:  # fmt: skip
+def line_chart(title: Text, table: pd.DataFrame, x: str, y: str, series: str, words: tuple[Text, Text], titles: Mapping[str, Text] | None = None) -> Drawing:  # fmt: skip
     """Lines of y over x, one a series, each named at its end and told apart by its dashes."""
     d = Drawing(760, 330, title)
     left, right, low, high = 64.0, 560.0, 270.0, 34.0
@@ -211,7 +221,77 @@ def line_chart(title: Text, table: pd.DataFrame, x: str, y: str, series: str, wo
         while any(abs(end - e) < 14 for e in ends):
             end += 14
         ends.append(end)
-        d.text(right + 10, end + 4, str(name), 11.5, fill=INK)
+        label = (titles or {}).get(str(name), Text(str(name), str(name)))
+        d.text(right + 10, end + 4, _short(label, 186, 11.5), 11.5, fill=INK)
+    return d
+
+
+def bands(title: Text, years: Sequence[int], series: Sequence[tuple[Text, Sequence[float], Sequence[float], Sequence[float]]], unit: Text) -> Drawing:  # fmt: skip
+    """Lines over the years, each with the range (lowest, highest) drawn behind it."""
+    d = Drawing(760, 300, title)
+    left, right, low, high = 84.0, 590.0, 252.0, 34.0
+    step = _round_step(max((v for _, _, _, most in series for v in most), default=1.0) * 1.04 / 4)
+    top = 4 * step
+    span = max(years[-1] - years[0], 1)
+
+    def at(year: float, v: float) -> tuple[float, float]:
+        return left + 26 + (right - left - 52) * (year - years[0]) / span, low - (
+            low - high
+        ) * v / top
+
+    d.text(left, 18, unit, 12, fill=MUTED)
+    for k in range(5):
+        v = step * k
+        _, y = at(years[0], v)
+        d.line(left, y, right, y, LIGHT)
+        d.text(left - 8, y + 4, written(Quantity(v, "people")), 10.5, anchor="end", fill=MUTED)
+    for year in years:
+        x, _ = at(year, 0)
+        d.text(x, low + 18, str(year), 10.5, anchor="middle", fill=MUTED)
+    for n, (name, values, least, most) in enumerate(series):
+        stroke = (DEEP, ORANGE, BLUE)[n % 3]
+        there = [at(y, v) for y, v in zip(years, most, strict=True)]
+        back = [at(y, v) for y, v in zip(reversed(years), reversed(list(least)), strict=True)]
+        d.path([*there, *back], (PALE, SAND, LIGHT)[n % 3], True, fill_opacity=0.7)
+        points = [at(y, v) for y, v in zip(years, values, strict=True)]
+        d.path(points, stroke=stroke, stroke_width=2, stroke_dasharray=("none", "7 3", "2 3")[n % 3])  # fmt: skip
+        for (x, y), v in zip(points, values, strict=True):
+            d.circle(x, y, 3, stroke)
+            d.text(x, y - 8, written(Quantity(v, "people")), 10.5, anchor="middle", halo=True)
+        d.text(right + 14, points[-1][1] + 4, name, 12, fill=INK)
+    return d
+
+
+def _round_step(value: float) -> float:
+    """Return the next of 1, 2, 2.5, 5 times a power of ten."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(k * power for k in (1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10) if k * power >= value - 1e-9)
+
+
+def spread(title: Text, panels: Sequence[tuple[Text, Sequence[tuple[Text, Sequence[Quantity], Quantity]]]]) -> Drawing:  # fmt: skip
+    """One panel a figure: each plan's values over the repeats as ticks on a bar, the middle bold."""
+    rows = max((len(p[1]) for p in panels), default=0)
+    wide, tall = 374.0, 50.0 + 30 * rows
+    d = Drawing(760, tall * -(-len(panels) // 2), title)
+    for n, (name, entries) in enumerate(panels):
+        x0, y0 = (n % 2) * (wide + 12), (n // 2) * tall
+        d.text(x0, y0 + 16, name, 12, weight=600)
+        values = [q.value for _, qs, _ in entries for q in qs]
+        least, most = min(values, default=0.0), max(values, default=1.0)
+        left, room = x0 + 116, wide - 116 - 44
+        scale = room / (most - least) if most > least else 0.0
+        for k, (plan, quantities, middle) in enumerate(entries):
+            y = y0 + 40 + k * 30
+            at = [left + (q.value - least) * scale for q in quantities]
+            d.text(left - 20, y + 4, _short(plan, 96, 11), 11, anchor="end")
+            d.rect(min(at), y - 5, max(max(at) - min(at), 1.0), 10, PALE)
+            for x in at:
+                d.line(x, y - 5, x, y + 5, BLUE, 1)
+            x = left + (middle.value - least) * scale
+            d.line(x, y - 9, x, y + 9, DEEP, 2.4)
+            d.text(x, y - 11, written(middle), 10, anchor="middle", weight=600, halo=True)
     return d
 
 

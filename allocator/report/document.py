@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +19,7 @@ __all__ = [
     "Figure",
     "Items",
     "Note",
+    "Page",
     "Paragraph",
     "Stat",
     "Stats",
@@ -113,7 +113,16 @@ class Figure:
     is_map: bool = False
 
 
-Block = Paragraph | Items | Stats | Table | Figure
+@dataclass(frozen=True)
+class Page:
+    """A page of its own inside a chapter, such as one site's (一点一表)."""
+
+    id: str
+    title: Text
+    blocks: tuple[Paragraph | Items | Table | Figure, ...]
+
+
+Block = Paragraph | Items | Stats | Table | Figure | Page
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,7 @@ class Document:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Every table by its id."""
+        """Every table by its id; tables inside pages, which repeat them by site, are left out."""
         return {b.id: b for c in self.chapters for b in c.blocks if isinstance(b, Table)}
 
     @property
@@ -173,8 +182,3 @@ class Note:
     columns: dict[str, tuple[Text, str]]
     lines: tuple[str, str, str] | None = None
     chapter: str = field(default="uncertainty")
-
-
-def numbers(values: Sequence[float], kind: str) -> tuple[Quantity, ...]:
-    """Return values as cells of one kind."""
-    return tuple(Quantity(float(v), kind) for v in values)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from allocator.region import Region
 from allocator.report.cells import Quantity, clean, written
 from allocator.report.maps import township_points
 from allocator.report.tables import service_ids, townships
+from allocator.report.typesetting import full_width
 from allocator.report.words import Names
 from allocator.run import Run
 
@@ -44,7 +45,7 @@ def write(run: Run, *, region: Region, catalogue: Catalogue | None = None) -> by
     }
     if region.outline is not None and len(region.outline):
         layers = {"county": region.outline[["geometry"]].assign(name=region.title.zh), **layers}
-    about = run.inputs["disclaimer"]["zh"]
+    about = full_width(run.inputs["disclaimer"]["zh"])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "plan.gpkg")
         for name, frame in layers.items():
@@ -111,8 +112,8 @@ def _townships(run: Run, names: Names) -> gpd.GeoDataFrame:
 
 def _finish(path: Path, run: Run, layers: list[str]) -> None:
     """Add styles, disclaimer and fixed dates, so that equal runs give equal files."""
-    about = run.inputs["disclaimer"]["zh"] + " " + run.inputs["disclaimer"]["en"]
-    footer = run.inputs["map_footer"]["zh"] + " " + run.inputs["map_footer"]["en"]
+    about = full_width(run.inputs["disclaimer"]["zh"]) + " " + run.inputs["disclaimer"]["en"]
+    footer = full_width(run.inputs["map_footer"]["zh"]) + " " + run.inputs["map_footer"]["en"]
     with sqlite3.connect(path) as base:
         base.execute(
             "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT, f_table_schema TEXT,"
@@ -126,7 +127,7 @@ def _finish(path: Path, run: Run, layers: list[str]) -> None:
         ]  # fmt: skip
         base.executemany("INSERT INTO about (item, words) VALUES (?, ?)", facts)
         for name in layers:
-            row = ("", "", name, "geom", f"{name} ({run.inputs['disclaimer']['zh']})", _style(name), "", 1, about, "", "", WHEN)  # fmt: skip
+            row = ("", "", name, "geom", f"{name} ({about})", _style(name), "", 1, about, "", "", WHEN)  # fmt: skip
             base.execute(f"INSERT INTO layer_styles VALUES (NULL,{','.join('?' * 12)})", row)
         for name in ("layer_styles", "about"):
             base.execute(

@@ -27,7 +27,7 @@ from allocator.report.svg import (
 from allocator.report.words import Names
 from allocator.run import Run
 
-__all__ = ["coverage_map", "gap_map", "sites_map", "siting_map", "township_points"]
+__all__ = ["coverage_map", "elders_map", "gap_map", "locator_map", "sites_map", "siting_map", "town_box", "township_points"]  # fmt: skip
 
 SHAPES = ("square", "diamond", "triangle", "circle", "down", "hexagon", "star")
 LAND, SHORE = "#f6f4ee", "#8d8a7d"
@@ -38,8 +38,9 @@ class _Frame:
     """Degrees to drawing units: plate carrée true at the middle latitude, north up."""
 
     def __init__(
-        self, region: Region, run: Run, x: float, y: float, width: float, most: float
-    ) -> None:
+        self, region: Region, run: Run, x: float, y: float, width: float, most: float,
+        bounds: tuple[float, float, float, float] | None = None,
+    ) -> None:  # fmt: skip
         areas, sites = run.tables["areas"], run.tables["sites"]
         lon = pd.concat([areas["lon"], sites["lon"]])
         lat = pd.concat([areas["lat"], sites["lat"]])
@@ -50,6 +51,9 @@ class _Frame:
             for shape in region.outline.geometry:
                 for polygon in getattr(shape, "geoms", [shape]):
                     self.rings += [list(r.coords) for r in (polygon.exterior, *polygon.interiors)]
+        self.whole = bounds is None
+        if bounds is not None:
+            west, south, east, north = bounds
         squeeze = math.cos(math.radians((south + north) / 2))
         wide, tall = max((east - west) * squeeze, 1e-6), max(north - south, 1e-6)
         self.scale = min((width - 20) / wide, (most - 20) / tall)
@@ -57,6 +61,7 @@ class _Frame:
         self.x = x + (width - wide * self.scale) / 2
         self.y = y + 10
         self.width, self.height = width, tall * self.scale + 20
+        self.right, self.low = self.x + wide * self.scale, self.y + tall * self.scale
 
     def at(self, lon: float, lat: float) -> tuple[float, float]:
         return (
@@ -64,28 +69,55 @@ class _Frame:
             self.y + (self.north - lat) * self.scale,
         )
 
+    def holds(self, lon: float, lat: float) -> bool:
+        x, y = self.at(lon, lat)
+        return self.whole or (self.x <= x <= self.right and self.y <= y <= self.low)
+
     def land(self, d: Drawing, seat: tuple[float, float] | None) -> None:
-        if self.rings:
+        if not self.whole:
+            d.rect(
+                self.x,
+                self.y,
+                self.right - self.x,
+                self.low - self.y,
+                LAND,
+                stroke=SHORE,
+                stroke_width=1,
+            )
+        elif self.rings:
             rings = [[self.at(*p[:2]) for p in ring] for ring in self.rings]
             d.rings(rings, LAND, stroke=SHORE, stroke_width=1.2, stroke_linejoin="round")
-        if seat is not None:
+        if seat is not None and self.holds(*seat):
             x, y = self.at(*seat)
             d.circle(x, y, 5.5, "none", stroke=INK, stroke_width=1.2)
             d.circle(x, y, 2, INK)
 
     def scale_bar(self, d: Drawing, x: float, y: float) -> None:
-        km = next((k for k in (50, 20, 10, 5, 2, 1) if k / 111.2 * self.scale < self.width / 4), 1)
+        km = next(
+            (k for k in (50, 20, 10, 5, 2, 1, 0.5) if k / 111.2 * self.scale < self.width / 4), 0.5
+        )
         length = km / 111.2 * self.scale
+        x -= length
         d.line(x, y, x + length, y, INK, 1.4)
         for end in (x, x + length):
             d.line(end, y - 4, end, y, INK, 1.4)
-        d.text(x + length / 2, y - 6, f"{km} km", 10, anchor="middle", fill=MUTED)
+        d.text(
+            x + length / 2,
+            y - 6,
+            Text(f"{km:g} 公里", f"{km:g} km"),
+            10,
+            anchor="middle",
+            fill=MUTED,
+        )
 
 
-def _board(run: Run, title: Text, panels: int, region: Region) -> tuple[Drawing, list[_Frame]]:
+Bounds = tuple[float, float, float, float]
+
+
+def _board(run: Run, title: Text, panels: int, region: Region, bounds: Bounds | None = None) -> tuple[Drawing, list[_Frame]]:  # fmt: skip
     width = WIDTH if panels == 1 else WIDTH / panels - 6
     frames = [
-        _Frame(region, run, n * (width + 12), 8 if panels == 1 else 30, width, MAP)
+        _Frame(region, run, n * (width + 12), 8 if panels == 1 else 30, width, MAP, bounds)
         for n in range(panels)
     ]
     for frame in frames:
@@ -95,13 +127,13 @@ def _board(run: Run, title: Text, panels: int, region: Region) -> tuple[Drawing,
 
 def _finish(d: Drawing, run: Run, frame: _Frame, legend: Sequence[tuple[Callable[[float, float], None], Text]]) -> Drawing:  # fmt: skip
     """Add scale, legend, footer and disclaimer below the map."""
-    frame.scale_bar(d, d.width - 130, d.height - 4)
-    y = d.height + 22
+    frame.scale_bar(d, d.width - 14, d.height - 4)
+    y = d.height + 24
     x = 6.0
     for draw, words in legend:
         wide = 26 + max(text_width(words.zh, 12), text_width(words.en, 12)) + 16
         if x + wide > d.width:
-            x, y = 6.0, y + 22
+            x, y = 6.0, y + 24
         draw(x + 10, y - 4)
         d.text(x + 24, y, words, 12)
         x += wide
@@ -184,8 +216,10 @@ def _at_year(table: pd.DataFrame, year: int) -> pd.DataFrame:
 
 
 def _beds(run: Run, year: int) -> pd.Series:
+    """Places in the house (resident and day) of each site that offers anything."""
     use = _at_year(run.tables["use"], year)
-    return use.groupby("site_id")["places"].max()
+    inside = use["places"].where(use["service"] != "elderly.home", 0.0)
+    return inside.groupby(use["site_id"]).sum()
 
 
 def _open_types(run: Run) -> list[str]:
@@ -243,6 +277,8 @@ def _seat(d: Drawing) -> Callable[[float, float], None]:
 def _people(d: Drawing, frame: _Frame, run: Run, year: int) -> None:
     areas = _at_year(run.tables["areas"], year)
     for row in areas.itertuples():
+        if not frame.holds(row.lon, row.lat):
+            continue
         x, y = frame.at(row.lon, row.lat)
         d.circle(x, y, 1 + 0.07 * math.sqrt(row.people_60), "#c9c5b5", fill_opacity=0.75)
 
@@ -300,52 +336,118 @@ def gap_map(run: Run, region: Region, service: str, title: Text) -> Drawing:
     return _finish(d, run, frame, legend)
 
 
-def siting_map(run: Run, region: Region, names: Names, title: Text) -> Drawing:
-    """The plan: kept, changed and closed facilities, the changed ones with their project number."""
+def town_box(run: Run) -> Bounds | None:
+    """Return degrees around the county town's points, where they lie close in a wide county."""
+    sites = _at_year(run.tables["sites"], run.scenario.years[-1])
+    areas = _at_year(run.tables["areas"], run.scenario.base_year)
+    areas = areas[areas["area_class"] == "county-town"]
+    if len(areas) < 3:
+        return None
+    town = sites[sites["area_class"] == "county-town"]
+    points = pd.concat([areas[["lon", "lat"]], town[["lon", "lat"]]])
+    (west, south), (east, north) = points.min(), points.max()
+    every = pd.concat([sites[["lon", "lat"]], run.tables["areas"][["lon", "lat"]]])
+    span = every.max() - every.min()
+    if east - west > span["lon"] / 3 or north - south > span["lat"] / 3:
+        return None
+    u, v = max((east - west) * 0.14, 0.004), max((north - south) * 0.14, 0.004)
+    return (west - u, south - v, east + u, north + v)
+
+
+NEAR, FAR, KEPT = ORANGE, SAND, PAPER
+
+
+def siting_map(run: Run, region: Region, names: Names, title: Text, bounds: Bounds | None = None) -> Drawing:  # fmt: skip
+    """The plan by phase: kept, changed and closed facilities, the changed ones with their number.
+
+    ``bounds`` (west, south, east, north in degrees) enlarges a part.
+    """
     year = run.scenario.years[-1]
-    d, (frame,) = _board(run, title, 1, region)
+    d, (frame,) = _board(run, title, 1, region, bounds)
     frame.land(d, region.seat)
     _people(d, frame, run, year)
     shapes = _shape_of(names, _open_types(run))
     beds = _beds(run, year)
     sites = _at_year(run.tables["sites"], year)
+    sites = sites[[frame.holds(r.lon, r.lat) for r in sites.itertuples()]]
     projects = run.tables["projects"]
     number: dict[str, Any] = projects.groupby("site_id")["number"].last().to_dict()
+    phase: dict[str, Any] = projects.groupby("site_id")["period"].min().to_dict()
+    first = run.scenario.years[1]
     standing = sites[sites["site_id"].isin(beds.index)]
     order = standing.assign(r=standing["site_id"].map(beds)).sort_values("r", ascending=False)
     labels: list[tuple[float, float, float, str]] = []
     taken: list[Box] = []
+    larger = 1.0 if bounds is None else 1.4
     for row in order.itertuples():
         x, y = frame.at(row.lon, row.lat)
+        r = _radius(row.r) * larger
         changed = row.site_id in number
-        look = {"stroke": PAPER, "stroke_width": 1} if changed else {"stroke": DEEP, "stroke_width": 1.4}  # fmt: skip
-        d.mark(shapes[row.state], x, y, _radius(row.r), ORANGE if changed else PAPER, **look)
+        fill = (NEAR if phase[row.site_id] <= first else FAR) if changed else KEPT
+        look = {"stroke": PAPER if fill == NEAR else DEEP if fill == KEPT else ORANGE, "stroke_width": 1 if fill == NEAR else 1.4}  # fmt: skip
+        d.mark(shapes[row.state], x, y, r, fill, **look)
         if changed:
-            labels.append((x, y, _radius(row.r), str(number[row.site_id])))
-        taken.append(_around(x, y, _radius(row.r)))
+            labels.append((x, y, r, str(number[row.site_id])))
+        taken.append(_around(x, y, r))
     gone = sites[sites["site_id"].isin(number) & ~sites["site_id"].isin(beds.index)]
     for row in gone.itertuples():
         x, y = frame.at(row.lon, row.lat)
-        d.mark("cross", x, y, 7, INK, stroke=INK)
-        labels.append((x, y, 7.0, str(number[row.site_id])))
-        taken.append(_around(x, y, 7))
+        d.mark("cross", x, y, 5, INK, stroke=INK)
+        labels.append((x, y, 5.0, str(number[row.site_id])))
+        taken.append(_around(x, y, 5))
     for x, y, r, text in sorted(labels):
-        _label(d, taken, x, y, Text(text, text), 11, r * 0.8, weight=700)
-    _township_names(d, frame, run, taken, 10.5)
+        _label(d, taken, x, y, Text(text, text), 10.5, r * 0.8, weight=700)
+    if bounds is None:
+        _township_names(d, frame, run, taken, 10.5)
+    periods = run.scenario.periods
+    near = Text(f"近期（至 {first} 年）", f"Near term (by {first})")
+    far = Text(f"远期（至 {year} 年）", f"Long term (by {year})")
     legend = [(_dot(d, shapes[t], 6, GREY), names.type(t)) for t in dict.fromkeys(order["state"])]
-    legend += [
-        (_dot(d, "circle", 6, ORANGE), Text("规划新增或调整（数字为项目序号）", "New or changed (number: project)")),
-        (_dot(d, "circle", 6, PAPER, stroke=DEEP, stroke_width=1.4), Text("保留", "Kept")),
-    ]  # fmt: skip
+    legend.append((_dot(d, "circle", 6, NEAR), near))
+    if len(periods) > 1:
+        legend.append((_dot(d, "circle", 6, FAR, stroke=ORANGE, stroke_width=1.4), far))
+    legend.append((_dot(d, "circle", 6, KEPT, stroke=DEEP, stroke_width=1.4), Text("保留", "Kept")))  # fmt: skip
     if len(gone):
-        legend.append((_dot(d, "cross", 6, INK, stroke=INK), Text("关停", "Closed")))
-    legend.append((_size(d), Text("大小示规模：10、50、150", "Size: 10, 50, 150 places")))
+        legend.append((_dot(d, "cross", 5, INK, stroke=INK), Text("关停", "Closed")))
+    legend.append((lambda x, y: None, Text("数字为项目序号；大小示床位和日间名额", "Number: project; size: resident and day places")))  # fmt: skip
     return _finish(d, run, frame, legend)
 
 
-def _size(d: Drawing) -> Callable[[float, float], None]:
-    def draw(x: float, y: float) -> None:
-        for r in (150, 50, 10):
-            d.circle(x, y + 4 - _radius(r), _radius(r), "none", stroke=MUTED, stroke_width=1)
+def elders_map(run: Run, region: Region, title: Text) -> Drawing:
+    """Where people aged 60 and over live, today beside the end of the plan."""
+    d, frames = _board(run, title, 2, region)
+    years = (run.scenario.base_year, run.scenario.years[-1])
+    for frame, year in zip(frames, years, strict=True):
+        frame.land(d, region.seat)
+        d.text(frame.x, 20, Text(f"{year} 年", str(year)), 14, weight=600)
+        areas = _at_year(run.tables["areas"], year).sort_values("people_60", ascending=False)
+        for row in areas.itertuples():
+            x, y = frame.at(row.lon, row.lat)
+            d.circle(x, y, 0.6 + 0.17 * math.sqrt(row.people_60), BLUE, fill_opacity=0.45, stroke=DEEP, stroke_width=0.5)  # fmt: skip
+    legend: list[tuple[Callable[[float, float], None], Text]] = []
+    for people in (100, 500, 2000):
+        r = 0.6 + 0.17 * math.sqrt(people)
+        legend.append((_dot(d, "circle", r, BLUE, fill_opacity=0.45, stroke=DEEP, stroke_width=0.5), Text(f"{people} 名老年人", f"{people} elders")))  # fmt: skip
+    return _finish(d, run, frames[0], legend)
 
-    return draw
+
+def locator_map(run: Run, region: Region, id: str, title: Text) -> Drawing:
+    """Where one site lies in the county, with the other facilities of the end of the plan."""
+    year = run.scenario.years[-1]
+    d = Drawing(300, 0, title)
+    frame = _Frame(region, run, 0, 4, 300, 230)
+    frame.land(d, region.seat)
+    sites = _at_year(run.tables["sites"], year)
+    open_ = set(_beds(run, year).index)
+    for row in sites[sites["site_id"].isin(open_)].itertuples():
+        x, y = frame.at(row.lon, row.lat)
+        d.circle(x, y, 2.6, GREY)
+    for row in sites[sites["site_id"] == id].itertuples():
+        x, y = frame.at(row.lon, row.lat)
+        d.circle(x, y, 9, "none", stroke=ORANGE, stroke_width=1.6)
+        d.mark("diamond", x, y, 4.5, ORANGE)
+    d.height = frame.y + frame.height
+    footer = Text(run.inputs["map_footer"]["zh"], run.inputs["map_footer"]["en"])
+    d.paragraph(4, d.height + 6, footer, 8.5, 292)
+    d.height += 12.0 * (max(text_width(footer.zh, 8.5), text_width(footer.en, 8.5)) // 280 + 1) + 6
+    return d

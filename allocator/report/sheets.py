@@ -17,13 +17,16 @@ __all__ = ["write"]
 
 FORMATS = {
     "count": "#,##0", "people": "#,##0", "people1": "#,##0.0", "share": "0.0%", "change": "+0.0%;-0.0%;0.0%",
-    "money": "#,##0.0", "yuan": "#,##0.0", "minutes": "#,##0.0", "decimal": "#,##0.0", "index": "0.000", "year": "0", "gap": "0.000%",
+    "money": "#,##0.0", "yuan": "#,##0.0", "minutes": "#,##0.0", "decimal": "#,##0.0", "index": "0.000", "year": "0",
+    "gap": "0.000%", "exact": "General",
 }  # fmt: skip
 SHEETS: Mapping[str, str] = {
     "indicators": "指标表", "projects": "项目库", "payers": "资金筹措", "money": "年运行费用", "pools": "资源",
     "coverage": "可达占比", "access": "出行时间", "needs": "分人群需求", "use": "设施使用", "scoreboard": "方案比较",
     "gains": "乡镇增减", "objectives": "求解精度", "rules": "约束与目标", "standards": "标准", "standards-others": "标准目录", "quality": "质量标准", "items": "事项",
     "equity": "均衡指标", "equity-theil": "差异来源", "equity-groups": "分人群均衡", "equity-townships": "乡镇均衡",
+    "facilities": "现状机构", "population": "人口预测", "siting": "选址表", "catchments": "服务范围", "no-regret": "稳妥项目",
+    "spread": "点位范围", "sources": "数据来源", "terms": "用语",
     "townships-resident": "乡镇-机构照护", "townships-day": "乡镇-日间照料", "townships-home": "乡镇-上门服务",
 }  # fmt: skip
 FIRST_ROW = 4
@@ -113,7 +116,7 @@ def _table(book: Any, looks: _Looks, document: Document, table: Table, used: set
     for n, column in enumerate(table.columns):
         sheet.write_string(FIRST_ROW, n, _heading(column.heading, True), head)
         sheet.set_column(n, n, 30 if column.wide else 14)
-    sheet.set_row(FIRST_ROW, 32)
+    sheet.set_row(FIRST_ROW, 46)
     sheet.freeze_panes(FIRST_ROW + 1, 1)
     for r, row in enumerate(table.rows, FIRST_ROW + 1):
         flagged = {"bg_color": "#FBF3EA"} if r - FIRST_ROW - 1 in table.flagged else {}

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from allocator.catalogue import Catalogue, Standard
 from allocator.errors import NO_TEXT, Text
 from allocator.report.cells import FEW, SMALLEST, WITHHELD, Cell, Kind, Quantity, withhold
 from allocator.report.document import Column, Note, Table
 from allocator.report.words import (
     AREA_CLASSES,
     GROUPS,
+    LICENCES,
+    MARKS,
     MODES,
     MONEY_ITEMS,
     OBJECTIVES,
     PAYERS,
     POOLS,
+    RULE_SOURCES,
     SCREENS,
+    TERMS,
+    UNITS,
     Names,
     word,
 )
 from allocator.run import Run
 
 __all__ = [
-    "access",
-    "coverage",
-    "gains",
-    "indicators",
-    "money",
-    "needs",
-    "note_table",
-    "objectives",
-    "payers",
-    "pools",
-    "projects",
-    "published_shares",
-    "rules",
-    "scoreboard",
-    "service_ids",
-    "townships",
-    "use",
-    "year_title",
-]
+    "access", "coverage", "gains", "indicator_cell", "indicators", "money", "needs", "norms", "note_table", "objectives",
+    "payer_order", "payers", "pools", "population", "projects", "published_shares", "rules", "scoreboard", "service_ids",
+    "sources", "terms", "townships", "unit_of", "use", "year_title",
+]  # fmt: skip
 
 YUAN = Text("万元", "million yuan")
 YUAN_YEAR = Text("万元/年", "million yuan a year")
@@ -77,7 +70,7 @@ def year_title(run: Run, year: int) -> Text:
             en = "Near term" if n == 0 and not last else "Long term" if last else f"Period {n + 1}"
             if period.title is not None:
                 zh = period.title.zh
-                en = period.title.en
+                en = period.title.en[:1].upper() + period.title.en[1:]
             return Text(f"{zh}（{year}）", f"{en} ({year})")
     return Text(str(year), str(year))
 
@@ -95,6 +88,11 @@ def _place(id: str, unit: str) -> tuple[Text, Kind]:
     if unit == "person":
         return PERSON, "count"
     return PLACE, "decimal" if "per_1000" in id else "count"
+
+
+def unit_of(id: str, unit: str) -> Text:
+    """Return the words of an indicator's unit."""
+    return _place(id, unit)[0]
 
 
 def indicator_cell(row: Any) -> Quantity:
@@ -209,8 +207,7 @@ def payers(run: Run) -> Table:
         part = table[table["pool"] == pool].pivot_table(
             index="payer", columns="year", values="yuan", aggfunc="sum", fill_value=0, sort=False
         )
-        order = [p for p in part.index if p != "unassigned"]
-        order += [p for p in part.index if p == "unassigned"]
+        order = payer_order(part.index)
         for payer in order:
             if payer == "unassigned":
                 flagged.add(len(rows))
@@ -221,6 +218,12 @@ def payers(run: Run) -> Table:
         sums = table.groupby("year")["yuan"].sum()
         total = (Text("合计", "Total"), None, *(Quantity(float(sums[y]), "money") for y in years))
     return Table("payers", Text("资金筹措表（万元）", "Sources of money (million yuan)"), columns, tuple(rows), total, flagged=frozenset(flagged))  # fmt: skip
+
+
+def payer_order(payers: Iterable[object]) -> list[str]:
+    """Return payers from the centre downwards; what has no source yet stands last."""
+    rank = {p: n for n, p in enumerate(PAYERS)}
+    return sorted({str(p) for p in payers}, key=lambda p: (rank.get(p, len(rank) - 1.5), p))
 
 
 def pools(run: Run) -> Table:
@@ -357,9 +360,12 @@ def _by_class(run: Run, names: Names, table: str, column: str, kind: Kind, title
             cells: list[Cell] = []
             for y in years:
                 for c in (column, also) if also else (column,):
-                    cells.append(Quantity(float(part[c][y]), kind) if y in part.index else None)
+                    known = y in part.index and part[c][y] == part[c][y]
+                    cells.append(Quantity(float(part[c][y]), kind) if known else "—")
             rows.append((names.service(service), word(AREA_CLASSES, area_class), *cells))
-    return Table(table, title, tuple(columns), tuple(rows))
+    gone = any("—" in row for row in rows)
+    note = Text("“—”：该年没有人使用该项服务。", "“—”: nobody uses the service that year.") if gone else NO_TEXT  # fmt: skip
+    return Table(table, title, tuple(columns), tuple(rows), note=note)
 
 
 def use(run: Run, names: Names) -> Table:
@@ -407,8 +413,11 @@ def scoreboard(runs: Sequence[Run]) -> Table:
         for run, year in [(main, base), *((r, r.scenario.years[-1]) for r in runs)]:
             t = run.tables["indicators"]
             v = t[(t["indicator"] == id) & (t["year"] == year)]["value"]
+            if id == "investment" and year != base:
+                v = pd.Series([t[t["indicator"] == id]["value"].sum()])
             cells.append(Quantity(float(v.iloc[0]), kind) if len(v) else None)
-        rows.append((Text(first["zh"], first["en"]), unit, *cells))
+        title = Text("投资合计", "Investment, all periods") if id == "investment" else Text(first["zh"], first["en"])  # fmt: skip
+        rows.append((title, unit, *cells))
     gaps: list[Cell] = [Quantity(float(r.measures["gap"]), "gap") for r in runs]
     rows.append((Text("求解精度", "Gap of the solution"), Text("%", "%"), None, *gaps))
     return Table("scoreboard", Text(f"方案比较（{end}）", f"Alternatives compared ({end})"), tuple(columns), tuple(rows))  # fmt: skip
@@ -460,12 +469,14 @@ def objectives(run: Run) -> Table:
     for o in run.measures["objectives"]:
         known = _UNITS.get(o["unit"])
         kind: Kind = known[0] if known else "decimal"  # type: ignore[assignment]
-        unit = known[1] if known else Text(str(o["unit"]), str(o["unit"]))
-        rows.append((word(OBJECTIVES, o["id"]), unit, Quantity(o["value"], kind), Quantity(o["bound"], kind), Quantity(o["gap"], "gap"), Quantity(abs(o["value"] - o["bound"]), kind)))  # fmt: skip
+        unit = known[1] if known else word(UNITS, str(o["unit"]))
+        parts = [word(OBJECTIVES, p) for p in str(o["id"]).split("+")]
+        what = Text("、".join(p.zh for p in parts), " + ".join(p.en for p in parts))
+        rows.append((what, unit, Quantity(o["value"], kind), Quantity(o["bound"], kind), Quantity(o["gap"], "gap"), Quantity(abs(o["value"] - o["bound"]), kind)))  # fmt: skip
     return Table("objectives", Text("目标与求解精度", "Objectives and gap"), columns, tuple(rows))
 
 
-def rules(run: Run) -> Table:
+def rules(run: Run, names: Names) -> Table:
     """Every rule of the plan in words, hard or priced, and by how much it is missed."""
     columns = (
         Column("rule", Text("规则", "Rule"), wide=True), Column("hard", Text("性质", "Kind")),
@@ -474,24 +485,101 @@ def rules(run: Run) -> Table:
     rows: list[tuple[Cell, ...]] = []
     flagged = set()
     missed = run.measures["shortfalls"]
+    sites = re.compile("|".join(map(re.escape, sorted(names.sites, key=len, reverse=True))) or "$^")
+
+    def alike(rule: Mapping[str, Any]) -> str:
+        return f"{sites.sub('', rule['zh'])} {rule['hard']} {rule['source']}"
+
+    met = [r for r in run.measures["rules"] if missed.get(r["id"], 0.0) <= 1e-6]
+    times = Counter(alike(r) for r in met if sites.search(r["zh"]))
+    told: set[str] = set()
     for r in run.measures["rules"]:
         short = missed.get(r["id"], 0.0)
+        what = names.said(Text(r["zh"], r["en"]))
         if short > 1e-6:
             flagged.add(len(rows))
+        elif times[alike(r)] > 1:
+            if alike(r) in told:
+                continue
+            told.add(alike(r))
+            count = times[alike(r)]
+            what = Text(f"{what.zh}（同类共 {count} 处）", f"{what.en} ({count} sites alike)")
         cell: Cell = Text(f"{short:,.2f}", f"{short:,.2f}") if short > 1e-6 else Text("—", "—")
         kind = Text("刚性", "hard") if r["hard"] else Text("目标", "target")
-        rows.append((Text(r["zh"], r["en"]), kind, cell, str(r["source"])))
+        rows.append((what, kind, cell, word(RULE_SOURCES, str(r["source"]))))
     return Table("rules", Text("约束与目标", "Rules and targets"), columns, tuple(rows), flagged=frozenset(flagged))  # fmt: skip
 
 
-def note_table(note: Note) -> Table:
-    """Return a study's own table as cells."""
+def norms(run: Run, catalogue: Catalogue) -> list[Standard]:
+    """Norms of the run's services that bind or are taken for want of a better one."""
+    known = {s for s in run.scenario.services}
+    groups = ("elderly", "disabled-elders", "destitute", "difficulty")
+    return [
+        s for s in catalogue.standards
+        if s.level in ("national", "provincial", "local", "default")
+        and (s.service in known or (not s.service and s.group.startswith(groups)))
+    ]  # fmt: skip
+
+
+def population(run: Run) -> Table:
+    """People and elders of each township today and at the end of each period."""
+    table = run.tables["townships"].drop_duplicates(["year", "township_id"])
+    years = sorted(int(y) for y in set(table["year"]))
+    columns = [Column("township", Text("乡镇", "Township"), wide=True)]
+    for y in years:
+        columns.append(Column(f"people-{y}", Text(f"{y} 年人口", f"People {y}"), PERSON, summed=True))  # fmt: skip
+    for y in years:
+        columns.append(Column(f"elders-{y}", Text(f"{y} 年 60 岁及以上", f"Aged 60+ {y}"), PERSON, summed=True))  # fmt: skip
+    columns.append(
+        Column("share", Text(f"{years[-1]} 年老年人占比", f"Share of elders {years[-1]}"))
+    )
+    wide = {y: table[table["year"] == y].set_index("township_id") for y in years}
+    rows: list[tuple[Cell, ...]] = []
+    for id, first in wide[years[0]].iterrows():
+        people = [Quantity(float(wide[y]["people"][id]), "people") for y in years]
+        elders = [Quantity(float(wide[y]["people_60"][id]), "people") for y in years]
+        name = Text(str(first["name_zh"]), str(first["name_en"]) or str(first["name_zh"]))
+        share = Quantity(elders[-1].value / people[-1].value if people[-1].value else 0.0, "share")
+        rows.append((name, *people, *elders, share))
+    sums = [Quantity(float(wide[y][c].sum()), "people") for c in ("people", "people_60") for y in years]  # fmt: skip
+    part = Quantity(sums[-1].value / sums[len(years) - 1].value, "share")
+    return Table("population", Text("分乡镇人口预测", "Population forecast by township"), tuple(columns), tuple(rows), (Text("合计", "Total"), *sums, part))  # fmt: skip
+
+
+def sources(run: Run) -> Table:
+    """Data sources with licence and mark."""
+    columns = (
+        Column("what", Text("资料", "What"), wide=True), Column("files", Text("文件", "Files")), Column("source", Text("来源", "Source"), wide=True),
+        Column("licence", Text("许可", "Licence")), Column("mark", Text("性质", "Kind")),
+    )  # fmt: skip
+    rows = []
+    for s in run.inputs["sources"]:
+        title, place = str(s.get("title") or s.get("what") or ""), str(s.get("source", ""))
+        what = Text(str(s.get("title_zh") or title), title)
+        where = Text(str(s.get("source_zh") or place), place)
+        rows.append((what, str(s.get("files", "")), where, word(LICENCES, str(s.get("licence", ""))), word(MARKS, str(s.get("mark", "")))))  # fmt: skip
+    return Table("sources", Text("数据来源", "Data sources"), columns, tuple(rows))
+
+
+def terms() -> Table:
+    """The words of the report, explained."""
+    columns = (Column("term", Text("用语", "Word")), Column("meaning", Text("含义", "Meaning"), wide=True))  # fmt: skip
+    return Table("terms", Text("用语说明", "Words of this report"), columns, tuple(TERMS))
+
+
+def note_table(note: Note, titles: Mapping[str, Text] | None = None) -> Table:
+    """Return a study's own table as cells; ``titles`` name the scenarios in it."""
     columns = tuple(Column(id, title) for id, (title, _) in note.columns.items())
+    if titles is None:
+        titles = {}
     rows: list[tuple[Cell, ...]] = []
     for record in note.table[list(note.columns)].to_dict("records"):
         cells: list[Cell] = []
         for id, (_, kind) in note.columns.items():
             v = record[id]
-            cells.append(str(v) if kind == "text" else Quantity(float(v), kind))  # type: ignore[arg-type]
+            if kind == "text":
+                cells.append(titles.get(str(v), str(v)))
+                continue
+            cells.append(Quantity(float(v), kind))  # type: ignore[arg-type]
         rows.append(tuple(cells))
     return Table(note.id, note.title, columns, tuple(rows), note=NO_TEXT)

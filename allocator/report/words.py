@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from allocator.catalogue import Catalogue
@@ -10,16 +11,22 @@ from allocator.run import Run
 
 __all__ = [
     "AREA_CLASSES",
+    "BUILDINGS",
+    "DEFINITIONS",
     "GROUPS",
+    "LEVELS",
+    "MARKS",
     "MODES",
     "MONEY_ITEMS",
     "OBJECTIVES",
     "PAYERS",
     "POOLS",
+    "RULE_SOURCES",
     "SCREENS",
     "SERVICES",
     "STATUS",
     "Names",
+    "norm_source",
     "word",
 ]
 
@@ -105,6 +112,75 @@ OBJECTIVES: Mapping[str, Text] = {
     "deviation": Text("乡镇间差异", "Deviation between townships"),
     "change": Text("对现状的变动", "Change from today"),
 }
+UNITS: Mapping[str, Text] = {
+    "weighted": Text("加权值", "weighted sum"),
+    "person": Text("人", "persons"),
+    "minute": Text("分钟", "minutes"),
+    "share": Text("%", "%"),
+    "place": Text("张", "places"),
+}
+MARKS: Mapping[str, Text] = {
+    "verified": Text("已核", "verified"),
+    "stated": Text("据公开说明", "stated"),
+    "unconfirmed": Text("未核实", "unconfirmed"),
+    "assumed": Text("假定", "assumed"),
+    "synthetic": Text("模拟", "synthetic"),
+    "counted": Text("统计", "counted"),
+    "modelled": Text("推算", "modelled"),
+}
+LEVELS: Mapping[str, Text] = {
+    "national": Text("国家", "national"),
+    "provincial": Text("省级", "provincial"),
+    "local": Text("地方", "local"),
+    "reference": Text("参考", "reference"),
+    "example": Text("他地实例", "example elsewhere"),
+    "default": Text("缺省值", "default"),
+}
+BUILDINGS: Mapping[str, Text] = {
+    "none": Text("空地", "open land"),
+    "": Text("空地", "open land"),
+    "idle-school": Text("闲置校舍", "idle school building"),
+    "absent": Text("未建", "not built"),
+    "vacant-building": Text("空置用房", "vacant building"),
+    "leased": Text("租赁用房", "leased rooms"),
+}
+DEFINITIONS: Mapping[str, Text] = {
+    "basic-adl": Text("失能与半失能（广义，六项基本日常活动）", "disabled and semi-disabled, broad (basic activities of daily living)"),
+    "census-2020-unable": Text("生活不能自理（2020 年人口普查自报）", "cannot care for themselves (2020 census, self-reported)"),
+}  # fmt: skip
+CURVES: Mapping[str, Text] = {
+    "assumed-default": Text("缺省曲线（假定）", "the default curve (assumed)"),
+    "assumed-flat": Text("平缓曲线（假定）", "a flat curve (assumed)"),
+    "assumed-steep": Text("陡峭曲线（假定）", "a steep curve (assumed)"),
+}
+RATE_TABLES: Mapping[str, str] = {
+    "care_modes": "照护方式", "definitions": "失能定义", "destitute": "特困比例", "fertility": "生育率", "income": "收入",
+    "living_alone": "独居比例", "migration": "迁移率", "model_fertility": "生育模式", "model_mortality": "模型生命表",
+    "mortality": "死亡率", "need": "失能率", "priorities": "优先次序", "service_days": "服务天数", "service_rates": "服务频次",
+    "standard_population": "标准人口", "uncertainty": "不确定范围", "willingness": "意愿曲线",
+}  # fmt: skip
+RULE_SOURCES: Mapping[str, Text] = {
+    "design": Text("规划通则", "general rule"),
+    "scenario": Text("方案设定", "set by the scenario"),
+    "": Text("—", "—"),
+}
+_NORM_SOURCES: tuple[tuple[str, str], ...] = (
+    ("standard's text not re-read; general knowledge of it", "未核对原文，据一般了解"),
+    ("text not re-read; general knowledge of it", "未核对原文，据一般了解"),
+    ("standard's text not re-read", "未核对原文"),
+    ("quoting the standard at second hand", "转引该标准"), ("Guiyang rules", "贵阳市规定"), ("secondary note on", "二手说明："),
+    ("2024 civil-affairs bulletin", "2024 年民政事业统计公报"), ("education bulletin", "教育统计公报"),
+    ("modelling suggestion, not calibrated locally", "建模建议，未用本地数据校准"),
+    ("modelling suggestion", "建模建议"),
+    ("design-code extract", "设计标准摘录"), ("guideline summary", "指引摘要"), ("plan summary", "规划摘要"),
+    ("notice text", "通知原文"), ("policy article of", "政策解读"), ("provincial practice", "各省做法"),
+    ("planning practice", "规划实践"), ("present-day practice", "现行做法"), ("practice of the embedded programme", "嵌入式项目做法"),
+    ("practice; provinces set their own", "各省自定"), ("which standard fixes a ratio is not confirmed", "具体出自哪项标准未确认"),
+    ("project figures", "项目数据"), ("local policy split", "地方政策分担"), ("derived:", "推算："), ("derived from", "推算自"),
+    ("press with full-text reprint", "报刊全文转载"), ("press of the release", "发布报道"), ("press", "报刊"),
+    ("news of the provincial decision", "省级决定报道"), ("news figures", "报道数据"), ("news", "报道"), ("abstract", "摘要"),
+    ("second hand", "转引"), ("assumption", "假定"), ("practice", "通行做法"), ("study", "研究"),
+)  # fmt: skip
 SCREENS: Mapping[str, Text] = {
     "zoning": Text("三区三线", "zoning"),
     "hazard": Text("地灾易发", "geological hazard"),
@@ -115,6 +191,23 @@ SCREENS: Mapping[str, Text] = {
     "fire_access": Text("消防通道", "fire access"),
     "consent": Text("主管部门意见", "owner's consent"),
 }
+LICENCES: Mapping[str, Text] = {
+    "official statistics (facts)": Text("官方统计（事实数据）", "official statistics (facts)"),
+    "as the project": Text("与本项目相同", "as the project"),
+}
+TERMS: tuple[tuple[Text, Text], ...] = (
+    (Text("需求", "Need"), Text("按年龄、失能等级推算的应有服务的人数（上门服务按月人次）。", "People who should have a service, by age and grade of ability (home visits: visits a month).")),
+    (Text("愿意", "Willing"), Text("愿意接受某处服务的比例，随路程和费用下降；曲线为假定。", "The share willing to use a place; it falls with journey and fee. The curve is assumed.")),
+    (Text("满足率", "Served share"), Text("得到服务的需求占全部需求的比例。", "Need that is served, as a share of all need.")),
+    (Text("可达", "In reach"), Text("规定时间内有开放的设施，不论是否有空位。", "An open facility lies within the stated time, whether or not it has a free place.")),
+    (Text("规划安排", "As assigned"), Text("由主管部门统筹安排入住时的使用，是使用的上限。", "Use when places are given out centrally: the most that can be used.")),
+    (Text("自由选择", "Free choice"), Text("各家按路程和费用自行选择时的使用。", "Use when each household chooses by journey and fee.")),
+    (Text("护理型床位", "Nursing places"), Text("具备失能照护条件的床位。", "Places fit for dependent elders.")),
+    (Text("年运行缺口", "Yearly running gap"), Text("运行总费用减去服务收费和长期护理保险后，由财政承担的部分。", "Running cost less fees and long-term care insurance: what public money bears.")),
+    (Text("求解精度", "Gap"), Text("方案与理论上最好结果之间至多相差的比例；只说明计算，不说明资料准确。", "The most by which any plan could be better; it speaks of the calculation, not of the data.")),
+    (Text("选址待核", "To check"), Text("三区三线、地灾、权属等尚未由主管部门确认，核实前不得实施。", "Zoning, hazard, ownership and the like not yet confirmed by the bureau in charge; not to be built before.")),
+    (Text("90 分位出行时间", "90th-percentile travel"), Text("十个服务对象中有九个的路程不超过这一时间。", "Nine in ten users travel no longer than this.")),
+)  # fmt: skip
 TYPES: Mapping[str, Text] = {
     "": Text("无", "none"),
     "none": Text("无", "none"),
@@ -135,6 +228,16 @@ TYPES: Mapping[str, Text] = {
 }
 
 
+def norm_source(text: str) -> Text:
+    """Return the source of a norm in both languages, its recurring English phrases in Chinese."""
+    zh = text
+    for english, chinese in _NORM_SOURCES:
+        zh = re.sub(rf"\b{re.escape(english)}(?![A-Za-z])", chinese, zh)
+    zh = re.sub(r"clause ([\d.]+)( of the standard)?", r"第 \1 条", zh)
+    zh = re.sub(r"App\. ([A-Z])", r"附录 \1", zh).replace("2019 plan", "2019 年方案")
+    return Text(zh, text)
+
+
 def word(words: Mapping[str, Text], id: str) -> Text:
     """Return the words of an id, or the id itself in both languages."""
     return words.get(id) or Text(id, id)
@@ -146,10 +249,14 @@ class Names:
     def __init__(self, runs: Sequence[Run], catalogue: Catalogue | None) -> None:
         self.services = dict(SERVICES)
         self.types = dict(TYPES)
-        for run in runs:
+        self.sites: dict[str, Text] = {}
+        for run in reversed(runs):  # the plan reported names its sites last
             projects = run.tables["projects"].drop_duplicates("type")
             for row in projects.itertuples():
                 self.types[str(row.type)] = Text(str(row.type_zh), str(row.type_en))
+            for row in run.tables["sites"].drop_duplicates("site_id").itertuples():
+                zh = str(row.name_zh) or str(row.site_id)
+                self.sites[str(row.site_id)] = Text(zh, str(row.name_en) or zh)
         if catalogue is not None:
             self.services |= {s.id: s.name for s in catalogue.services.values()}
             self.types |= {t.id: t.name for t in catalogue.types.values()}
@@ -160,4 +267,31 @@ class Names:
 
     def type(self, id: str) -> Text:
         """Return the name of a facility type or state."""
-        return word(self.types, id)
+        return word({**BUILDINGS, **self.types}, id)
+
+    def site(self, id: str) -> Text:
+        """Return the name of a site."""
+        return word(self.sites, id)
+
+    def said(self, text: Text) -> Text:
+        """Return a text of the calculation with ids of services, places and people in words."""
+        zh, en = text.zh, text.en
+        dotted = {k: v for k, v in self.services.items() if "." in k}
+        for id, name in {**dotted, **AREA_CLASSES, **self.sites}.items():
+            if id in ("county", "village"):
+                continue
+            zh = _spoken(zh, id, name.zh)
+            en = _spoken(en, id, name.en if id in self.sites else name.en.lower())
+        for id, group in GROUPS.items():
+            zh = _spoken(zh, id, f"{group.zh}老人" if id != "all" else group.zh)
+        for id, table in RATE_TABLES.items():
+            zh = _spoken(zh, id, table)
+            en = en.replace(id, id.replace("_", " "))
+        return Text(zh.replace(", ", "、") if "数据缺口" in zh else zh, en)
+
+
+def _spoken(text: str, id: str, name: str) -> str:
+    """Replace a whole id in a text; in Chinese the blanks around it go too."""
+    whole = rf"(?<![A-Za-z0-9_.-]){re.escape(id)}(?![A-Za-z0-9_-]|\.[A-Za-z0-9])"
+    blank = " ?" if re.search(r"[\u3400-\u9fff]", name) else ""
+    return re.sub(f"{blank}{whole}{blank}", lambda m: name, text)

@@ -1,0 +1,320 @@
+"""Word, PDF and the others from one document: equal numbers, names as text, templates, the spread."""
+
+import dataclasses
+import io
+import re
+from html.parser import HTMLParser
+
+import docx
+import geopandas as gpd
+import openpyxl
+import pandas as pd
+import pytest
+from report_runs import DISCLAIMER, FOOTER, frame, made_run, scenario
+
+from allocator.errors import InputRefused
+from allocator.report import documents
+from allocator.report.cells import Quantity, written
+from allocator.report.chapters import compose
+from allocator.report.fonts import find_font
+from allocator.report.spread import alternatives_of, repeats
+from allocator.report.typesetting import full_width
+
+pypdf = pytest.importorskip("pypdf")
+pytest.importorskip("docxtpl")
+pytest.importorskip("typst")
+
+NAMES = [
+    '=HYPERLINK("http://x")', "+1", "-1", "@x", "<script>alert(1)</script>", '"><img src=x onerror=y>',
+    "{{7*7}}", "</script>", "#eval(1)", "\\u{41}", "$x$", "很长的设施名称" * 43,
+]  # fmt: skip
+TITLE = ("{{7*7}}<b>&方案", "{{7*7}}<b>& plan")
+OTHER_TITLE = ("\u202eabc示例😀", "\u202eabc 😀")
+REGION = frame(towns=3, sites=len(NAMES))
+
+
+def _named(run):
+    """The run with every site named by a text that some format could take for code."""
+    sites, projects = run.tables["sites"].copy(), run.tables["projects"].copy()
+    names = dict(zip(sorted(sites["site_id"].unique()), NAMES, strict=True))
+    for table in (sites, projects):
+        table["name_zh"] = table["name_en"] = table["site_id"].map(names)
+    return dataclasses.replace(run, tables={**run.tables, "sites": sites, "projects": projects})
+
+
+RUN = _named(made_run(REGION, scenario("best-mix", TITLE)))
+OTHER = made_run(REGION, scenario("remote-home", OTHER_TITLE), seed=8)
+
+
+@pytest.fixture(scope="module")
+def font():
+    try:
+        return find_font().body
+    except InputRefused:
+        pytest.skip("no open Chinese font is installed (Debian: fonts-noto-cjk)")
+
+
+@pytest.fixture(scope="module")
+def made(font):
+    return documents([RUN, OTHER], region=REGION, languages=("zh",))
+
+
+class _Cells(HTMLParser):
+    """Numbers of each table of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[float]] = {}
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        if tag == "table":
+            self.now = self.tables.setdefault(values["data-table"], [])
+        elif "data-value" in values:
+            self.now.append(float(values["data-value"]))
+
+
+def _word_tables(data):
+    """Rows of text of every table under its caption (the paragraph before it)."""
+    word = docx.Document(io.BytesIO(data))
+    found = {}
+    for table in word.tables:
+        before = table._tbl.getprevious()
+        title = "".join(t.text or "" for t in before.iter(docx.oxml.ns.qn("w:t")))
+        found.setdefault(title, [[c.text for c in row.cells] for row in table.rows])
+    return found
+
+
+def _word_text(data):
+    word = docx.Document(io.BytesIO(data))
+    return "".join(t.text or "" for t in word.element.body.iter(docx.oxml.ns.qn("w:t")))
+
+
+def _pdf_text(data):
+    pages = pypdf.PdfReader(io.BytesIO(data)).pages
+    return re.sub(r"\s", "", "".join(p.extract_text() for p in pages))
+
+
+def _text(cell):
+    return "" if cell is None else written(cell).zh
+
+
+@pytest.mark.slow
+def test_every_number_is_the_same_in_page_sheet_word_and_pdf(made):
+    document = compose([RUN, OTHER], region=REGION)
+    page = _Cells(made["report.html"].decode()).tables
+    sheets = {
+        s["A1"].value: s for s in openpyxl.load_workbook(io.BytesIO(made["plan.xlsx"])).worksheets
+    }
+    word, pdf = _word_tables(made["report-zh.docx"]), _pdf_text(made["report-zh.pdf"])
+    totals = 0
+    for table in document.tables.values():
+        rows = [*table.rows, *([table.total] if table.total else [])]
+        numbers = [c.value for row in rows for c in row if isinstance(c, Quantity)]
+        assert page[table.id] == pytest.approx(numbers, nan_ok=True)
+        assert word[table.title.zh][1:] == [[_text(c) for c in row] for row in rows] or not rows
+        sheet = sheets[f"{table.title.zh}  {table.title.en}"]
+        for r, row in enumerate(table.rows):
+            assert re.sub(r"\s", "", "".join(_text(c) for c in row)) in pdf, (table.id, r)
+            for n, cell in enumerate(row):
+                if isinstance(cell, Quantity) and cell.value == cell.value:
+                    scale = 1e4 if cell.kind == "money" else 1
+                    shown = sheet.cell(r + 6, n + 1).value
+                    assert shown * scale == pytest.approx(cell.value)
+        if table.total:
+            totals += 1
+            assert re.sub(r"\s", "", "".join(_text(c) for c in table.total)) in pdf, table.id
+            _sheet_sums_to(sheet, table)
+    assert totals >= 6
+
+
+def _sheet_sums_to(sheet, table):
+    """The live total of a column is the sum that the other formats print."""
+    row = 6 + len(table.rows)
+    for n, (cell, column) in enumerate(zip(table.total, table.columns, strict=True)):
+        if not (isinstance(cell, Quantity) and column.summed):
+            continue
+        formula = sheet.cell(row, n + 1).value
+        assert formula.startswith("=SUM(")
+        parts = [sheet.cell(r, n + 1).value for r in range(6, row)]
+        if all(isinstance(p, int | float) for p in parts):
+            scale = 1e4 if cell.kind == "money" else 1
+            assert sum(parts) * scale == pytest.approx(cell.value, abs=1e-6 * scale)
+
+
+def test_project_list_indicators_and_money_are_one_set_of_numbers(made, tmp_path):
+    tables = compose([RUN, OTHER], region=REGION).tables
+    capital = tables["projects"].total[9].value
+    invested = [c for c in next(r for r in tables["indicators"].rows if r[0].zh == "投资") if isinstance(c, Quantity)]  # fmt: skip
+    assert sum(c.value for c in invested) == pytest.approx(capital)
+    paid = tables["payers"].total
+    assert sum(c.value for c in paid if isinstance(c, Quantity)) == pytest.approx(capital, abs=2)
+    path = tmp_path / "plan.gpkg"
+    path.write_bytes(made["plan.gpkg"])
+    sites = gpd.read_file(path, layer="sites")
+    assert sites[["capital_2030", "capital_2035"]].to_numpy().sum() == pytest.approx(capital)
+    towns = gpd.read_file(path, layer="townships")
+    assert towns["people_60"].sum() == pytest.approx(tables["population"].total[6].value)
+    places = tables["projects"].total[6].value
+    changed = sites[sites["project"].notna()]
+    assert changed["resident_2035"].sum() == pytest.approx(places)
+
+
+def test_each_township_column_of_the_forecast_sums_to_its_total():
+    table = compose([RUN], region=REGION).tables["population"]
+    for n in range(1, 7):
+        assert sum(row[n].value for row in table.rows) == pytest.approx(table.total[n].value)
+
+
+@pytest.mark.slow
+def test_hostile_and_very_long_names_are_text_in_every_format(made, tmp_path):
+    html = made["report.html"].decode()
+    assert "<script" not in html and "<img" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html and "{{7*7}}" in html
+    text, pdf = _word_text(made["report-zh.docx"]), _pdf_text(made["report-zh.pdf"])
+    projects = RUN.tables["projects"]
+    book = openpyxl.load_workbook(io.BytesIO(made["plan.xlsx"]))
+    cells = [book["项目库"].cell(6 + n, 2) for n in range(len(projects))]
+    assert {c.data_type for c in cells} == {"s"}
+    assert [c.value for c in cells] == list(projects["name_zh"])
+    path = tmp_path / "plan.gpkg"
+    path.write_bytes(made["plan.gpkg"])
+    kept = gpd.read_file(path, layer="sites")["name_zh"]
+    assert set(kept) == set(NAMES)
+    for name in [*NAMES, TITLE[0]]:
+        assert name in text
+        assert re.sub(r"\s", "", name) in pdf
+    assert OTHER_TITLE[0] in text and OTHER_TITLE[0] in html
+
+
+def test_text_of_a_pdf_stays_on_its_page(made):
+    for page in pypdf.PdfReader(io.BytesIO(made["report-zh.pdf"])).pages[:16]:
+        wide, tall = float(page.mediabox.width), float(page.mediabox.height)
+        seen = []
+        page.extract_text(visitor_text=lambda text, cm, tm, font, size, seen=seen: seen.append((text.strip(), tm)))  # fmt: skip
+        assert all(0 <= tm[4] <= wide and 0 <= tm[5] <= tall for text, tm in seen if text)
+
+
+@pytest.mark.parametrize("format", ["html", "docx", "xlsx", "pdf", "gpkg"])
+@pytest.mark.parametrize("bad", ["坏\x00名", "坏\n名", "坏\r名", "坏\t名"])
+def test_control_characters_are_refused_in_every_format(format, bad):
+    run = made_run(REGION, sites=RUN.tables["sites"].assign(name_zh=bad))
+    with pytest.raises(InputRefused, match="control-character"):
+        documents([run], region=REGION, to=(format,), languages=("zh",))
+
+
+@pytest.mark.slow
+def test_equal_runs_give_equal_word_and_pdf_bytes(made):
+    same = [dataclasses.replace(RUN), dataclasses.replace(OTHER)]
+    again = documents(same, region=REGION, to=("docx", "pdf"), languages=("zh",))
+    assert again == {name: made[name] for name in again}
+
+
+def test_each_document_carries_disclaimer_and_map_footer(made):
+    said, foot = full_width(DISCLAIMER["zh"]), full_width(FOOTER["zh"])
+    for page in pypdf.PdfReader(io.BytesIO(made["report-zh.pdf"])).pages:
+        text = re.sub(r"\s", "", page.extract_text())
+        assert said in text and foot in text
+    word = docx.Document(io.BytesIO(made["report-zh.docx"]))
+    for section in word.sections:
+        assert said in section.header.paragraphs[0].text
+        assert foot in section.footer.paragraphs[0].text
+
+
+def test_an_offices_own_template_is_filled_in_its_own_order():
+    page = docx.Document()
+    page.add_paragraph("某某县民政局  {{ title }}")
+    page.add_paragraph("资金")
+    page.add_paragraph("{{ chapter.money }}")
+    page.add_paragraph("局限")
+    page.add_paragraph("{{ chapter.limits }}")
+    page.add_paragraph("完")
+    out = io.BytesIO()
+    page.save(out)
+    made = documents([RUN], region=REGION, to=("docx",), languages=("zh",), template=out.getvalue())
+    text = [p.text for p in docx.Document(io.BytesIO(made["report-zh.docx"])).paragraphs]
+    at = [next(n for n, t in enumerate(text) if t == w) for w in ("资金", "资金筹措", "局限", "风险、局限与数据缺口", "完")]  # fmt: skip
+    assert at == sorted(at)
+    assert text[0].startswith("某某县民政局  示例县基本养老服务设施布局方案")
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["没有正文", "{{ budget }}{{ body }}", "{{ ''.__class__.__mro__ }}{{ body }}", "{{ body "],
+)
+def test_a_template_that_cannot_be_filled_is_refused(tag):
+    page = docx.Document()
+    page.add_paragraph(tag)
+    out = io.BytesIO()
+    page.save(out)
+    with pytest.raises(InputRefused, match="template-refused"):
+        documents([RUN], region=REGION, to=("docx",), languages=("zh",), template=out.getvalue())
+
+
+def test_a_file_that_is_no_word_document_is_refused():
+    with pytest.raises(InputRefused, match="template-refused"):
+        documents([RUN], region=REGION, to=("docx",), languages=("zh",), template=b"no zip")
+
+
+def test_a_font_that_is_not_there_is_asked_for_by_name():
+    with pytest.raises(InputRefused, match="No Such Font"):
+        documents([RUN], region=REGION, to=("pdf",), languages=("zh",), font="No Such Font")
+
+
+def test_an_unknown_format_or_language_is_refused():
+    for wrong in ({"to": ("odt",)}, {"languages": ("fr",)}, {"languages": ()}):
+        with pytest.raises(ValueError, match="unknown format or language"):
+            documents([RUN], region=REGION, **wrong)
+
+
+def _placed(seed):
+    spec = scenario().model_copy(update={"name": f"best-mix-{seed:02d}", "placement": seed})
+    return made_run(REGION, spec, seed=seed)
+
+
+def test_runs_over_placements_show_their_spread_and_are_no_alternatives():
+    runs = [_placed(seed) for seed in range(1, 6)]
+    document = compose([*runs, OTHER], region=REGION)
+    assert [len(g) for g in repeats([*runs, OTHER])] == [5, 1]
+    assert [r.scenario.name for r in alternatives_of([*runs, OTHER])] == ["best-mix-01", "remote-home"]  # fmt: skip
+    scoreboard = document.tables["scoreboard"]
+    assert [c.id for c in scoreboard.columns[3:]] == ["best-mix-01", "remote-home"]
+    row = next(r for r in document.tables["spread"].rows if r[0].zh == "日间照料需求满足率")
+    values = [
+        float(t["value"].iloc[0])
+        for r in runs
+        for t in [r.tables["indicators"].query("indicator == 'day_met' and year == 2035")]
+    ]
+    assert [c.value for c in row[3:]] == pytest.approx(
+        [5, min(values), pd.Series(values).median(), max(values)]
+    )
+    assert "spread" in document.figures
+
+
+def test_a_single_placement_claims_no_spread():
+    document = compose([RUN, OTHER], region=REGION)
+    assert "spread" not in document.tables and "spread" not in document.figures
+
+
+def test_measures_that_most_plans_share_are_listed_and_those_of_all_are_marked():
+    other = dataclasses.replace(OTHER, tables={**OTHER.tables, "projects": RUN.tables["projects"].iloc[:1]})  # fmt: skip
+    table = compose([RUN, other], region=REGION).tables["no-regret"]
+    assert [row[2].value for row in table.rows].count(2) == 1
+    assert table.flagged == {0}
+    assert table.rows[0][3].value == 1.0
+    assert "no-regret" not in compose([RUN], region=REGION).tables
+
+
+def test_every_site_of_the_case_says_why_it_was_chosen_or_not():
+    table = compose([RUN, OTHER], region=REGION).tables["siting"]
+    assert len(table.rows) == len(REGION.sites)
+    assert all(len(row[-1].zh) > 4 and len(row[-1].en) > 8 for row in table.rows)
+
+
+def test_screening_that_says_no_rules_a_site_out_in_words():
+    sites = REGION.sites.assign(zoning="否")
+    region = dataclasses.replace(REGION, sites=sites)
+    table = compose([RUN], region=region).tables["siting"]
+    idle = [r for r in table.rows if "不得选用" in r[-1].zh]
+    assert idle and all(r[4].zh == "核查为否：三区三线" for r in table.rows)

@@ -20,8 +20,10 @@ from allocator.rules import Floats, Ints
 
 __all__ = ["dive"]
 
-_PART = 3
-"""One site in so many, at least, is fixed at each step of the descent."""
+_PARTS = (3, 12)
+"""One site in so many, at least, is fixed at each step: the next where a descent leaves much."""
+_MUCH = 5e-3
+"""Relative gap above which a slower descent is tried too."""
 _FREED = 8
 """Sites decided exactly where the descent ends with a site that fits nowhere."""
 
@@ -59,20 +61,45 @@ def dive(
     if hot.values is None:
         return None
     bound, paths = hot.bound, _paths(problem)
-    descent = _descend(problem, columns, hot, paths, solves)
-    if descent is None:
-        return None
-    chosen, fixed = descent
-    best = None
-    for freed in (0, _FREED, 3 * _FREED) if (chosen < 0).any() else (0,):
-        chosen[fixed[len(fixed) - freed :]] = -1
-        best = _whole(problem, columns, linear, cost, paths, chosen, seed)
-        if best is not None:
+    best: Outcome | None = None
+    for n, part in enumerate(_PARTS):
+        if n:
+            stints = columns.y + np.arange(len(problem.stint_site))
+            hot.bounds(stints, columns.lower[stints], columns.upper[stints])
+            hot.solve()
+        found = _plan(problem, columns, hot, linear, cost, paths, part, solves, seed)
+        if found is not None and (best is None or found.value < best.value):
+            best = found
+        if best is not None and relative_gap(best.value, bound) <= _MUCH:
             break
     if best is None:
         return None
     status = Status.PROVED if relative_gap(best.value, bound) <= gap else Status.LIMIT
     return replace(best, status=status, bound=min(bound, best.value))
+
+
+def _plan(
+    problem: Problem,
+    columns: Columns,
+    hot: Hot,
+    linear: Linear,
+    cost: Floats,
+    paths: _Paths,
+    part: int,
+    solves: int,
+    seed: int,
+) -> Outcome | None:
+    """Descend once, then make places whole; where a site fits nowhere, the last are freed again."""
+    descent = _descend(problem, columns, hot, paths, part, solves)
+    if descent is None:
+        return None
+    chosen, fixed = descent
+    for freed in (0, _FREED, 3 * _FREED) if (chosen < 0).any() else (0,):
+        chosen[fixed[len(fixed) - freed :]] = -1
+        found = _whole(problem, columns, linear, cost, paths, chosen, seed)
+        if found is not None:
+            return found
+    return None
 
 
 def _paths(problem: Problem) -> _Paths:
@@ -99,7 +126,7 @@ def _paths(problem: Problem) -> _Paths:
 
 
 def _descend(
-    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, solves: int
+    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, part: int, solves: int
 ) -> tuple[Ints, list[int]] | None:
     """Fix the surest sites, solve, and again until all are fixed; None where it cannot go on.
 
@@ -123,7 +150,7 @@ def _descend(
         sure = weight[top[left]]
         if (sure < 0).any():
             return chosen, fixed  # some site fits nowhere: the last few are chosen exactly
-        count = max(int((sure > 0.999).sum()), -(-len(left) // _PART))
+        count = max(int((sure > 0.999).sum()), -(-len(left) // part))
         now = left[np.argsort(-sure, kind="stable")[:count]]
         surest = int(now[0])
         chosen[now] = top[now]

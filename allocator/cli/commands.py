@@ -253,7 +253,7 @@ def study(
     case = _case(folder)
     definition, scenarios = read_study(file)
     with Progress(console=console) as bar:
-        task = bar.add_task(definition.title.text.inchosen_language(language), total=len(scenarios))
+        task = bar.add_task(definition.title.text.in_language(language), total=len(scenarios))
         paths, failures = run_all(
             case, scenarios, out / definition.name, workers=workers,
             progress=lambda name, done, total: bar.update(task, completed=done, description=name),

@@ -245,8 +245,7 @@ def prepare(
 ) -> tuple[Problem, dict[str, Floats], Need]:
     """Return the problem of a scenario, the people behind it by age band, and the need."""
     shared = Shared() if shared is None else shared
-    if scenario.placement is not None and case.placements is not None:
-        case = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    case = _placed(case, scenario, shared)
     case = with_joint_types(case, scenario)
     here = case_under(case, scenario)
     population = _people(case, scenario, shared).population
@@ -323,15 +322,25 @@ def _need_key(scenario: Scenario) -> tuple[object, ...]:
     )
 
 
-def _placed(case: Case, scenario: Scenario) -> Case:
-    assert case.placements is not None
-    points = case.placements[case.placements["seed"] == scenario.placement]
+def _placed(case: Case, scenario: Scenario, shared: Shared) -> Case:
+    """Return the case with its points at the scenario's placement, where it has several."""
+    table = case.placements
+    if scenario.placement is None or table is None:
+        return case
+    made: Case = shared.get(
+        ("case", scenario.placement), lambda: _moved(case, table, int(scenario.placement or 0))
+    )
+    return made
+
+
+def _moved(case: Case, placements: pd.DataFrame, placement: int) -> Case:
+    points = placements[placements["seed"] == placement]
     if not len(points):
-        seeds = sorted(set(case.placements["seed"]))
+        seeds = sorted(set(placements["seed"]))
         raise InputRefused(
             (
                 Finding(
-                    Rank.ERROR, "unknown-placement", Where(file="placements.csv", id=str(scenario.placement)),
+                    Rank.ERROR, "unknown-placement", Where(file="placements.csv", id=str(placement)),
                     Text("没有这个模拟点位种子。", "There is no such placement seed."),
                     Text(f"可用:{seeds[0]} 至 {seeds[-1]}。", f"Use {seeds[0]} to {seeds[-1]}."),
                 ),
@@ -389,9 +398,7 @@ def run(
     named = _refuse_unknown_names(case, scenario)
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
-    here = case
-    if scenario.placement is not None and case.placements is not None:
-        here = shared.get(("case", scenario.placement), lambda: _placed(case, scenario))
+    here = _placed(case, scenario, shared)
     told = refuse_if_any(check_journeys(here, scenario, shared))
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)

@@ -23,14 +23,13 @@ from allocator.cli.show import (
     say,
     scoreboard,
     townships,
+    unfinished,
 )
 from allocator.errors import (
     CheckFailed,
     Finding,
     Rank,
-    StudyIncomplete,
     Text,
-    Where,
     refuse_if_any,
 )
 
@@ -276,20 +275,8 @@ def study(
         console.print(wide.describe().T[["min", "50%", "max"]].to_string(), highlight=False)
         console.print(str(out / definition.name / "indicators.csv"), highlight=False)
     if failures:
-        raise StudyIncomplete(
-            tuple(
-                Finding(
-                    Rank.ERROR,
-                    "run-failed",
-                    Where(id=f.scenario),
-                    Text(f.reason, f.reason),
-                    Text(
-                        "修改后重跑;其余已保存。", "Mend it and run again; the others are stored."
-                    ),
-                )
-                for f in failures
-            )
-        )
+        remedy = Text("修改后重跑;其余已保存。", "Mend it and run again; the others are stored.")
+        raise unfinished(failures, remedy)
     return 0
 
 

@@ -15,9 +15,9 @@ from rich.table import Table
 
 from allocator.case import Case
 from allocator.cli.products import write_products
-from allocator.cli.show import findings, indicator_table, say, scoreboard, townships
+from allocator.cli.show import findings, indicator_table, say, scoreboard, townships, unfinished
 from allocator.compare import Comparison, compare
-from allocator.errors import Finding, Rank, StudyIncomplete, Text, Where
+from allocator.errors import Rank, Text
 from allocator.io.case import read_case
 from allocator.io.paths import shipped
 from allocator.io.runs import read_run
@@ -88,18 +88,7 @@ def run_demo(out: Path, language: str, placement: int, as_json: bool) -> int:
             say(language, f"用时 {seconds:.0f} 秒", f"{seconds:.0f} seconds"), style="dim"
         )
     if failures:
-        raise StudyIncomplete(
-            tuple(
-                Finding(
-                    Rank.ERROR,
-                    "run-failed",
-                    Where(id=f.scenario),
-                    Text(f.reason, f.reason),
-                    Text("见原因。", "See the reason."),
-                )
-                for f in failures
-            )
-        )
+        raise unfinished(failures, Text("见原因。", "See the reason."))
     return 0
 
 

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from allocator.compare import Comparison
-from allocator.errors import Finding, Rank
+from allocator.errors import Finding, Rank, StudyIncomplete, Text, Where
 from allocator.run import Run
+from allocator.study import Failure
 
 __all__ = [
     "AsJson",
@@ -29,6 +30,7 @@ __all__ = [
     "say",
     "scoreboard",
     "townships",
+    "unfinished",
 ]
 
 Language = Annotated[str, typer.Option("--lang", help="zh or en", show_default="of the system")]
@@ -188,3 +190,15 @@ def findings(console: Console, found: Sequence[Finding], language: str, most: in
             say(language, f"… 另有 {len(ordered) - most} 条", f"… and {len(ordered) - most} more"),
             style="dim",
         )
+
+
+def unfinished(failures: Sequence[Failure], remedy: Text) -> StudyIncomplete:
+    """Return the error that names the scenarios of a study that did not run, each with its reason."""
+    return StudyIncomplete(
+        tuple(
+            Finding(
+                Rank.ERROR, "run-failed", Where(id=f.scenario), Text(f.reason, f.reason), remedy
+            )
+            for f in failures
+        )
+    )

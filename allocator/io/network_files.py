@@ -91,6 +91,7 @@ def read_osm(
     InputRefused
         When the file is missing, too large, not an extract, or has no way for the mode.
     """
+    _check(path)  # told even where the reader is not installed
     import osmium
 
     by_way = speeds.of(mode, population_class)
@@ -99,7 +100,7 @@ def read_osm(
     line: list[int] = []
     kmh: list[float] = []
     oneway: list[int] = []
-    source = osmium.FileProcessor(str(_check(path)), osmium.osm.NODE | osmium.osm.WAY)
+    source = osmium.FileProcessor(str(path), osmium.osm.NODE | osmium.osm.WAY)
     source = source.with_locations().with_filter(osmium.filter.KeyFilter("highway"))
     try:
         way: Any

@@ -307,17 +307,8 @@ class _Reader:
         assert file is not None and file.osm is not None
         street, people = self._street(mode)
         table = read_speeds()
-        path = self.path(file.osm, "travel.network.osm")
-        if not path.is_file():  # told before the reader is looked for
-            missing = error(
-                "file-missing",
-                Where(file=file.osm),
-                ("找不到该文件。", "The file is not there."),
-                ("请补上文件或改正 case.yaml。", "Add the file or correct case.yaml."),
-            )
-            raise InputRefused((missing,))
         network = read_osm(
-            path, mode=street, speeds=table,
+            self.path(file.osm, "travel.network.osm"), mode=street, speeds=table,
             population_class=people, spacing_km=file.spacing_km,
         )  # fmt: skip
         network = network.largest_part()

@@ -310,22 +310,19 @@ class Exchange:
         _closest(*args, is_open, first, second, site)
         return self.value(is_open, first), is_open
 
+    def closest(self, is_open: np.ndarray) -> tuple[Floats, Floats, Ints]:
+        """Return the best and second best gain of every need among open sites, and the best site."""
+        n = len(self.rx.need)
+        first, second, site = np.zeros(n), np.zeros(n), np.full(n, -1, np.int64)
+        args = (self.area_ptr, self.by_area, self.site_of, self.gain, self.rx.cap)
+        _closest(*args, is_open, first, second, site)
+        return first, second, site
+
     def first_prices(self, dual: Dual, is_open: np.ndarray) -> Floats:
         """Return prices near a set of sites: a need it serves is worth half to any other site."""
         rx = self.rx
         n = len(rx.need)
-        first, second, site = np.zeros(n), np.zeros(n), np.full(n, -1, np.int64)
-        _closest(
-            self.area_ptr,
-            self.by_area,
-            self.site_of,
-            self.gain,
-            rx.cap,
-            is_open,
-            first,
-            second,
-            site,
-        )
+        first, second, _ = self.closest(is_open)
         price = np.zeros(dual.b + dual.m)
         price[:n] = rx.unmet_cost - 0.5 * (first + second) / rx.need
         if dual.m:
@@ -338,18 +335,7 @@ class Exchange:
         """Return the plan of a set of open sites."""
         rx, pr = self.rx, self.rx.problem
         n = len(rx.need)
-        first, second, site = np.zeros(n), np.zeros(n), np.full(n, -1, np.int64)
-        _closest(
-            self.area_ptr,
-            self.by_area,
-            self.site_of,
-            self.gain,
-            rx.cap,
-            is_open,
-            first,
-            second,
-            site,
-        )
+        first, _, site = self.closest(is_open)
         y = np.zeros(len(rx.stint_cost))
         y[self.stint[is_open]] = 1.0
         offering = np.bincount(pr.offer_stint, minlength=len(y)) > 0

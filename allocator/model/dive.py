@@ -16,7 +16,7 @@ from allocator.model.columns import Columns, offered
 from allocator.model.highs import Hot, Linear, Outcome, solve_linear
 from allocator.plan import Status, relative_gap
 from allocator.problem import Problem
-from allocator.rules import Floats, Ints
+from allocator.rules import Coverage, Floats, Ints
 
 __all__ = ["dive"]
 
@@ -61,12 +61,14 @@ def dive(
     if hot.values is None:
         return None
     bound, paths = hot.bound, _paths(problem)
+    _hold_coverage(problem, columns, hot)
+    back = hot.remember()
     best: Outcome | None = None
     for n, part in enumerate(_PARTS):
         if n:
             stints = columns.y + np.arange(len(problem.stint_site))
             hot.bounds(stints, columns.lower[stints], columns.upper[stints])
-            hot.solve()
+            back()
         found = _plan(problem, columns, hot, linear, cost, paths, part, solves, seed)
         if found is not None and (best is None or found.value < best.value):
             best = found
@@ -76,6 +78,34 @@ def dive(
         return None
     status = Status.PROVED if relative_gap(best.value, bound) <= gap else Status.LIMIT
     return replace(best, status=status, bound=min(bound, best.value))
+
+
+def _hold_coverage(problem: Problem, columns: Columns, hot: Hot) -> None:
+    """Hold covered the areas that the relaxation covers most, as far as it meets a coverage rule.
+
+    Parts of many sites cover an area in the relaxation; a descent that closes them one by one
+    would see too late that none is left.
+    """
+    values = hot.values
+    assert values is not None
+    held: list[Ints] = []
+    for rule in (r for r in problem.rules if isinstance(r, Coverage)):
+        covered = columns.of(rule.id, "covered")
+        for t in range(covered.shape[1]):
+            here, share = rule.people[:, t], values[covered[:, t]]
+            goal = min(float(rule.share[t]) * float(here.sum()), float(share @ here))
+            order = np.lexsort((-here, -share.round(6)))
+            reached = np.cumsum(here[order])
+            held.append(covered[order[: int(np.searchsorted(reached, goal - 1e-6)) + 1], t])
+    at = np.concatenate([*held, np.zeros(0, np.int64)])
+    if not len(at):
+        return
+    back = hot.remember()
+    hot.bounds(at, np.ones(len(at)), columns.upper[at])
+    hot.solve()
+    if hot.values is None:  # not all together
+        hot.bounds(at, columns.lower[at], columns.upper[at])
+        back()
 
 
 def _plan(

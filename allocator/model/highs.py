@@ -202,6 +202,16 @@ class Hot:
         """Solve again from the last basis."""
         self._h.run()
 
+    def remember(self) -> Callable[[], None]:
+        """Return a function that leads back to today's basis."""
+        basis = self._h.getBasis()
+
+        def back() -> None:
+            self._h.setBasis(basis)
+            self._h.run()
+
+        return back
+
     def restart(self) -> None:
         """Solve again from nothing, where the last basis leads nowhere."""
         self._h.clearSolver()

@@ -1,5 +1,8 @@
 """How many places of which public service, where, when, and who pays.
 
+The names below are functions. Modules of the same name (``allocator.run``) are reached by
+``from allocator.run import ...``.
+
 >>> import allocator as al
 >>> case = al.read_case("data/rongshui")  # doctest: +SKIP
 >>> (scenario,) = al.read_scenarios("scenarios/rongshui", ["best-mix"])  # doctest: +SKIP
@@ -9,7 +12,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +41,17 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'allocator' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """Keeps ``al.run`` the function: importing the module of the same name would hide it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def sites(run: Run, year: int | None = None) -> gpd.GeoDataFrame:

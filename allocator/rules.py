@@ -128,16 +128,21 @@ class Coverage(Rule):
     """A share of the people has an open site of the classes within the minutes (potential).
 
     ``v[i,t] <= sum of y within reach``, ``v <= 1``, ``sum people v >= share * sum people``.
-    ``areas`` (n,) indices, ``people`` (n, T), ``pairs_area`` (m,) positions in ``areas``,
-    ``pairs_site`` (m,) sites, ``offers`` (F,) which offers count, ``share`` (T,).
+    ``areas`` (n,) indices, ``people`` (n, T), ``share`` (T,). ``pair_area`` (m,) positions in
+    ``areas``, ``pair_offer`` (m,) the offers in reach of them: of one site some may be in reach
+    and others not, since journeys differ by class.
     """
 
     areas: Ints
     people: Floats
     pair_area: Ints
-    pair_site: Ints
-    offers: npt.NDArray[np.bool_]
+    pair_offer: Ints
     share: Floats
+
+    def pairs(self, offer_stint: Ints) -> tuple[Ints, Ints]:
+        """Return positions of areas and the stints that bring them in reach, each pair once."""
+        both = np.unique(np.column_stack([self.pair_area, offer_stint[self.pair_offer]]), axis=0)
+        return both[:, 0], both[:, 1]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

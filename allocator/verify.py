@@ -307,14 +307,11 @@ def check_coverage(facts: _Facts, rule: Coverage) -> Iterator[str]:
 def covered_people(facts: _Facts, rule: Coverage, t: int) -> float:
     """People of areas with a qualifying open offer in reach in a period."""
     p = facts.problem
-    offering = {int(p.offer_stint[f]) for f in np.flatnonzero(rule.offers)}
-    open_sites = {
-        j for (j, at), stints in facts.at.items() if at == t and any(s in offering for s in stints)
-    }
+    standing = {s for (_, at), stints in facts.at.items() if at == t for s in stints}
     reached = {
         int(i)
-        for i, j in zip(rule.pair_area.tolist(), rule.pair_site.tolist(), strict=True)
-        if j in open_sites
+        for i, f in zip(rule.pair_area.tolist(), rule.pair_offer.tolist(), strict=True)
+        if int(p.offer_stint[f]) in standing
     }
     return sum(float(rule.people[i, t]) for i in sorted(reached))
 

@@ -189,10 +189,11 @@ def _write(p, chosen, whole_places):
                     lp.row(terms, upper=most - const)
         elif isinstance(r, Coverage):
             for t in periods:
-                open_ = {
-                    p.stint_site[p.offer_stint[f]] for f in offers if r.offers[f] and standing(f, t)
+                got = {
+                    i
+                    for i, f in zip(r.pair_area, r.pair_offer, strict=True)
+                    if f in offers and standing(f, t)
                 }
-                got = {i for i, j in zip(r.pair_area, r.pair_site, strict=True) if j in open_}
                 have = sum(r.people[i, t] for i in got)
                 terms = {}
                 if not r.is_hard:

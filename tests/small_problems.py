@@ -249,11 +249,13 @@ def _rules(rng, p, families):
         )  # fmt: skip
     if drawn("coverage"):
         areas = np.flatnonzero(rng.random(z["i"]) < 0.8)
-        pairs = np.argwhere(rng.random((len(areas), z["j"])) < 0.5)
+        near = rng.random((len(areas), z["j"])) < 0.5
+        people = rng.integers(0, 100, (len(areas), t_n)).astype(float)
+        counts = rng.random(z["f"]) < 0.7
+        area, offer = np.nonzero(near[:, p.stint_site[p.offer_stint]] & counts)
         yield Coverage(
-            id="coverage", words=WORDS, price=price(), areas=areas,
-            people=rng.integers(0, 100, (len(areas), t_n)).astype(float), pair_area=pairs[:, 0],
-            pair_site=pairs[:, 1], offers=rng.random(z["f"]) < 0.7, share=rng.uniform(0, 0.8, t_n),
+            id="coverage", words=WORDS, price=price(), areas=areas, people=people,
+            pair_area=area, pair_offer=offer, share=rng.uniform(0, 0.8, t_n),
         )  # fmt: skip
     if drawn("served"):
         yield Served(

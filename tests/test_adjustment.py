@@ -1,6 +1,7 @@
 """A change of standard on the demonstration county: what it takes is the difference of two runs."""
 
 import json
+from importlib import import_module
 
 import pandas as pd
 import pytest
@@ -180,7 +181,7 @@ def test_row_18_a_run_that_relies_on_an_ended_norm_is_refused_before_any_solve(c
     def never(*args, **more):
         raise AssertionError("a solver was started")
 
-    monkeypatch.setattr("allocator.run.solve", never)
+    monkeypatch.setattr(import_module("allocator.run"), "solve", never)
     with pytest.raises(InputRefused) as refused:
         run(case, scenario("ended", rules=[CHILD_PLACES], **CHILD_SERVICES))
     found = [f for f in refused.value.findings if f.rank is Rank.ERROR]

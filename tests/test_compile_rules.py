@@ -1,11 +1,12 @@
 """How a scenario's rules become rules of the problem, on a corner of the county."""
 
+import numpy as np
 import pytest
 from small_county import corner, whole_county, written
 
 from allocator.model import explain, solve
 from allocator.plan import Status
-from allocator.rules import Resettlement
+from allocator.rules import Coverage, Resettlement
 from allocator.run import prepare
 from allocator.verify import verify
 
@@ -58,3 +59,33 @@ def test_a_home_merges_in_any_period_only_with_a_receiver_in_reach(by, minutes):
     last = (problem.arc_area[plan.served_arc] == home) & (plan.served_period == 1)
     there = problem.arc_site[plan.served_arc[last]]
     assert set(there) == {problem.sites.index("S21")}
+
+
+@pytest.mark.parametrize("minutes", [8, 15, 30])
+def test_coverage_counts_a_site_only_with_an_offer_whose_own_journey_is_in_reach(minutes):
+    """A bus to a centre may be quick where the walk to a point at the same site is not."""
+    rule = {"service": "elderly.day", "within_minutes": minutes, "share": 0.5}
+    problem, _, _ = prepare(corner(), written("best-mix", rules=[*RULES, {"coverage": rule}]))
+    (coverage,) = problem.rules_of(Coverage)
+    near = problem.arc_minutes <= minutes
+    journeys = set(
+        zip(
+            problem.arc_area[near].tolist(), problem.arc_site[near].tolist(),
+            problem.arc_class[near].tolist(), strict=True,
+        )
+    )  # fmt: skip
+    site = problem.stint_site[problem.offer_stint[coverage.pair_offer]]
+    kind = problem.offer_class[coverage.pair_offer]
+    pairs = set(
+        zip(coverage.areas[coverage.pair_area].tolist(), site.tolist(), kind.tolist(), strict=True)
+    )
+    assert pairs and pairs <= journeys
+    day = problem.class_service[problem.offer_class] == problem.services.index("elderly.day")
+    offered = set(
+        zip(
+            problem.stint_site[problem.offer_stint[day]].tolist(),
+            problem.offer_class[day].tolist(), strict=True,
+        )
+    )  # fmt: skip
+    asked = set(np.asarray(coverage.areas).tolist())
+    assert pairs == {(i, j, c) for i, j, c in journeys if (j, c) in offered and i in asked}

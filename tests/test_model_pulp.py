@@ -37,12 +37,12 @@ REWRITE = os.environ.get("ALLOCATOR_REWRITE_GOLDEN") == "1"
 
 def _with_every_family():
     """The three hamlets with one rule of each family, priced where a family can be."""
-    one, both = np.ones(1), np.array([True, True])
+    one = np.ones(1)
     part = np.array([0, 1, 1])
     more = (
         Coverage(id="coverage", words=WORDS, price=2.0, areas=np.array([0, 1, 2]),
                  people=np.array([[10.0], [6.0], [4.0]]), pair_area=np.array([0, 1, 2]),
-                 pair_site=np.array([0, 1, 1]), offers=both, share=0.8 * one),
+                 pair_offer=np.array([0, 1, 1]), share=0.8 * one),
         Served(id="served", words=WORDS, price=3.0, service=0, areas=np.array([0, 2]),
                groups=np.array([0]), share=0.5 * one),
         PlacesRatio(id="ratio", words=WORDS, price=1.0, offer_weight=np.ones(2), minimum=11 * one),

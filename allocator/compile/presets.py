@@ -135,7 +135,7 @@ def _covered(minutes: Floats, radius: float, people: Floats, price: float | None
         id="covered", price=price,
         words=Text(f"{radius:g}分钟内可达", f"within {radius:g} minutes"),
         areas=np.arange(len(minutes)), people=np.asarray(people, float)[:, None], pair_area=area,
-        pair_site=site, offers=np.ones(minutes.shape[1], bool), share=np.ones(1),
+        pair_offer=site, share=np.ones(1),
     )  # fmt: skip
 
 

@@ -338,13 +338,26 @@ def _covered(
     case: Case, scenario: Scenario, sets: Sets, spec: CoverageRule, id: str, minutes: float, share: Floats
 ) -> Coverage:  # fmt: skip
     areas = _areas(sets, spec.area_class)
-    offers = _offers_of(sets, spec.service)
-    service = sets.services.index(spec.service)
-    near = (sets.class_service[sets.arc_class] == service) & (sets.arc_minutes <= minutes)
     position = np.full(len(sets.areas), -1)
     position[areas] = np.arange(len(areas))
-    near &= position[sets.arc_area] >= 0
-    pairs = np.unique(np.column_stack([position[sets.arc_area[near]], sets.arc_site[near]]), axis=0)
+    near = (position[sets.arc_area] >= 0) & (sets.arc_minutes <= minutes)
+    stints = sets.stints
+    arcs = pd.DataFrame(
+        {
+            "area": position[sets.arc_area[near]],
+            "site": sets.arc_site[near],
+            "class": sets.arc_class[near],
+        }
+    )
+    offers = pd.DataFrame(
+        {
+            "site": stints.site[stints.offer_stint],
+            "class": stints.offer_class,
+            "offer": np.arange(len(stints.offer_class)),
+        }
+    )[_offers_of(sets, spec.service)]
+    pairs = arcs.merge(offers, on=["site", "class"])[["area", "offer"]].drop_duplicates()
+    pairs = pairs.sort_values(["area", "offer"])
     where = (
         Text(f"({spec.area_class})", f" ({spec.area_class})") if spec.area_class else Text("", "")
     )
@@ -354,8 +367,9 @@ def _covered(
             f"{share.max():.0%}人口{minutes:g}分钟内可达{spec.service}{where.zh}",
             f"{share.max():.0%} of people within {minutes:g} minutes of {spec.service}{where.en}",
         ),
-        areas=areas, people=sets.people[spec.people][areas], pair_area=pairs[:, 0],
-        pair_site=pairs[:, 1], offers=offers, share=share,
+        areas=areas, people=sets.people[spec.people][areas],
+        pair_area=pairs["area"].to_numpy(np.int64), pair_offer=pairs["offer"].to_numpy(np.int64),
+        share=share,
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ from allocator.scenario import Scenario
 
 __all__ = ["FORMAT", "find_run", "has_run", "read_manifest", "read_run", "stored_runs", "write_run"]
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 MAX_FILE = 4 << 30
 STALE_SECONDS = 86_400

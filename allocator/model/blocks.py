@@ -260,17 +260,9 @@ def add_coverage(problem: Problem, columns: Columns, rule: Coverage) -> Block:
     rows = Rows(columns)
     covered = columns.of(rule.id, "covered")  # (n, T)
     n = len(rule.areas)
-    qualifies = np.zeros(z["p"], bool)
-    qualifies[problem.offer_stint[rule.offers]] = True
-    stint, t = np.nonzero(problem.stint_periods & qualifies[:, None])
-    by_site = np.argsort(problem.stint_site[stint], kind="stable")
-    sites = problem.stint_site[stint][by_site]
-    left = np.searchsorted(sites, rule.pair_site, "left")
-    length = np.searchsorted(sites, rule.pair_site, "right") - left
-    pair = np.repeat(np.arange(len(rule.pair_site)), length)
-    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    entry = by_site[np.repeat(left, length) + offset]
-    rows.put(rule.pair_area[pair] * z["t"] + t[entry], columns.y + stint[entry], -1.0)
+    area, stint = rule.pairs(problem.offer_stint)
+    pair, t = np.nonzero(problem.stint_periods[stint])
+    rows.put(area[pair] * z["t"] + t, columns.y + stint[pair], -1.0)
     rows.put(np.arange(n * z["t"]), covered.ravel(), 1.0)
     rows.put(n * z["t"] + np.broadcast_to(np.arange(z["t"]), covered.shape), covered, rule.people)
     if not rule.is_hard:

@@ -451,19 +451,9 @@ def _add_coverage(s: _Sheet, r: Coverage) -> None:
         row = np.full(len(r.areas), -1)
         row[some] = link
         s.put("v", link, col[some], np.ones(len(some)))
-        offering = np.zeros(len(pr.stint_site), bool)
-        offering[pr.offer_stint[np.asarray(r.offers)]] = True
-        p = np.flatnonzero(offering & pr.stint_periods[:, t])
-        pair = np.flatnonzero(row[r.pair_area] >= 0)
-        left = csr_array(
-            (np.ones(len(pair)), (row[r.pair_area[pair]], r.pair_site[pair])),
-            shape=(s.rows, len(pr.sites)),
-        )
-        right = csr_array(
-            (np.ones(len(p)), (pr.stint_site[p], p)), shape=(len(pr.sites), len(pr.stint_site))
-        )
-        both = (left @ right).tocoo()
-        s.put("y", both.row, both.col, -np.minimum(both.data, 1.0))
+        area, stint = r.pairs(pr.offer_stint)
+        there = (row[area] >= 0) & pr.stint_periods[stint, t]
+        s.put("y", row[area[there]], stint[there], np.full(int(there.sum()), -1.0))
 
 
 def _hard(r: Coverage) -> Rule:

@@ -7,7 +7,7 @@ which unit, and, where a threshold flags it, with which caution. Thresholds are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -195,7 +195,7 @@ def _joined(people: pd.DataFrame, state: pd.DataFrame, service: str) -> pd.DataF
     keys = ["area_id", "base"] if "base" in state else ["area_id"]
     if here.duplicated(keys).any():
         raise ValueError(f"an area stands twice in the state of {service}")
-    unknown = sorted(set(here["area_id"]) - set(people["area_id"]))
+    unknown = sorted(here.loc[~here["area_id"].isin(people["area_id"]), "area_id"].unique())
     if unknown:
         raise ValueError(f"areas without people: {unknown[:5]}")
     table = mine.merge(here, on=keys, how="left", sort=True)
@@ -209,37 +209,47 @@ def _values(people: pd.DataFrame, state: pd.DataFrame, area_km2: pd.Series | Non
         state, ("service", "area_id", "covered", "minutes", "access", "spending_yuan"), "state"
     )
     found: dict[tuple[str, ...], float] = {}
-    for service in sorted(set(state["service"])):
+    for service in sorted(state["service"].unique()):
         joined = _joined(people, state, service)
         for base, rows in joined.groupby("base", sort=True):
             key = (service, str(base))
-            _part_rows(found, key, "county", "county", rows)
+            figures = rows[list(_FIGURES)].to_numpy(dtype=float)
+            _part_rows(found, key, "county", "county", figures)
             _county_rows(found, key, rows)
             for dimension in DIMENSIONS:
                 if dimension in rows:
-                    for part, some in rows.groupby(dimension, sort=True):
-                        _part_rows(found, key, dimension, str(part), some)
+                    for part, at in _parts(rows[dimension]):
+                        _part_rows(found, key, dimension, part, figures[at])
             _township_rows(found, key, rows, area_km2)
     index = pd.MultiIndex.from_tuples(list(found), names=_KEY)
     return pd.Series(list(found.values()), index=index, dtype=float)
 
 
+_FIGURES = ("persons", "covered", "minutes", "access", "spending_yuan")
+
+
+def _parts(column: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each value of a column, in order, with the positions of its rows."""
+    codes, names = pd.factorize(column, sort=True)
+    order = np.argsort(codes, kind="stable")
+    ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    for k, name in enumerate(names):
+        yield str(name), order[ends[k] : ends[k + 1]]
+
+
 def _part_rows(
-    found: dict[tuple[str, ...], float], key: tuple[str, str], dimension: str, part: str, rows: pd.DataFrame
+    found: dict[tuple[str, ...], float], key: tuple[str, str], dimension: str, part: str, figures: np.ndarray
 ) -> None:  # fmt: skip
-    """Indices that hold of any part of the people."""
-    w = rows["persons"].to_numpy(dtype=float)
-    minutes = rows["minutes"].to_numpy(dtype=float)
-    near = np.isfinite(minutes)
-    money = rows["spending_yuan"].to_numpy(dtype=float)
-    known = np.isfinite(money)
+    """Indices that hold of any part of the people; ``figures`` has the columns of `_FIGURES`."""
+    w, covered, minutes, access, money = figures.T
+    near, known = np.isfinite(minutes), np.isfinite(money)
     values = {
         "persons": float(w.sum()),
-        "coverage": weighted_mean(rows["covered"], w),
+        "coverage": weighted_mean(covered, w),
         "reached": weighted_mean(near.astype(float), w),
         "mean-minutes": weighted_mean(minutes[near], w[near]),
         "p90-minutes": weighted_quantile(minutes[near], w[near], _TAIL),
-        "access": weighted_mean(rows["access"], w) * _PER_1000,
+        "access": weighted_mean(access, w) * _PER_1000,
         "spending": weighted_mean(money[known], w[known]),
     }
     for index, value in values.items():
@@ -265,7 +275,7 @@ def _county_rows(
             within = 1.0 - split.between_share if split.total > 0 else 0.0
             found[(*whole, "theil-between", dimension, "all")] = split.between_share
             found[(*whole, "theil-within", dimension, "all")] = within
-    of = [weighted_mean(g["access"], g["persons"]) for _, g in rows.groupby("township")]
+    of = [weighted_mean(level[at], w[at]) for _, at in _parts(rows["township"])]
     found[(*whole, "least-access", "county", "county")] = float(np.nanmin(of)) / mean
 
 
@@ -357,7 +367,7 @@ def _reads(flag: EquityFlag, index: str, value: float) -> bool:
 def _curves(people: pd.DataFrame, state: pd.DataFrame, when: str) -> pd.DataFrame:
     parts = []
 
-    for service in sorted(set(state["service"])):
+    for service in sorted(state["service"].unique()):
         for base, rows in _joined(people, state, service).groupby("base", sort=True):
             x, y = lorenz(rows["access"], rows["persons"])
             parts.append(

@@ -1,0 +1,61 @@
+"""A whole run of the real frame from the command line: what must not change it, and its check."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+from small_county import CASE, ROOT, SCENARIOS
+
+import allocator as al
+from allocator.run import run_id
+
+pytestmark = pytest.mark.slow
+
+HERE = {"TZ": "Asia/Shanghai", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1"}
+THERE = {"TZ": "America/New_York", "LC_ALL": "C", "LANG": "", "PYTHONHASHSEED": "2"}
+
+
+def _shuffled(folder):
+    """Copy the case folder with the rows of every table in another order."""
+    shutil.copytree(CASE, folder)
+    for path in sorted(folder.glob("*.csv")):
+        head, *rows = path.read_text(encoding="utf-8").splitlines()
+        random.Random(7).shuffle(rows)
+        path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+def _run(case, out, env):
+    """Run a scenario from the command line and return its folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from allocator.cli import main; main()", "run", str(case),
+         str(SCENARIOS / "county-centre.yaml"), "--no-report", "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env}, cwd=out.parent, capture_output=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    (folder,) = [p for p in out.iterdir() if p.is_dir()]
+    return folder
+
+
+def test_row_order_locale_time_zone_and_hash_seed_do_not_change_a_run(tmp_path):
+    one = _run(CASE, tmp_path / "a", HERE)
+    two = _run(_shuffled(tmp_path / "shuffled"), tmp_path / "b", THERE)
+    files = {p.relative_to(one).as_posix(): p.read_bytes() for p in one.rglob("*") if p.is_file()}
+    assert "problem.npz" in files and "plan/served.parquet" in files
+    names = {"inputs.json", "manifest.json"}  # they hold digests of the files as they were given
+    for name in sorted(set(files) - names):
+        assert files[name] == (two / name).read_bytes(), name
+    given = [json.loads((p / "inputs.json").read_text(encoding="utf-8")) for p in (one, two)]
+    assert given[0].pop("run") != given[1].pop("run")
+    assert given[0]["inputs"].pop("digests") != given[1]["inputs"].pop("digests")
+    assert given[0] == given[1]
+
+    stored = al.read_run(one)
+    assert al.verify(stored.problem, stored.plan) == ()
+    assert stored.plan.gap <= 1e-3
+    assert stored.id == run_id(al.read_case(CASE), stored.scenario)

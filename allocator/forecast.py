@@ -58,7 +58,7 @@ AGE_BANDS = {"all": 0, "60+": 60, "65+": 65, "80+": 80}
 BAND_PATHS = 256
 BAND_SHARE = 0.8
 _CHUNK = 64  # futures projected at once
-_PEOPLE = {"0-14": (0, 15), "60+": (60, None), "80+": (80, None)}
+_PEOPLE = {"all": (0, None), "0-14": (0, 15), "60+": (60, None), "80+": (80, None)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -251,7 +251,14 @@ def _tables(region: Region, spec: Scenario, rng: np.random.Generator, years: tup
     last = townships[townships["year"] == years[-1]].set_index(keys)["share"]
     changes = pd.DataFrame({"share_today": first, "share_end": last}).reset_index()
     changes["change"] = changes["share_end"] - changes["share_today"]
+    band_rows = [
+        (year, kind, id, "person", v, 0.97 * v, 1.03 * v, 0.06, 0.8, 256)
+        for kind, ids in (("people", ("all", "0-14", "60+", "80+")), ("service", SERVICES))
+        for id in ids for year in years[1:] for v in [float(rng.uniform(1e3, 1e5))]
+    ]  # fmt: skip
+    bands = pd.DataFrame(band_rows, columns=["year", "kind", "id", "unit", "expected", "low", "high", "relative_width", "share", "paths"])  # fmt: skip
     return {
+        "bands": bands,
         "sites": site_table, "use": use, "townships": townships, "needs": needs, "coverage": coverage, "access": access,
         "areas": areas, "flows": flows, "changes": changes,
         "pools": pd.DataFrame(pool_rows, columns=["year", "pool", "unit", "use", "supply"]),

@@ -33,7 +33,7 @@ from allocator.report.words import (
 from allocator.run import Run
 
 __all__ = [
-    "access", "coverage", "gains", "indicator_cell", "indicators", "money", "needs", "norms", "note_table", "objectives",
+    "access", "bands", "coverage", "gains", "indicator_cell", "indicators", "money", "needs", "norms", "note_table", "objectives",
     "payer_order", "payers", "pools", "population", "projects", "published_shares", "rules", "scoreboard", "service_ids",
     "sources", "terms", "townships", "unit_of", "use", "year_title",
 ]  # fmt: skip
@@ -262,12 +262,12 @@ def townships(run: Run, service: str, names: Names) -> Table:
     table = table[table["service"] == service]
     first = table[table["year"] == run.scenario.base_year].set_index("township_id")
     last = table[table["year"] == run.scenario.years[-1]]
-    end = run.scenario.years[-1]
+    end, unit = run.scenario.years[-1], names.unit(service)
     columns = (
         Column("township", Text("乡镇", "Township"), wide=True),
         Column("people_60", Text(f"{end} 年老年人", f"Aged 60+ in {end}"), PERSON),
-        Column("need", Text("需求", "Need"), PERSON), Column("served", Text("规划满足", "Served"), PERSON),
-        Column("unmet", Text("未满足", "Unmet"), PERSON), Column("free", Text("自由选择满足", "Served, free choice"), PERSON),
+        Column("need", Text("需求", "Need"), unit), Column("served", Text("规划满足", "Served"), unit),
+        Column("unmet", Text("未满足", "Unmet"), unit), Column("free", Text("自由选择满足", "Served, free choice"), unit),
         Column("today", Text("现状满足率", "Share today")), Column("share", Text("期末满足率", "Share at end")),
         Column("change", Text("变化", "Change"), POINTS), Column("minutes", Text("平均出行", "Mean travel"), MINUTES),
     )  # fmt: skip
@@ -320,15 +320,50 @@ def needs(run: Run, names: Names) -> Table:
     table = run.tables["needs"]
     columns = (
         Column("service", Text("服务", "Service")), Column("group", Text("人群", "Group")),
-        Column("need", Text("需求", "Need"), PERSON), Column("served", Text("满足", "Served"), PERSON),
-        Column("unmet", Text("未满足", "Unmet"), PERSON),
+        Column("need", Text("需求", "Need")), Column("served", Text("满足", "Served")),
+        Column("unmet", Text("未满足", "Unmet")), Column("unit", Text("单位", "Unit")),
     )  # fmt: skip
     rows = [
-        (names.service(str(r.service)), word(GROUPS, str(r.group)), Quantity(r.need, "people"), Quantity(r.served, "people"), Quantity(r.unmet, "people"))
+        (names.service(str(r.service)), word(GROUPS, str(r.group)), Quantity(r.need, "people"), Quantity(r.served, "people"), Quantity(r.unmet, "people"), names.unit(str(r.service)))
         for r in table[table["year"] == end].itertuples()
     ]  # fmt: skip
     hidden = withhold(rows, [(2, 3, 4)], totals=False)
     return Table("needs", Text(f"{end} 年分人群需求", f"Need by group, {end}"), columns, tuple(tuple(r) for r in hidden), note=WITHHELD_NOTE)  # fmt: skip
+
+
+def bands(run: Run, names: Names) -> Table:
+    """How sure people and need are: expected figures and their interval over sampled paths."""
+    frame = run.tables["bands"]
+    ages = {
+        "all": Text("总人口", "All people"), "0-14": Text("0–14 岁", "Aged 0-14"),
+        "60+": Text("60 岁及以上", "Aged 60+"), "80+": Text("80 岁及以上", "Aged 80+"),
+    }  # fmt: skip
+    columns = (
+        Column("what", Text("人口或需求", "People or need")), Column("unit", Text("单位", "Unit")),
+        Column("year", Text("年份", "Year")), Column("expected", Text("预期", "Expected")),
+        Column("low", Text("下限", "Low")), Column("high", Text("上限", "High")),
+        Column("width", Text("半宽（占预期）", "Half-width (of expected)")),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for r in frame.to_dict("records"):
+        is_people = r["kind"] == "people"
+        service = names.service(str(r["id"]))
+        name, unit = Text(f"需求：{service.zh}", f"Need: {service.en}"), names.unit(str(r["id"]))
+        if is_people:
+            name, unit = ages[str(r["id"])], PERSON
+        rows.append(
+            (
+                name, unit, Quantity(float(r["year"]), "year"),
+                *(Quantity(float(r[c]), "people") for c in ("expected", "low", "high")),
+                Quantity(float(r["relative_width"]) / 2, "share"),
+            )
+        )  # fmt: skip
+    share, paths = float(frame["share"].iloc[0]), int(frame["paths"].iloc[0])
+    note = Text(
+        f"区间为 {paths} 条抽样路径中居中的 {share:.0%}，只含出生、死亡和迁移的不确定性，不含失能率和意愿。",
+        f"Intervals hold the middle {share:.0%} of {paths} sampled paths: births, deaths and moves, not the rates of need or willingness.",
+    )
+    return Table("bands", Text("人口与需求的区间", "Intervals of people and need"), columns, tuple(rows), note=note)  # fmt: skip
 
 
 def coverage(run: Run, names: Names) -> Table:

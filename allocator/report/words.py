@@ -115,6 +115,9 @@ OBJECTIVES: Mapping[str, Text] = {
 UNITS: Mapping[str, Text] = {
     "weighted": Text("加权值", "weighted sum"),
     "person": Text("人", "persons"),
+    "child": Text("人", "children"),
+    "pupil": Text("人", "pupils"),
+    "visit/month": Text("人次/月", "visits a month"),
     "minute": Text("分钟", "minutes"),
     "share": Text("%", "%"),
     "place": Text("张", "places"),
@@ -248,6 +251,7 @@ class Names:
 
     def __init__(self, runs: Sequence[Run], catalogue: Catalogue | None) -> None:
         self.services = dict(SERVICES)
+        self.units: dict[str, Text] = {}
         self.types = dict(TYPES)
         self.sites: dict[str, Text] = {}
         for run in reversed(runs):  # the plan reported names its sites last
@@ -259,11 +263,16 @@ class Names:
                 self.sites[str(row.site_id)] = Text(zh, str(row.name_en) or zh)
         if catalogue is not None:
             self.services |= {s.id: s.name for s in catalogue.services.values()}
+            self.units = {s.id: word(UNITS, s.unit) for s in catalogue.services.values()}
             self.types |= {t.id: t.name for t in catalogue.types.values()}
 
     def service(self, id: str) -> Text:
         """Return the name of a service."""
         return word(self.services, id)
+
+    def unit(self, service: str) -> Text:
+        """Return what the need of a service is counted in: persons where no catalogue says."""
+        return self.units.get(service, UNITS["person"])
 
     def type(self, id: str) -> Text:
         """Return the name of a facility type or state."""

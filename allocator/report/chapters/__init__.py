@@ -47,7 +47,7 @@ def compose(runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None 
     title = run.scenario.title.text
     chapters: list[Chapter] = [
         opening.summary(run, names), opening.background(run, names, catalogue),
-        opening.present(run, region, names), need.population(others, region), need.need(run, names),
+        opening.present(run, region, names), need.population(others, region, names), need.need(run, names),
         need.standards(run, names), plan.layout(others, region, names), plan.reach(others, region, names),
         plan.money(run), plan.staff(run, names), judgement.use(others, names), judgement.fairness(others, region, names),
         judgement.alternatives(others), judgement.uncertainty(runs, notes, names), judgement.limits(run, names),

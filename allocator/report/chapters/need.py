@@ -15,8 +15,8 @@ from allocator.run import Run
 __all__ = ["need", "population", "standards"]
 
 
-def population(runs: Sequence[Run], region: Region) -> Chapter:
-    """The forecast, with the range over the plans that suppose other people."""
+def population(runs: Sequence[Run], region: Region, names: Names) -> Chapter:
+    """The forecast, with its interval over sampled paths."""
     run = runs[0]
     totals = [_totals(r) for r in runs]
     years = list(totals[0].index)
@@ -31,39 +31,48 @@ def population(runs: Sequence[Run], region: Region) -> Chapter:
         Paragraph(Text("预测按队列要素法，逐年推算出生、死亡与迁移，再分到乡镇和村（社区）；村一级只作计算单元，不单独公布。",
                        "The forecast follows each birth cohort through births, deaths and moves, then divides it over townships and villages; villages are units of calculation and not published.")),
     ]  # fmt: skip
-    same = [t for t in totals if list(t.index) == years]
-    lines = []
-    for column, name in (("people", Text("总人口", "All people")), ("people_60", Text("60 岁及以上", "Aged 60+"))):  # fmt: skip
-        each = [[float(t[column][y]) for y in years] for t in same]
-        least, most = [min(v) for v in zip(*each, strict=True)], [max(v) for v in zip(*each, strict=True)]  # fmt: skip
-        lines.append((name, each[0], least, most))
-    varied = any(most[-1] - least[-1] >= 1 for _, _, least, most in lines)
-    title = Text("人口预测", "Population forecast")
-    if varied:
-        (_, _, low, high), (_, _, few, many) = lines
-        end = years[-1]
-        note = Text(
-            f"线为本方案采用的预测，色带为本报告各方案所设人口的上下限：{end} 年总人口 {_between(low[-1], high[-1])} 人，60 岁及以上 {_between(few[-1], many[-1])} 人。",
-            f"The line is the forecast of this plan, the band the range over the plans of this report, which suppose other births or moves: {_between(low[-1], high[-1])} people in {end}, {_between(few[-1], many[-1])} aged 60+.",
+    title, end = Text("人口预测", "Population forecast"), years[-1]
+    lines = [
+        _with_band(run, own, "people", "all", Text("总人口", "All people")),
+        _with_band(run, own, "people_60", "60+", Text("60 岁及以上", "Aged 60+")),
+    ]
+    note = Text(
+        "线为本方案采用的预测，色带为抽样路径的区间（见下表）。",
+        "The line is the forecast of this plan, the band the interval over sampled paths (see the table below).",
+    )
+    same = [t.loc[end] for t in totals if list(t.index) == years]
+    low, high = min(t["people"] for t in same), max(t["people"] for t in same)
+    few, many = min(t["people_60"] for t in same), max(t["people_60"] for t in same)
+    if max(high - low, many - few) >= 1:
+        more = Text(
+            f"本报告各方案所设人口不同：{end} 年总人口 {_between(low, high)} 人，60 岁及以上 {_between(few, many)} 人。",
+            f" The plans of this report suppose other births or moves: {_between(low, high)} people in {end}, {_between(few, many)} aged 60+.",
         )
-    else:
-        note = Text(
-            "本报告各方案采用同一人口预测，没有计算上下限；请另附高、低方案或多次抽样的结果再作判断。",
-            "All plans of this report suppose the same people, so no range was worked out; attach runs of the high and low variants or of sampled futures before judging.",
-        )
+        note = Text(note.zh + more.zh, note.en + more.en)
     blocks.append(Figure("population", title, charts.bands(title, years, lines, Text("人", "persons")), note))  # fmt: skip
     head = Text(
         f"老年人口分布（60 岁及以上，{years[0]} 年与 {years[-1]} 年）",
         f"Where elders live (60+, {years[0]} and {years[-1]})",
     )
     blocks.append(Figure("elders", head, maps.elders_map(run, region, head), is_map=True))
-    blocks.append(tables.population(run))
+    blocks += [tables.bands(run, names), tables.population(run)]
     return Chapter("population", Text("人口预测", "Population forecast"), tuple(blocks))
 
 
 def _totals(run: Run):  # type: ignore[no-untyped-def]  # a frame by year
     towns = run.tables["townships"].drop_duplicates(["year", "township_id"])
     return towns.groupby("year")[["people", "people_60"]].sum()
+
+
+def _with_band(run: Run, totals, column: str, ages: str, name: Text):  # type: ignore[no-untyped-def]  # a line of `charts.bands`
+    """Return name, values and interval by year; the base year is counted or estimated, no band."""
+    table = run.tables["bands"].query("kind == 'people' and id == @ages").set_index("year")
+    years = list(totals.index)
+    values = [float(totals[column][y]) for y in years]
+    factor = {y: (r["low"] / r["expected"], r["high"] / r["expected"]) for y, r in table.iterrows()}
+    low = [v * factor.get(y, (1.0, 1.0))[0] for y, v in zip(years, values, strict=True)]
+    high = [v * factor.get(y, (1.0, 1.0))[1] for y, v in zip(years, values, strict=True)]
+    return name, values, low, high
 
 
 def _between(low: float, high: float) -> str:

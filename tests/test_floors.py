@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "schema"},
     {"region", "catalogue", "standards"},
     {"population", "travel"},
-    {"demand", "scenario"},
+    {"demand", "scenario", "design"},
     {"case", "rules"},
     {"problem", "compile"},
     {"plan"},
@@ -22,7 +22,7 @@ FLOORS = [
     {"cli"},
 ]
 # The order inside a floor, where one floor holds two steps.
-WITHIN = {("compile", "problem"), ("compare", "run"), ("standards", "catalogue")}
+WITHIN = {("design", "scenario"), ("compile", "problem"), ("compare", "run"), ("standards", "catalogue")}
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 ONLY_IN = {"pulp": {"model"}, "highspy": {"model"}}
 

@@ -22,7 +22,12 @@ FLOORS = [
     {"cli"},
 ]
 # The order inside a floor, where one floor holds two steps.
-WITHIN = {("design", "scenario"), ("compile", "problem"), ("compare", "run"), ("standards", "catalogue")}
+WITHIN = {
+    ("design", "scenario"),
+    ("compile", "problem"),
+    ("compare", "run"),
+    ("standards", "catalogue"),
+}
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 ONLY_IN = {"pulp": {"model"}, "highspy": {"model"}}
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from allocator.compare.trade_offs import frontier, marginal, regret, tornado
 from allocator.design import Study
 from allocator.errors import CheckFailed, Where
 from allocator.io.findings import error, neutralised, refusal
@@ -162,6 +163,36 @@ class StudyResults:
         order = ["share_of_runs", "share_of_state", "site_id"]
         return table.sort_values(order, ascending=[False, False, True], ignore_index=True)
 
+    def frontier(self, cost: str = "budget", gain: str = "resident_met") -> pd.DataFrame:
+        """Runs by cost and gain, dominated ones named, the study's chosen one marked."""
+        return frontier(self.table(), cost, gain, self.study.chosen)
+
+    def marginal(self, cost: str = "budget", gain: str = "resident_met") -> pd.DataFrame:
+        """What each step along the frontier costs and brings."""
+        return marginal(self.table(), cost, gain)
+
+    def tornado(self, measure: str = "resident_met") -> pd.DataFrame:
+        """How far each thing varied moves a measure."""
+        return tornado(self.table(), measure, self.settings())
+
+    def regret(self, measure: str = "") -> pd.DataFrame:
+        """Plans as rows, futures as columns; by the objective where no measure is named.
+
+        Raises
+        ------
+        InputRefused
+            When the study has no futures.
+        """
+        table = self.table()
+        if "future" not in table:
+            raise refusal(
+                "study-without-futures", Where(file=self.folder.name),
+                ("该研究没有 futures,无从比较遗憾值。", "The study has no futures, so there is no regret to show."),
+                ("请在研究文件中写 futures。", "Write futures into the study file."),
+            )  # fmt: skip
+        measures = [c for c in table.columns if c.startswith("objective.")]
+        return regret(table, measure or measures[0])
+
     def read_runs(self) -> Iterator[Run]:
         """Read the stored run folders one by one, in the order of the study."""
         for run in dict.fromkeys(r["id"] for r in self.definition["runs"]):
@@ -191,7 +222,7 @@ class StudyResults:
             columns=["name", "kind", "reason"],
         )
         sheets = {"runs": self.table(), "no-regret": self.no_regret(), "failed": failed}
-        return write_bytes(path, _workbook(sheets))
+        return write_bytes(path, workbook_of(sheets))
 
 
 def open_study(folder: Path | str) -> StudyResults:
@@ -223,7 +254,7 @@ def _csv(table: pd.DataFrame) -> str:
     return text
 
 
-def _workbook(sheets: Mapping[str, pd.DataFrame]) -> bytes:
+def workbook_of(sheets: Mapping[str, pd.DataFrame]) -> bytes:
     """Return a workbook of tables; text stays text, whatever it begins with."""
     import datetime
 

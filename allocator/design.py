@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from allocator.scenario import Note, Scenario, Title, merged
+from allocator.scenario import Note, RuleSpec, Scenario, Title, merged
 
 __all__ = ["Member", "Study", "changed", "expand", "with_rule"]
 
@@ -358,18 +358,20 @@ def with_rule(data: Mapping[str, Any], kind: str, spec: Mapping[str, Any]) -> di
     """Return the data of a scenario with a rule in the place of the one alike, or added last."""
     rules = [dict(r) for r in data.get("rules", ())]
 
-    def alike(rule: Mapping[str, Any]) -> bool:
-        old = rule.get(kind)
-        return isinstance(old, Mapping) and all(
-            old.get(k) == spec.get(k) for k in IDENTITY if old.get(k) or spec.get(k)
-        )
-
-    at = next((n for n, r in enumerate(rules) if alike(r)), None)
+    wanted = _meant(kind, spec)
+    alike = (n for n, r in enumerate(rules) if kind in r and _meant(kind, r[kind]) == wanted)
+    at = next(alike, None)
     if at is None:
         rules.append({kind: dict(spec)})
     else:
         rules[at] = {kind: {**rules[at][kind], **spec}}
     return {**data, "rules": rules}
+
+
+def _meant(kind: str, spec: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what a rule is about, defaults filled in."""
+    rule = RuleSpec.model_validate({kind: dict(spec)}).value
+    return tuple(getattr(rule, k, None) for k in IDENTITY)
 
 
 def _set(data: Any, steps: Sequence[str | int], value: Any, key: str) -> Any:

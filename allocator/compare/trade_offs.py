@@ -37,13 +37,14 @@ def dominated(table: pd.DataFrame, directions: Mapping[str, int]) -> dict[str, s
     """
     names = [str(n) for n in table["name"]]
     values = _signed(table, directions)
-    room = np.maximum(np.abs(values).max(0, initial=0.0), 1.0) * SAME
+    finite = np.where(np.isfinite(values), np.abs(values), 0.0)
+    room = np.maximum(finite.max(0, initial=0.0), 1.0) * SAME
     found: dict[int, int] = {}
     for i, row in enumerate(values):
         better = (values >= row - room).all(1) & (values > row + room).any(1)
         if better.any():
             # Of all that are better, the one best in sum is itself not dominated.
-            scale = np.maximum(np.ptp(values, axis=0), 1e-12)
+            scale = np.maximum(finite.max(0), 1e-12)
             rank = np.where(better, (values / scale).sum(1), -np.inf)
             found[i] = int(rank.argmax())
     return {names[i]: names[j] for i, j in found.items()}

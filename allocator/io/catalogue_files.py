@@ -195,7 +195,8 @@ def _check_dates(standards: pd.DataFrame, folder: str) -> Iterable[Finding]:
                 ("请写成 2026-01-31。", "Write it as 2026-01-31."),
             )
         dated = dated[~bad]
-    for _, versions in dated.groupby("id"):
+    several = dated[dated.duplicated("id", keep=False)]
+    for _, versions in several.groupby("id"):
         ordered = versions.sort_values("valid_from")
         for (_, one), (row, other) in zip(
             ordered.iloc[:-1].iterrows(), ordered.iloc[1:].iterrows(), strict=True

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "compare": "allocator.compare",
+    "open_study": "allocator.study",
     "read_case": "allocator.io.case",
     "read_run": "allocator.io.runs",
     "read_scenarios": "allocator.io.scenarios",
+    "read_study": "allocator.io.studies",
     "run": "allocator.run",
+    "run_study": "allocator.study",
     "solve": "allocator.model",
     "verify": "allocator.verify",
     "write_run": "allocator.io.runs",

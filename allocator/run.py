@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -52,7 +52,7 @@ from allocator.journeys import (
 from allocator.measures.choice import free_choice, open_places
 from allocator.measures.evaluation import Bases
 from allocator.measures.indicators import Judged, measure
-from allocator.model import explain, solve
+from allocator.model import evaluate, explain, solve
 from allocator.plan import Plan, Status
 from allocator.population import Population, persons_of_group
 from allocator.problem import Problem
@@ -66,6 +66,7 @@ __all__ = [
     "Shared",
     "check_journeys",
     "code_version",
+    "fitted",
     "journeys",
     "need_of",
     "prepare",
@@ -114,17 +115,21 @@ class Run:
 class Shared:
     """Stages already done, by what decides them; hand the same one to several runs of a case.
 
+    At most ``most`` stages are kept, those used last, so that many runs do not fill the memory.
     ``store`` keeps journeys on networks and surfaces from one program run to the next.
     """
 
     done: dict[tuple[object, ...], Any] = field(default_factory=dict)
+    most: int = 48
     store: Store | None = None
 
     def get(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
         """Return the stage under the key, made now if it is not there."""
-        if key not in self.done:
-            self.done[key] = make()
-        return self.done[key]
+        value = self.done.pop(key) if key in self.done else make()
+        self.done[key] = value
+        while len(self.done) > self.most:
+            del self.done[next(iter(self.done))]
+        return value
 
 
 def code_version() -> str:
@@ -135,14 +140,19 @@ def code_version() -> str:
         return "0"
 
 
-def run_id(case: Case, scenario: Scenario) -> str:
-    """Digest of everything that decides a run; 16 hexadecimal digits."""
-    parts = [
+def run_id(case: Case, scenario: Scenario, follows: str = "") -> str:
+    """Digest of everything that decides a run; 16 hexadecimal digits.
+
+    ``follows`` is the id of the run whose plan is kept as it stands, blank where there is none.
+    """
+    parts: list[Any] = [
         scenario.digest,
         code_version(),
         dict(sorted(case.digests.items())),
         case.catalogue.version,
     ]
+    if follows:
+        parts.append({"follows": follows})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -379,15 +389,23 @@ def run(
     *,
     shared: Shared | None = None,
     progress: Progress | None = None,
+    follow: Run | None = None,
 ) -> Run:
     """Run one scenario from people to a checked and measured plan.
+
+    Parameters
+    ----------
+    follow
+        A run whose sites and places are kept as they stand; only who is served where is decided
+        anew. So a plan made for one future is judged in another.
 
     Raises
     ------
     InputRefused
         The scenario does not fit the case; all findings at once.
     NoPlanExists
-        Hard rules contradict; the findings name them and the way out.
+        Hard rules contradict; the findings name them and the way out. With ``follow``: the plan
+        cannot keep the hard rules here.
     LimitReached
         A limit came before any plan.
     CheckFailed
@@ -403,10 +421,16 @@ def run(
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
     say("solving")
-    plan = solve(
-        problem, gap=solve_spec.gap, node_limit=nodes, seconds=solve_spec.seconds,
-        seed=solve_spec.seed, road=solve_spec.road, progress=progress,
-    )  # fmt: skip
+    if follow is not None:
+        problem = replace(problem, occupancy_min=np.zeros_like(problem.occupancy_min))
+        plan = evaluate(problem, fitted(follow.problem, follow.plan, problem))
+        if not plan.is_complete:
+            raise NoPlanExists((_does_not_hold(follow),))
+    else:
+        plan = solve(
+            problem, gap=solve_spec.gap, node_limit=nodes, seconds=solve_spec.seconds,
+            seed=solve_spec.seed, road=solve_spec.road, progress=progress,
+        )  # fmt: skip
     if plan.status is Status.INFEASIBLE:
         raise NoPlanExists(explain(problem))
     if plan.status is Status.NO_PLAN_FOUND:
@@ -440,8 +464,12 @@ def run(
         tables["calibration"] = fit
     near = nearest_today(here, base, base_people["60+"][:, 0])
     tables |= {"nearest": near, "catchments": catchments_today(near)}
+    inputs = _inputs(case, scenario, need)
+    if follow is not None:
+        inputs["follows"] = follow.id
     return Run(
-        id=run_id(case, scenario), scenario=scenario, inputs=_inputs(case, scenario, need),
+        id=run_id(case, scenario, follow.id if follow is not None else ""), scenario=scenario,
+        inputs=inputs,
         problem=problem, plan=plan, tables=tables, measures=measures,
         findings=(
             *case.findings, *seen.findings, *named, *told, *fitted_well, *_limit_findings(plan),
@@ -457,6 +485,66 @@ def _today(case: Case, base: Scenario, shared: Shared) -> tuple[Problem, Plan, d
     if broken:
         raise CheckFailed(broken)
     return problem, plan, people
+
+
+def fitted(made_for: Problem, plan: Plan, problem: Problem) -> Plan:
+    """Return a plan in the positions of another problem over the same sites and periods.
+
+    Raises
+    ------
+    InputRefused
+        When the other problem does not allow a stint of the plan, or an offer in it.
+    """
+    where = {key: p for p, key in enumerate(_stint_keys(problem))}
+    keys = _stint_keys(made_for)
+    offers = {
+        (int(s), problem.classes[c]): f
+        for f, (s, c) in enumerate(zip(problem.offer_stint, problem.offer_class, strict=True))
+    }
+    places = np.zeros(len(problem.offer_stint))
+    lost = sorted({keys[p][0] for p in plan.stints if keys[p] not in where})
+    for f in np.flatnonzero(plan.places > 0):
+        stint, name = keys[made_for.offer_stint[f]], made_for.classes[made_for.offer_class[f]]
+        at = offers.get((where[stint], name)) if stint in where else None
+        if at is None:
+            lost.append(str(stint[0]))
+        else:
+            places[at] = plan.places[f]
+    if lost:
+        raise InputRefused(tuple(_cannot_follow(site) for site in sorted(set(lost))))
+    stints = np.array(sorted(where[keys[p]] for p in plan.stints), dtype=np.int64)
+    return replace(plan, problem=problem.digest, stints=stints, places=places)
+
+
+def _stint_keys(problem: Problem) -> list[tuple[object, ...]]:
+    """Site, option before, option, first and last period, mode of each stint, by name."""
+    modes = problem.stint_mode if len(problem.stint_mode) else np.full(len(problem.stint_site), -1)
+    return [
+        (
+            problem.sites[j], problem.options[a], problem.options[b], problem.periods[first],
+            problem.periods[last], problem.modes[m] if m >= 0 else "",
+        )
+        for j, a, b, first, last, m in zip(
+            problem.stint_site, problem.stint_from, problem.stint_option, problem.stint_first,
+            problem.stint_last, modes, strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _cannot_follow(site: object) -> Finding:
+    return Finding(
+        Rank.ERROR, "plan-does-not-fit", Where(id=str(site)),
+        Text("此情景不允许原方案在该地点的安排。", "The scenario does not allow what the plan does at this site."),
+        Text("两个情景的地点、设施类型和方式须一致。", "Both scenarios need the same sites, types and modes."),
+    )  # fmt: skip
+
+
+def _does_not_hold(follow: Run) -> Finding:
+    return Finding(
+        Rank.ERROR, "plan-does-not-hold", Where(id=follow.scenario.name),
+        Text("原方案在这种情形下不能同时满足全部硬性要求。", "As it stands, the plan cannot keep all hard rules here."),
+        Text("请改用软性目标,或为这种情形另作方案。", "Price the rule instead of making it hard, or plan anew for this future."),
+    )  # fmt: skip
 
 
 def _nothing_in_time() -> Finding:

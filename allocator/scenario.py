@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -38,10 +37,8 @@ __all__ = [
     "ServedRule",
     "ServiceBaseSpec",
     "SolveSpec",
-    "Study",
     "SubsidySpec",
     "TierSpec",
-    "expand",
     "merged",
 ]
 
@@ -634,56 +631,3 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         out[key] = merged(old, value) if both else value  # type: ignore[arg-type]
     return out
-
-
-class Study(_Strict):
-    """Many runs from few lines: base scenarios crossed with axes, or listed changes, or both.
-
-    ``axes`` maps a dotted key of the scenario (``placement``, ``need.flatten``,
-    ``resources.capital.supply.2026``) to the values it takes; ``changes`` lists overrides, each with
-    a name of its own. ``rules`` of a change replaces the base's, ``more_rules`` stands beside them.
-    """
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
-    title: Title
-    note: Note | None = None
-    base: tuple[str, ...] = Field(min_length=1)
-    axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
-    changes: tuple[dict[str, Any], ...] = ()
-
-
-def expand(study: Study, scenarios: Mapping[str, Scenario]) -> tuple[Scenario, ...]:
-    """Return every scenario of a study, in order; equal definitions give equal digests.
-
-    Names are the base's, with ``-01``, ``-02`` ... where there are several.
-    """
-    found: list[Scenario] = []
-    for base in study.base:
-        settings = [
-            dict(zip(study.axes, values, strict=True)) for values in product(*study.axes.values())
-        ]
-        for setting in settings:
-            for change in study.changes or ({},):
-                data = scenarios[base].model_dump(mode="json", by_alias=True, exclude_unset=True)
-                for path, value in setting.items():
-                    data = merged(data, _nested(path, value))
-                own = ("name", "more_rules")
-                data = merged(data, {k: v for k, v in change.items() if k not in own})
-                if change.get("more_rules"):
-                    data["rules"] = [*data.get("rules", ()), *change["more_rules"]]
-                found.append(Scenario.model_validate(data))
-    count: dict[str, int] = {}
-    named = []
-    for scenario in found:
-        count[scenario.name] = count.get(scenario.name, 0) + 1
-        many = sum(s.name == scenario.name for s in found) > 1
-        suffix = f"-{count[scenario.name]:02d}" if many else ""
-        named.append(scenario.model_copy(update={"name": f"{scenario.name}{suffix}"[:64]}))
-    return tuple(named)
-
-
-def _nested(path: str, value: Any) -> dict[str, Any]:
-    """Return ``{"a": {"b": value}}`` for ``a.b``."""
-    for key in reversed(path.split(".")):
-        value = {key: value}
-    return dict(value)

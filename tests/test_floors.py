@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "schema"},
     {"region", "catalogue", "standards"},
     {"population", "travel"},
-    {"demand", "scenario"},
+    {"demand", "scenario", "design"},
     {"case", "rules"},
     {"problem", "compile", "forecast", "calibration"},
     {"plan"},
@@ -23,6 +23,7 @@ FLOORS = [
 ]
 # The order inside a floor, where one floor holds two steps.
 WITHIN = {
+    ("design", "scenario"),
     ("compile", "problem"),
     ("calibration", "compile"),
     ("compare", "run"),

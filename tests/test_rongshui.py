@@ -343,7 +343,7 @@ def test_a_forced_facility_may_stand_at_its_site_and_is_paid_for() -> None:
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
 def test_every_study_names_known_scenarios_and_makes_valid_ones(path: Path) -> None:
-    from allocator.scenario import Study, expand
+    from allocator.design import Study, expand
 
     study = Study.model_validate(loaded(path))
     assert study.name == path.stem
@@ -351,7 +351,7 @@ def test_every_study_names_known_scenarios_and_makes_valid_ones(path: Path) -> N
     bases = {n: Scenario.model_validate(scenario(n)) for n in study.base}
     made = expand(study, bases)
     assert len(made) >= len(study.base)
-    assert len({s.digest for s in made}) == len(made)
+    assert len({m.scenario.digest for m in made}) == len(made)
 
 
 def test_the_placement_study_runs_twenty_placements_of_the_equal_money_scenarios() -> None:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from allocator.cli.catalogue import catalogue_app
+from allocator.cli.compare import compare
 from allocator.cli.equity import equity
 from allocator.cli.project import project
 from allocator.cli.show import (
@@ -21,15 +22,12 @@ from allocator.cli.show import (
     findings,
     indicator_table,
     say,
-    scoreboard,
-    townships,
-    unfinished,
 )
+from allocator.cli.study import study
 from allocator.errors import (
     CheckFailed,
     Finding,
     Rank,
-    Text,
     refuse_if_any,
 )
 
@@ -44,6 +42,8 @@ app = typer.Typer(
 )
 
 app.command()(project)
+app.command()(compare)
+app.command()(study)
 app.command()(equity)
 app.add_typer(catalogue_app, name="catalogue")
 
@@ -176,10 +176,9 @@ def run(
     from allocator.cli.products import write_products
     from allocator.io.runs import write_run
     from allocator.io.scenarios import read_scenarios
-    from allocator.io.travel_cache import store_in
+    from allocator.io.travel_cache import JOURNEYS, store_in
     from allocator.run import Shared
     from allocator.run import run as run_scenario
-    from allocator.study import JOURNEYS
 
     language, console = chosen_language(lang), _console(as_json)
     case = _case(folder)
@@ -199,85 +198,6 @@ def run(
         findings(console, result.findings, language)
         console.print(str(path), highlight=False)
     return 2 if strict and any(f.rank is Rank.WARNING for f in result.findings) else 0
-
-
-@app.command()
-def compare(
-    runs: Annotated[list[Path], typer.Argument(help="run folders")],
-    lang: Language = "",
-    as_json: AsJson = False,
-) -> int:
-    """Compare stored runs: indicators, what differs in their inputs, and who gains and loses."""
-    from allocator.compare import compare as compare_runs
-    from allocator.io.runs import read_run
-
-    language, console = chosen_language(lang), _console(as_json)
-    both = compare_runs([read_run(p) for p in runs])
-    if as_json:
-        print(both.table().to_json(orient="index", force_ascii=False))
-        return 0
-    console.print(scoreboard(both, language))
-    from rich.table import Table
-
-    inputs = both.inputs()
-    table = Table(title=say(language, "输入差异", "What differs in the inputs"))
-    table.add_column(say(language, "设置", "Setting"))
-    for name in inputs.columns:
-        table.add_column(name)
-    for key, row in inputs.iterrows():
-        table.add_row(str(key), *(str(v)[:40] for v in row))
-    console.print(table)
-    for one in both.runs:
-        console.print(townships(one, language))
-    return 0
-
-
-@app.command()
-def study(
-    folder: Annotated[Path, typer.Argument(help="case folder")],
-    file: Annotated[Path, typer.Argument(help="study file")],
-    out: Out = Path("studies"),
-    workers: Annotated[int, typer.Option(help="processes")] = 2,
-    lang: Language = "",
-    as_json: AsJson = False,
-) -> int:
-    """Run every scenario of a study; finished runs are kept, failed ones are named."""
-    from rich.progress import Progress
-
-    from allocator.io.runs import read_run
-    from allocator.io.studies import read_study
-    from allocator.study import run_all, table
-
-    language, console = chosen_language(lang), _console(as_json)
-    case = _case(folder)
-    definition, scenarios = read_study(file)
-    with Progress(console=console) as bar:
-        task = bar.add_task(definition.title.text.in_language(language), total=len(scenarios))
-        paths, failures = run_all(
-            case, scenarios, out / definition.name, workers=workers,
-            progress=lambda name, done, total: bar.update(task, completed=done, description=name),
-        )  # fmt: skip
-    results = table([read_run(p) for p in paths])
-    results.to_csv(out / definition.name / "indicators.csv", index=False, encoding="utf-8-sig")
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "runs": [str(p) for p in paths],
-                    "failures": [(f.scenario, f.reason) for f in failures],
-                },
-                ensure_ascii=False,
-            )
-        )
-    else:
-        end = results[results["year"] == results["year"].max()]
-        wide = end.pivot_table(index="scenario", columns="indicator", values="value")
-        console.print(wide.describe().T[["min", "50%", "max"]].to_string(), highlight=False)
-        console.print(str(out / definition.name / "indicators.csv"), highlight=False)
-    if failures:
-        remedy = Text("修改后重跑;其余已保存。", "Mend it and run again; the others are stored.")
-        raise unfinished(failures, remedy)
-    return 0
 
 
 @app.command()

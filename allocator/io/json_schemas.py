@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from allocator.design import Study
 from allocator.io.case import CaseFile
 from allocator.io.catalogue_files import CATALOGUE_SCHEMAS
 from allocator.io.paths import write_bytes
@@ -36,9 +37,7 @@ def json_schemas() -> Mapping[str, Mapping[str, Any]]:
         found[f"catalogue-{name}"] = _table(schema)
     found["case"] = _model(CaseFile, "case.yaml")
     found["scenario"] = _model(Scenario, "scenario file")
-    study = _study_model()
-    if study is not None:
-        found["study"] = _model(study, "study file")
+    found["study"] = _model(Study, "study file")
     found["findings"] = _FINDINGS
     found["manifest"] = _MANIFEST
     return found
@@ -50,13 +49,6 @@ def write_json_schemas(folder: Path = FOLDER) -> tuple[Path, ...]:
         write_bytes(folder / f"{name}.json", json_bytes(schema))
         for name, schema in sorted(json_schemas().items())
     )
-
-
-def _study_model() -> type[BaseModel] | None:
-    from allocator import scenario
-
-    study = getattr(scenario, "Study", None)
-    return study if isinstance(study, type) and issubclass(study, BaseModel) else None
 
 
 def _model(model: type[BaseModel], title: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from allocator.errors import CheckFailed, Finding, Rank, Text, Where
+from allocator.errors import AllocatorError, CheckFailed, Finding, Rank, Text, Where
 from allocator.io.findings import error, refusal
 from allocator.io.paths import checked_name, digest_of, inside, not_writable, read_bytes
 from allocator.io.values import from_npz, from_plain, json_bytes, to_npz, to_plain
@@ -38,7 +38,19 @@ from allocator.plan import Plan
 from allocator.run import Run
 from allocator.scenario import Scenario
 
-__all__ = ["FORMAT", "find_run", "has_run", "read_manifest", "read_run", "stored_runs", "write_run"]
+__all__ = [
+    "FORMAT",
+    "find_run",
+    "has_run",
+    "is_whole",
+    "read_manifest",
+    "read_run",
+    "run_files",
+    "run_of_files",
+    "stored_runs",
+    "write_run",
+    "write_run_files",
+]
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -61,11 +73,21 @@ def write_run(path: Path | str, run: Run) -> Path:
         When the disk is full, the folder read-only or a file held by another program; what was
         there is unharmed.
     """
+    return write_run_files(path, run_files(run))
+
+
+def run_files(run: Run) -> dict[str, bytes]:
+    """Return every file of a run by its path in the folder, the manifest last."""
+    files = _files(run)
+    files[MANIFEST] = _manifest(run, files)
+    return files
+
+
+def write_run_files(path: Path | str, files: Mapping[str, bytes]) -> Path:
+    """Write what `run_files` made, here or on another machine; see `write_run`."""
     target = Path(path)
     folder = target.parent
     checked_name(target.name)
-    files = _files(run)
-    files[MANIFEST] = _manifest(run, files)
     part: str | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +119,7 @@ def read_run(path: Path | str) -> Run:
     manifest = read_manifest(path)
     data = _checked(path, manifest)
     try:
-        run = _run(data)
+        run = run_of_files(data)
         whole = run.problem.digest == manifest["problem"] and run.id == manifest["run"]
     except (KeyError, TypeError, ValueError, OSError, IndexError) as problem:
         raise _failed(
@@ -117,6 +139,15 @@ def read_run(path: Path | str) -> Run:
 def has_run(path: Path | str) -> bool:
     """Whether a folder holds a complete run (its manifest is there)."""
     return Path(path, MANIFEST).is_file()
+
+
+def is_whole(path: Path | str) -> bool:
+    """Whether a folder holds a complete run whose every file has the digest of its manifest."""
+    try:
+        _checked(Path(path), read_manifest(path))
+    except (AllocatorError, OSError):
+        return False
+    return True
 
 
 def find_run(folder: Path | str, run_id: str) -> Path | None:
@@ -303,7 +334,8 @@ def _plan(header: Any, tables: Mapping[str, pd.DataFrame]) -> Plan:
     )
 
 
-def _run(data: Mapping[str, bytes]) -> Run:
+def run_of_files(data: Mapping[str, bytes]) -> Run:
+    """Return the run in files by name, such as `run_files` made; digests are not looked at."""
     inputs = json.loads(data["inputs.json"])
     tables: dict[str, dict[str, pd.DataFrame]] = {"plan": {}, "tables": {}}
     for name, content in data.items():

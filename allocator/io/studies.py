@@ -1,20 +1,27 @@
-"""Study files: which scenarios, crossed with which values."""
+"""Study files: which scenarios, crossed with which values, for which cases."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from allocator.errors import InputRefused, nearest
+from allocator.design import Member, Study, expand
+from allocator.errors import Where, nearest
 from allocator.io.findings import refusal
+from allocator.io.paths import inside
 from allocator.io.scenarios import read_scenarios, scenario_names
 from allocator.io.yaml_file import read_yaml, validated
-from allocator.scenario import Scenario, Study, expand
 
-__all__ = ["read_study"]
+__all__ = ["case_folders", "read_study"]
 
 
-def read_study(path: Path | str) -> tuple[Study, tuple[Scenario, ...]]:
-    """Return a study and every scenario it stands for; bases lie in the folder above the study's.
+def read_study(path: Path | str, cases: Sequence[str] = ("",)) -> tuple[Study, tuple[Member, ...]]:
+    """Return a study and every run it stands for; bases lie in the folder above the study's.
+
+    Parameters
+    ----------
+    cases
+        Names of the case folders, each run through the whole study; one blank name for one case.
 
     Raises
     ------
@@ -35,15 +42,40 @@ def read_study(path: Path | str) -> tuple[Study, tuple[Scenario, ...]]:
             )  # fmt: skip
     scenarios = {s.name: s for s in read_scenarios(folder, study.base)}
     try:
-        return study, expand(study, scenarios)
+        return study, expand(study, scenarios, cases)
     except ValueError as problem:
-        raise InputRefused(
-            refusal(
-                "study-change", document.where(("axes",)),
-                (f"修改后的情景不成立:{problem}", f"A changed scenario does not hold: {problem}"),
-                ("请核对 axes 与 changes 中的键和值。", "Check the keys and values of axes and changes."),
-            ).findings
+        raise refusal(
+            "study-change", document.where(("axes",)),
+            (f"修改后的情景不成立:{problem}", f"A changed scenario does not hold: {problem}"),
+            ("请核对 axes 与 changes 等处的键和值。", "Check the keys and values of axes, changes and the like."),
         ) from problem  # fmt: skip
+
+
+def case_folders(root: Path | str, names: Sequence[str]) -> dict[str, Path]:
+    """Return the case folders that a study of many cases names, by name; ``*`` stands for all.
+
+    Parameters
+    ----------
+    root
+        The folder that holds the case folders.
+
+    Raises
+    ------
+    InputRefused
+        When a folder is not there or holds no ``case.yaml``.
+    """
+    root = Path(root)
+    there = sorted(p.parent.name for p in root.glob("*/case.yaml"))
+    wanted = there if tuple(names) == ("*",) else list(dict.fromkeys(names))
+    for name in wanted or ["*"]:
+        if name not in there:
+            near = nearest(name, there)
+            raise refusal(
+                "case-unknown", Where(file=root.name, id=name),
+                (f"此处没有名为“{name}”的案例文件夹(含 case.yaml)。", f"There is no case folder {name!r} (with a case.yaml) here."),
+                (f"是否为“{near}”?" if near else "请核对 cases。", f"Did you mean {near!r}?" if near else "Check cases."),
+            )  # fmt: skip
+    return {name: inside(root, name) for name in wanted}
 
 
 def _known(folder: Path) -> set[str]:

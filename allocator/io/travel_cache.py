@@ -15,7 +15,10 @@ import numpy as np
 
 from allocator.travel.arcs import Arcs
 
-__all__ = ["cached_arcs", "journey_key", "store_in"]
+__all__ = ["JOURNEYS", "cached_arcs", "journey_key", "store_in"]
+
+JOURNEYS = ".journeys"
+"""Folder beside the runs where journeys on networks and surfaces are kept by digest."""
 
 _PARTS = ("origin", "destination", "minutes", "km", "method")
 

@@ -1,0 +1,214 @@
+"""``allocator compare``: stored runs, or all of a study, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from allocator.cli.show import AsJson, Language, chosen_language, number, say, scoreboard
+from allocator.cli.study import indicators
+from allocator.errors import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from allocator.compare import Comparison
+    from allocator.study import StudyResults
+
+__all__ = ["compare"]
+
+WORDS = {
+    "budget": (Text("投资额度", "Budget"), "yuan"),
+    "coverage": (Text("可达覆盖要求", "Coverage asked"), "share"),
+    "floor": (Text("最低乡镇满足率要求", "Least township share asked"), "share"),
+    "gini": (Text("基尼系数上限", "Gini at most"), "share"),
+    "travel": (Text("平均出行上限", "Mean travel at most"), "minute"),
+}
+MOST_ROWS = 40
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="run folders (the first is compared with), or one study")
+    ],
+    cost: Annotated[
+        str, typer.Option(help="what a step costs: an indicator, or budget in a study")
+    ] = "",
+    gain: Annotated[str, typer.Option(help="what a step brings: an indicator")] = "resident_met",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="folder for tables (xlsx) and charts (svg)")
+    ] = None,
+    lang: Language = "",
+    as_json: AsJson = False,
+) -> int:
+    """Compare runs: results beside inputs, sites, who gains and loses, what each step costs."""
+    from allocator.io.runs import read_run
+
+    language = chosen_language(lang)
+    console = Console(stderr=as_json, width=None if Console().is_terminal else 160)
+    if len(runs) == 1 and (runs[0] / "study.json").is_file():
+        from allocator.study import open_study
+
+        return _study(console, open_study(runs[0]), cost, gain, out, language, as_json)
+    from allocator.compare import compare as compare_runs
+
+    both = compare_runs([read_run(p) for p in runs])
+    cost = cost or "investment"
+    if as_json:
+        print(both.table().to_json(orient="index", force_ascii=False))
+        return 0
+    console.print(scoreboard(both, language))
+    _print(console, both.inputs().reset_index(names=say(language, "设置", "Setting")), say(language, "输入差异", "What differs in the inputs"))  # fmt: skip
+    if len(both.runs) > 1:
+        _against_first(console, both, cost, gain, language)
+    if out is not None:
+        _write_tables(
+            out / "compare.xlsx",
+            {
+                "indicators": both.table().reset_index(),
+                "differences": both.differences().reset_index(),
+                "sites": both.sites().reset_index(),
+                "site changes": both.site_changes(),
+                "by township": both.who(),
+                "by group": both.who("group"),
+                "steps": both.marginal(cost, gain),
+            },
+        )
+    return 0
+
+
+def _against_first(console: Console, both: Comparison, cost: str, gain: str, language: str) -> None:
+    first = both.runs[0].scenario.title.text.in_language(language)
+    whats = {
+        "appears": say(language, "新增", "appears"),
+        "vanishes": say(language, "取消", "vanishes"),
+        "changes": say(language, "变动", "changes"),
+    }
+    changes = both.site_changes()
+    changes["what"] = changes["what"].map(whats)
+    _print(console, changes, say(language, f"地点变化(相对于{first})", f"Sites, against {first}"))
+    names = both.names[1:]
+    for by, zh, en in (("township", "乡镇", "township"), ("group", "人群", "group")):
+        who = both.who(by)
+        moved = who[(who[names].abs() > 5e-4).any(axis=1)]
+        shown = moved.drop(columns=["need", "name_zh" if language == "en" else "name_en"], errors="ignore")  # fmt: skip
+        for name in names:
+            shown[name] = [_arrow(v) for v in shown[name]]
+        shown[both.names[0]] = [f"{v:.1%}" for v in shown[both.names[0]]]
+        _print(console, shown, say(language, f"满足率增减,按{zh}(相对于{first})", f"Who gains and loses, by {en}, against {first}"))  # fmt: skip
+    _steps(console, both.marginal(cost, gain), cost, gain, language)
+    sites = both.no_regret()
+    console.print(say(language, "各方案均选、且相同的地点:", "Chosen alike in every plan: ") + (", ".join(sites) or "—"), highlight=False)  # fmt: skip
+    _dominated(console, both.dominated(), language)
+
+
+def _study(
+    console: Console, results: StudyResults, cost: str, gain: str, out: Path | None,
+    language: str, as_json: bool,
+) -> int:  # fmt: skip
+    table, study = results.table(), results.study
+    if as_json:
+        print(table.to_json(orient="records", force_ascii=False))
+        return 0
+    cost = cost or ("budget" if "budget" in table else "investment")
+    sheets = {"runs": table, "no-regret": results.no_regret()}
+    charts = {}
+    sheets["frontier"] = results.frontier(cost, gain)
+    sheets["steps"] = results.marginal(cost, gain)
+    charts["frontier"] = _frontier_chart(sheets["frontier"], cost, gain)
+    _print(console, sheets["frontier"], say(language, "前沿与被优于的方案", "Frontier and dominated plans"))  # fmt: skip
+    _steps(console, sheets["steps"], cost, gain, language)
+    if study.samples is not None or len(study.axes) > 1:
+        from allocator.report.study_charts import tornado_chart
+
+        sheets["tornado"] = results.tornado(gain)
+        words, unit = _words(gain)
+        charts["tornado"] = tornado_chart(sheets["tornado"], words, _writer(unit))
+        _print(console, sheets["tornado"], say(language, f"各项假设对{words.zh}的影响", f"How far assumptions move {words.en}"))  # fmt: skip
+    if study.futures is not None:
+        from allocator.report.study_charts import regret_chart
+
+        sheets["regret"] = results.regret().reset_index()
+        charts["regret"] = regret_chart(results.regret(), _writer(""))
+        _print(console, sheets["regret"], say(language, "遗憾值(目标值,越小越好)", "Regret (objective; less is better)"))  # fmt: skip
+    _print(console, sheets["no-regret"].head(MOST_ROWS), say(language, "各地点入选比例", "Share of runs that choose each site"))  # fmt: skip
+    if out is not None:
+        from allocator.io.paths import write_bytes
+
+        _write_tables(out / "compare.xlsx", sheets)
+        for name, drawing in charts.items():
+            write_bytes(out / f"{name}.svg", drawing.render((language,)).encode("utf-8"))
+    return 0
+
+
+def _frontier_chart(table: pd.DataFrame, cost: str, gain: str) -> Any:
+    from allocator.report.study_charts import frontier_chart
+
+    (cost_words, cost_unit), (gain_words, gain_unit) = _words(cost), _words(gain)
+    return frontier_chart(table, cost_words, gain_words, _writer(cost_unit), _writer(gain_unit))
+
+
+def _words(name: str) -> tuple[Text, str]:
+    """Return the words and unit of an indicator or a limit."""
+    known = {i: (words, unit) for i, words, unit in indicators()} | WORDS
+    return known.get(name, (Text(name, name), ""))
+
+
+def _writer(unit: str) -> Callable[[float], Text]:
+    return lambda v: Text(number(v, unit, "zh"), number(v, unit, "en"))
+
+
+def _steps(console: Console, steps: pd.DataFrame, cost: str, gain: str, language: str) -> None:
+    (cost_words, cost_unit), (gain_words, gain_unit) = _words(cost), _words(gain)
+    table = Table(title=say(language, "逐步的边际成本", "What each step costs and brings"))
+    for zh, en in (("由", "From"), ("到", "To"), (f"多花({cost_words.zh})", f"More {cost_words.en.lower()}"), (f"多得({gain_words.zh})", f"More {gain_words.en.lower()}"), ("每百分点", "A point")):  # fmt: skip
+        table.add_column(say(language, zh, en))
+    for r in steps.itertuples():
+        point = r.cost_per_gain / 100 if gain_unit == "share" else r.cost_per_gain
+        table.add_row(
+            r[1], r[2], number(r.cost, cost_unit, language), number(r.gain, gain_unit, language),
+            number(float(point), cost_unit, language),
+        )  # fmt: skip
+    if len(steps):
+        console.print(table)
+
+
+def _dominated(console: Console, found: dict[str, str], language: str) -> None:
+    for worse, better in found.items():
+        console.print(say(language, f"{worse} 在各项指标上都不优于 {better}", f"{worse} is no better than {better} in any measure"), highlight=False)  # fmt: skip
+
+
+def _arrow(change: float) -> str:
+    mark = "▲" if change > 5e-4 else "▼" if change < -5e-4 else " "
+    return "—" if change != change else f"{mark} {100 * change:+.1f}"
+
+
+def _print(console: Console, table: pd.DataFrame, title: str) -> None:
+    if not len(table):
+        return
+    shown = Table(title=title)
+    for name in table.columns:
+        shown.add_column(str(name), overflow="fold")
+    for row in table.head(MOST_ROWS).itertuples(index=False):
+        shown.add_row(*(_cell(v) for v in row))
+    console.print(shown)
+    if len(table) > MOST_ROWS:
+        console.print(f"… +{len(table) - MOST_ROWS}", style="dim")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "—" if value != value else f"{value:,.6g}"
+    return str(value)[:60]
+
+
+def _write_tables(path: Path, sheets: dict[str, pd.DataFrame]) -> None:
+    from allocator.io.paths import write_bytes
+    from allocator.study.results import workbook_of
+
+    write_bytes(path, workbook_of(sheets))

@@ -1,0 +1,404 @@
+"""A study's folder is whole whatever happens; what is done is never redone, what fails is named."""
+
+import json
+import os
+import shutil
+from importlib import import_module
+
+import openpyxl
+import pandas as pd
+import pytest
+import tiny_county
+from tiny_county import scenario
+
+from allocator.design import Study, expand
+from allocator.errors import CheckFailed, InputRefused, LimitReached
+from allocator.io import paths
+from allocator.io.case import read_case
+from allocator.io.runs import read_run, stored_runs
+from allocator.scenario import Scenario
+from allocator.study import open_study, run_all, run_study, runner, work
+from allocator.study.claims import Claims
+from allocator.study.parts import read_parts
+from allocator.study.store import Store
+
+TITLE = {"zh": "研究", "en": "Study"}
+BUDGETS = {"axes": {"budget": [2e6, 4e6, 6e6]}}
+
+
+def made(given=None, **bases: Scenario):
+    bases = bases or {"base": scenario()}
+    study = Study.model_validate(
+        {"name": "s", "title": TITLE, "base": list(bases), **(given or {})}
+    )
+    return study, expand(study, {n: s for n, s in bases.items()})
+
+
+def contents(folder):
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
+
+
+@pytest.fixture(scope="session")
+def case(tmp_path_factory):
+    return read_case(tiny_county.write(tmp_path_factory.mktemp("county") / "case"))
+
+
+@pytest.fixture(scope="session")
+def finished(case, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies") / "s"
+    run_study(*made(BUDGETS), case, folder, road="here", workers=1)
+    return folder
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "s")
+
+
+@pytest.fixture
+def no_runs(monkeypatch):
+    """Nothing may be computed."""
+
+    def never(*_, **__):
+        raise AssertionError("a run was done")
+
+    monkeypatch.setattr(work, "run", never)
+
+
+def test_a_study_gives_one_row_a_run_with_settings_and_indicators(finished):
+    table = open_study(finished).table()
+    assert list(table["name"]) == ["base-01", "base-02", "base-03"]
+    assert list(table["budget"]) == [2e6, 4e6, 6e6]
+    assert (table["investment"] <= table["budget"] + 1).all()
+    assert table["objective.shortfall+unmet+travel"].is_monotonic_decreasing
+    for row, run in zip(table.itertuples(), open_study(finished).read_runs(), strict=True):
+        end = run.tables["indicators"]
+        assert row.id == run.id
+        assert row.resident_met == end.loc[(end["indicator"] == "resident_met") & (end["year"] == 2030), "value"].item()  # fmt: skip
+
+
+def test_duckdb_and_arrow_read_parts_alike(finished, monkeypatch):
+    files = [str(p) for p in sorted((finished / "parts").iterdir())]
+    one = read_parts(files, ["indicator", "gap"])
+    monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
+    pd.testing.assert_frame_equal(one, read_parts(files, ["indicator", "gap"]), check_dtype=False)
+
+
+def test_a_study_is_exported_with_text_that_no_spreadsheet_runs(folder, tmp_path):
+    definition = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    definition["runs"][0]["settings"]["note"] = '=HYPERLINK("x")'
+    (folder / "study.json").write_text(json.dumps(definition), encoding="utf-8")
+    results = open_study(folder)
+    text = results.export(tmp_path / "x.csv").read_text(encoding="utf-8-sig")
+    assert "'=HYPERLINK" in text and len(text.splitlines()) == 4
+    book = openpyxl.load_workbook(results.export(tmp_path / "x.xlsx"))
+    assert book.sheetnames == ["runs", "no-regret", "failed"]
+    cells = [c for row in book["runs"].iter_rows() for c in row]
+    assert all(c.data_type != "f" for c in cells)
+    met = next(c.column for c in book["runs"][1] if c.value == "resident_met")
+    assert book["runs"].cell(2, met).value == results.table()["resident_met"].iloc[0]
+    with pytest.raises(InputRefused):
+        results.export(tmp_path / "x.ods")
+
+
+def test_sites_that_every_run_chooses_are_found(finished):
+    found = open_study(finished).no_regret()
+    sites = open_study(finished).sites()
+    for row in found.itertuples():
+        states = sites.drop(columns="today").loc[row.site_id]
+        assert row.share_of_runs == (states != row.today).mean()
+        assert row.share_of_state == ((states == row.state) & (states != row.today)).mean()
+    assert found["share_of_runs"].iloc[0] == 1.0 and found["share_of_runs"].iloc[-1] == 0.0
+
+
+def test_a_finished_study_is_not_done_again(case, folder, no_runs):
+    before = contents(folder)
+    done = run_study(*made(BUDGETS), case, folder, road="here")
+    assert done.kept == 3 and not done.failures and not done.changes
+    assert contents(folder) == before
+
+
+def test_a_part_that_lacks_is_made_from_its_run(case, folder, no_runs):
+    before = contents(folder)
+    shutil.rmtree(folder / "parts")
+    run_study(*made(BUDGETS), case, folder, road="here")
+    assert contents(folder) == before
+
+
+@pytest.mark.slow
+def test_a_run_half_written_or_edited_is_done_again_and_others_are_kept(case, folder, monkeypatch):
+    before = contents(folder)
+    one, two, _ = stored_runs(folder)
+    (one / "manifest.json").unlink()
+    data = bytearray((two / "measures.json").read_bytes())
+    data[50] ^= 1
+    (two / "measures.json").write_bytes(data)
+    with pytest.raises(CheckFailed):
+        read_run(two)
+    done = run_study(*made(BUDGETS), case, folder, road="here")
+    assert done.kept == 1 and contents(folder) == before
+
+
+def test_a_part_that_was_edited_is_refused_by_name(folder):
+    part = sorted((folder / "parts").iterdir())[0]
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(CheckFailed) as caught:
+        open_study(folder).table()
+    assert caught.value.findings[0].where.file == f"parts/{part.name}"
+
+
+def test_a_cut_or_newer_record_of_a_study_is_refused(folder):
+    path = folder / "study.json"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: len(text) // 2], encoding="utf-8")
+    with pytest.raises(InputRefused) as caught:
+        open_study(folder)
+    assert caught.value.findings[0].code == "study-changed"
+    path.write_text(text.replace('"format": 1', '"format": 2'), encoding="utf-8")
+    with pytest.raises(InputRefused) as caught:
+        open_study(folder)
+    assert caught.value.findings[0].code == "study-newer-format"
+
+
+def test_an_input_changed_after_a_run_is_named_and_the_run_done_again(
+    case, folder, tmp_path, monkeypatch
+):
+    changed = read_case(tiny_county.write(
+        tmp_path / "case", homes_csv=tiny_county.FILES["homes.csv"].replace("20,6,2", "20,7,2")
+    ))  # fmt: skip
+    asked = []
+    monkeypatch.setattr(work, "run", lambda case, s, **_: asked.append(s.name) or refuse())
+    done = run_study(*made(BUDGETS), changed, folder, road="here")
+    assert asked == ["base-01", "base-02", "base-03"]
+    assert set(done.changes.values()) == {"input homes.csv"}
+    again = run_study(*made({"axes": {"budget": [2e6, 4e6, 7e6]}}), changed, folder, road="here")
+    assert again.changes == {"base-03": "scenario"} and asked[3:] == ["base-03"]
+    monkeypatch.setattr(runner, "code_version", lambda: "9.9")
+    monkeypatch.setattr(import_module("allocator.run"), "code_version", lambda: "9.9")
+    last = run_study(*made(BUDGETS), changed, folder, road="here")
+    assert set(last.changes.values()) >= {"code 0 -> 9.9"} or "code" in str(last.changes)
+
+
+def refuse():
+    raise LimitReached(())
+
+
+def test_a_failing_run_is_recorded_with_its_reason_and_the_rest_go_on(case, tmp_path, monkeypatch):
+    def odd(case, scenario, **_):
+        if scenario.name == "base-02":
+            raise RuntimeError("the solver crashed")
+        raise LimitReached(())
+
+    monkeypatch.setattr(work, "run", odd)
+    told = []
+    done = run_study(*made(BUDGETS), case, tmp_path / "s", road="here", progress=told.append)
+    kinds = {f.scenario: f.kind for f in done.failures}
+    assert kinds == {"base-01": "limit", "base-02": "bug", "base-03": "limit"}
+    assert "the solver crashed" in done.failures[1].reason
+    assert told[-1].done == told[-1].total == told[-1].failed == 3
+    assert list(open_study(tmp_path / "s").runs()["state"]) == ["failed"] * 3
+    asked = []
+    monkeypatch.setattr(work, "run", lambda case, s, **_: asked.append(s.name) or refuse())
+    run_study(*made(BUDGETS), case, tmp_path / "s", road="here")
+    assert asked == ["base-02"], "what the same inputs would give again is not tried again"
+    run_study(*made(BUDGETS), case, tmp_path / "s", road="here", retry_failed=True)
+    assert asked[1:] == ["base-01", "base-02", "base-03"]
+
+
+def test_a_scenario_that_does_not_fit_the_case_keeps_its_findings(case, tmp_path):
+    wrong = made({"changes": [{"options": {"force": [{"site": "S9"}]}}]})
+    done = run_study(*wrong, case, tmp_path / "s", road="here")
+    (failure,) = done.failures
+    assert failure.kind == "refused" and failure.findings[0]["code"] == "unknown-name"
+    assert open_study(tmp_path / "s").failures()[0].findings == failure.findings
+
+
+def test_nothing_stored_names_the_machine_or_the_user(finished, tmp_path):
+    text = b"".join(v for k, v in contents(finished).items() if not k.endswith((".npz", ".parquet")))  # fmt: skip
+    for secret in (str(finished.parent), os.getcwd(), os.path.expanduser("~") + "/", os.uname().nodename):  # fmt: skip
+        assert secret.encode() not in text
+    with Claims(tmp_path) as claims:
+        claims.take("0" * 16)
+        claim = b"".join(contents(tmp_path).values()).decode()
+        assert os.uname().nodename not in claim and str(tmp_path) not in claim
+
+
+def test_a_full_disk_stops_with_a_message_and_what_was_stored_stays(case, folder, monkeypatch):
+    before = contents(folder)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(paths.os, "fsync", full)
+    with pytest.raises(InputRefused) as caught:
+        run_study(*made({"axes": {"budget": [2e6, 3e6]}}), case, folder, road="here")
+    assert "No space left" in str(caught.value)
+    assert contents(folder) == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_run(case, tmp_path, no_runs):
+    (tmp_path / "s").write_text("a file in the way", encoding="utf-8")
+    with pytest.raises(InputRefused) as caught:
+        run_study(*made(BUDGETS), case, tmp_path / "s", road="here")
+    assert caught.value.findings[0].code == "file-not-writable"
+    assert (tmp_path / "s").read_text(encoding="utf-8") == "a file in the way"
+
+
+def test_what_a_killed_runner_left_half_written_is_cleared(case, folder, no_runs):
+    before = contents(folder)
+    (folder / ".part-base-01-x-abc").mkdir()
+    (folder / ".part-base-01-x-abc" / "problem.npz").write_bytes(b"half")
+    (folder / "parts" / ".part-xyz").write_bytes(b"half")
+    run_study(*made(BUDGETS), case, folder, road="here")
+    assert contents(folder) == before
+
+
+def test_runs_of_one_definition_and_parts_alone_say_the_same(case, finished, tmp_path, monkeypatch):
+    by_id = {r.id: r for r in open_study(finished).read_runs()}
+
+    def from_store(case, scenario, **_):
+        return by_id[runner.run_id(case, scenario)]
+
+    monkeypatch.setattr(work, "run", from_store)
+    run_study(*made(BUDGETS), case, tmp_path / "s", road="here", keep="parts")
+    assert stored_runs(tmp_path / "s") == ()
+    pd.testing.assert_frame_equal(open_study(tmp_path / "s").table(), open_study(finished).table())
+
+
+def test_equal_scenarios_of_a_study_are_run_once(case, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(work, "run", lambda case, s, **_: asked.append(s.name) or refuse())
+    done = run_study(*made({"axes": {"budget": [6e6, 6e6]}}), case, tmp_path / "s", road="here")
+    assert asked == ["base-01"] and len(done.failures) == 1
+
+
+def test_many_cases_are_read_when_wanted_and_few_are_held(tmp_path, monkeypatch):
+    folders = {}
+    for name in ("a", "b", "c", "d"):
+        tiny_county.write(tmp_path / name)
+        folders[name] = tmp_path / name
+    study, _ = made(BUDGETS)
+    members = expand(study, {"base": scenario()}, tuple(folders))
+    asked = []
+    monkeypatch.setattr(work, "run", lambda case, s, **_: asked.append(s.name) or refuse())
+    keys = []
+    monkeypatch.setattr(runner._Keys, "get", watched(runner._Keys.get, keys))
+    done = run_study(study, members, folders, tmp_path / "s", road="here")
+    # The four counties are alike, and only their names differ: runs are shared between them.
+    assert len(asked) == 3 and len(done.ids) == 12 and max(keys) <= 2
+
+
+def watched(get, sizes):
+    def inner(self, name):
+        case = get(self, name)
+        sizes.append(len(self.held))
+        return case
+
+    return inner
+
+
+@pytest.mark.slow
+def test_a_plan_is_put_to_futures_as_it_stands_and_regret_is_told(case, tmp_path):
+    asked = made(
+        {"futures": {"changes": [{"name": "more", "need": {"factor": {"elderly.resident": 1.6}}}]}},
+        base=scenario(), small=scenario(name="small", resources={
+            **tiny_county.SCENARIO["resources"], "capital": {"unit": "yuan", "supply": {"2026": 2e6}}}),
+    )  # fmt: skip
+    done = run_study(*asked, case, tmp_path / "s", road="here")
+    assert not done.failures
+    results = open_study(tmp_path / "s")
+    sites = results.sites()
+    table = results.table()
+    for base in ("base", "small"):
+        (fixed,) = table[(table["role"] == "fixed") & (table["base"] == base)]["name"]
+        assert list(sites[base]) == list(sites[fixed])
+    value = table.set_index(["base", "future", "role"])["objective.shortfall+unmet+travel"]
+    assert value["base", "more", "replanned"] <= value["base", "more", "fixed"] * (1 + 1e-3)
+    regret = results.regret()
+    assert (regret.min() >= 0).all() and regret["worst"].is_monotonic_increasing
+    assert regret.index[0] == "base"
+    assert done.kept == 0 and run_study(*asked, case, tmp_path / "s", road="here").kept == 6
+
+
+def test_run_all_gives_folders_in_the_order_of_the_scenarios(case, finished, tmp_path, monkeypatch):
+    by_id = {r.id: r for r in open_study(finished).read_runs()}
+    monkeypatch.setattr(work, "run", lambda case, s, **_: by_id[runner.run_id(case, s)])
+    scenarios = [m.scenario for m in made(BUDGETS)[1]]
+    found, failures = run_all(case, scenarios[::-1], tmp_path / "runs", workers=1)
+    assert [p.name.rsplit("-", 1)[0] for p in found] == ["base-03", "base-02", "base-01"]
+    assert not failures
+
+
+def test_a_claim_is_one_runners_while_it_lives(tmp_path):
+    with Claims(tmp_path) as one, Claims(tmp_path) as two:
+        assert one.take("r" * 16) and one.take("r" * 16)
+        assert not two.take("r" * 16) and two.others() == (one.token,)
+        one.release("r" * 16)
+        assert two.take("r" * 16)
+    assert list((tmp_path / ".claims").iterdir()) == []
+
+
+def test_a_dead_runners_claim_is_taken_over_at_once(tmp_path):
+    dead = Claims(tmp_path)
+    dead.__enter__()
+    dead.take("r" * 16)
+    dead._stop.set()
+    dead._handle.close()  # what the system does for a process that is killed
+    with Claims(tmp_path) as alive:
+        assert alive.others() == ()
+        assert alive.take("r" * 16)
+
+
+def test_a_claim_from_another_machine_counts_until_it_is_stale(tmp_path, monkeypatch):
+    with monkeypatch.context() as far:
+        far.setattr("allocator.study.claims._machine", lambda: "elsewhere")
+        dead = Claims(tmp_path)
+        dead.__enter__()
+        dead.take("r" * 16)
+        dead._stop.set()
+        dead._handle.close()
+    with Claims(tmp_path) as here:
+        assert not here.take("r" * 16)
+        old = os.stat(dead._own).st_mtime - 61
+        os.utime(dead._own, (old, old))
+        assert here.take("r" * 16)
+
+
+def test_two_runners_on_one_folder_share_the_runs_and_end_with_one_set(
+    case, finished, tmp_path, monkeypatch
+):
+    by_id = {r.id: r for r in open_study(finished).read_runs()}
+    asked = {"one": [], "two": []}
+
+    def of(name):
+        return lambda case, s, **_: asked[name].append(s.name) or by_id[runner.run_id(case, s)]
+
+    target = tmp_path / "s"
+    with Claims(target) as other:  # a runner that has the second run
+        ids = run_ids(case)
+        other.take(ids[1])
+        monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
+        polls = []
+
+        def finish(seconds):
+            polls.append(seconds)
+            if len(polls) == 3:
+                store = Store(target)
+                run = of("two")(case, made(BUDGETS)[1][1].scenario)
+                store.put(ids[1], "base-02", work.run_files(run), work.part_bytes(run))
+                other.release(ids[1])
+
+        monkeypatch.setattr(runner.time, "sleep", finish)
+        monkeypatch.setattr(work, "run", of("one"))
+        done = run_study(*made(BUDGETS), case, target, road="here")
+    assert asked == {"one": ["base-01", "base-03"], "two": ["base-02"]} and len(polls) == 3
+    assert not done.failures
+    shutil.rmtree(target / ".claims")
+    shutil.rmtree(finished / ".claims", ignore_errors=True)
+    assert contents(target) == contents(finished)
+
+
+def run_ids(case):
+    return [runner.run_id(case, m.scenario) for m in made(BUDGETS)[1]]

@@ -100,9 +100,9 @@ def main(argv: list[str] | None = None) -> int:
     for path in sorted(QUESTIONS.glob("*.yaml")):
         if not path.stem.startswith(a.only):
             continue
-        study, scenarios = read_study(path)
+        study, members = read_study(path)
         names = [c.get("name", "") for c in study.changes] or [""]
-        for n, scenario in enumerate(scenarios):
+        for n, scenario in enumerate(m.scenario for m in members):
             label = {
                 "question": path.stem[:2],
                 "scenario": scenario.name,

@@ -16,7 +16,7 @@ FILES = tuple(sorted((SCENARIOS / "questions").glob("*.yaml")))
 
 @cache
 def variants(path):
-    return read_study(path)[1]
+    return tuple(m.scenario for m in read_study(path)[1])
 
 
 @cache

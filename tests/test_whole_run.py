@@ -33,7 +33,7 @@ def _run(case, out, env):
     """Run a scenario from the command line and return its folder."""
     done = subprocess.run(
         [sys.executable, "-c", "from allocator.cli import main; main()", "run", str(case),
-         str(SCENARIOS / "county-centre.yaml"), "--no-report", "--out", str(out)],
+         str(SCENARIOS / "today.yaml"), "--no-report", "--out", str(out)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **env}, cwd=out.parent, capture_output=True,
         timeout=120,
     )  # fmt: skip

@@ -167,19 +167,22 @@ def solve_formulation(
             outcomes.append((objective, _unasked(problem, form, objective)))
             continue
         cost = objective_coefficients(problem, columns, objective)
+        # Objectives that follow may cost this one its tolerance: it is solved that much closer.
+        last = objective is problem.objectives[-1]
+        asked = gap if last else max(gap - objective.tolerance, 0.5 * gap)
         linear, hot = _with_links(problem, columns, linear, cost)
         if progress:
             progress(f"{objective.id}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
         dived = None
         open_ = bool(linear.integer[columns.y : columns.n].any())  # sites still to be decided
         if open_ and hot is not None and start is None and len(columns.x_arc) > _LARGE:
-            dived = dive(problem, columns, hot, linear, cost, gap=gap, seed=seed)
+            dived = dive(problem, columns, hot, linear, cost, gap=asked, seed=seed)
         # Branching alone has no other limit that bounds its root.
         alone = dived is None and open_ and hot is not None and len(columns.x_arc) > _LARGE
         clock = _SECONDS if alone and seconds is None else seconds
         clocked = clocked or clock is not None
         out = dived or solve_linear(
-            linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=clock,
+            linear, cost, gap=asked, node_limit=node_limit or _DEFAULT_NODES, seconds=clock,
             seed=seed, threads=threads, start=start, progress=progress,
         )  # fmt: skip
         if out.values is None and start is None:

@@ -129,7 +129,7 @@ def carry_out(
         raise not_writable(folder, problem) from problem
     keys = _Keys(cases)
     ids = keys.ids(members)
-    store = Store(folder, keep_runs)
+    store = Store(folder, keep_runs, keep_parts=study is not None)
     changes: dict[str, str] = {}
     if study is not None:
         definition = _definition(study, members, ids, keys, keep_runs)

@@ -55,11 +55,13 @@ class Store:
     ----------
     keep_runs
         Whether whole run folders are kept, or parts alone.
+    keep_parts
+        Whether parts are kept beside run folders: not for a handful of runs that are read whole.
     """
 
-    def __init__(self, folder: Path, keep_runs: bool = True) -> None:
+    def __init__(self, folder: Path, keep_runs: bool = True, keep_parts: bool = True) -> None:
         self.folder = folder
-        self.keep_runs = keep_runs
+        self.keep_runs, self.keep_parts = keep_runs, keep_parts
         self._runs: dict[str, Path] = {}
         self._parts: dict[str, Path] = {}
         self.scan()
@@ -88,7 +90,7 @@ class Store:
         run, part = self.run_path(run_id), self.part_path(run_id)
         if self.keep_runs and (run is None or not is_whole(run)):
             return False
-        if part is not None and part_holds(part):
+        if not self.keep_parts or (part is not None and part_holds(part)):
             return True
         if run is None or not is_whole(run):
             return False
@@ -128,7 +130,8 @@ class Store:
         if self.keep_runs:
             old = self._runs.get(run_id)
             self._runs[run_id] = write_run_files(old or self.folder / f"{name}-{run_id}", files)
-        self._put_part(run_id, part)
+        if self.keep_parts:
+            self._put_part(run_id, part)
         (self.folder / "failed" / f"{run_id}.json").unlink(missing_ok=True)
 
     def put_failure(self, failure: Failure) -> None:

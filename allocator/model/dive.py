@@ -20,10 +20,12 @@ from allocator.rules import Coverage, Floats, Ints
 
 __all__ = ["dive"]
 
-_PARTS = (3, 12)
-"""One site in so many, at least, is fixed at each step: the next where a descent leaves much."""
-_MUCH = 5e-3
-"""Relative gap above which a slower descent is tried too."""
+_PART = 3
+"""One site in so many, at least, is fixed at each step; slower descents ended at the same plans."""
+_MUCH = 1e-2
+"""Relative gap above which a descent that holds nothing covered is tried too."""
+_SURE = 0.99
+"""How far an area is covered in the relaxation to be held so with others at once."""
 _FREED = 8
 """Sites decided exactly where the descent ends with a site that fits nowhere."""
 
@@ -61,51 +63,63 @@ def dive(
     if hot.values is None:
         return None
     bound, paths = hot.bound, _paths(problem)
-    _hold_coverage(problem, columns, hot)
     back = hot.remember()
-    best: Outcome | None = None
-    for n, part in enumerate(_PARTS):
-        if n:
-            stints = columns.y + np.arange(len(problem.stint_site))
-            hot.bounds(stints, columns.lower[stints], columns.upper[stints])
-            back()
-        found = _plan(problem, columns, hot, linear, cost, paths, part, solves, seed)
+    held = _hold_coverage(problem, columns, hot)
+    best = _plan(problem, columns, hot, linear, cost, paths, solves, seed)
+    if len(held) and (best is None or relative_gap(best.value, bound) > _MUCH):
+        free = np.r_[held, columns.y + np.arange(len(problem.stint_site))]
+        hot.bounds(free, columns.lower[free], columns.upper[free])
+        back()
+        found = _plan(problem, columns, hot, linear, cost, paths, solves, seed)
         if found is not None and (best is None or found.value < best.value):
             best = found
-        if best is not None and relative_gap(best.value, bound) <= _MUCH:
-            break
     if best is None:
         return None
     status = Status.PROVED if relative_gap(best.value, bound) <= gap else Status.LIMIT
     return replace(best, status=status, bound=min(bound, best.value))
 
 
-def _hold_coverage(problem: Problem, columns: Columns, hot: Hot) -> None:
-    """Hold covered the areas that the relaxation covers most, as far as it meets a coverage rule.
+def _hold_coverage(problem: Problem, columns: Columns, hot: Hot) -> Ints:
+    """Hold covered the areas that the relaxation covers, surest first, until coverage rules are met.
 
     Parts of many sites cover an area in the relaxation; a descent that closes them one by one
-    would see too late that none is left.
+    would see too late that none is left. Returns the columns held, none where they cannot be
+    covered together.
     """
-    values = hot.values
-    assert values is not None
-    held: list[Ints] = []
-    for rule in (r for r in problem.rules if isinstance(r, Coverage)):
+    rules = [r for r in problem.rules if isinstance(r, Coverage)]
+    back = hot.remember()
+    held = np.zeros(0, np.int64)
+    while hot.values is not None:
+        wanted, sure = _to_hold(rules, columns, hot.values, held)
+        if not len(wanted):
+            return held
+        now = wanted[sure >= _SURE] if (sure >= _SURE).any() else wanted[[int(sure.argmax())]]
+        hot.bounds(now, np.ones(len(now)), columns.upper[now])
+        held = np.r_[held, now]
+        hot.solve()
+    hot.bounds(held, columns.lower[held], columns.upper[held])
+    back()
+    return held[:0]
+
+
+def _to_hold(
+    rules: list[Coverage], columns: Columns, values: Floats, held: Ints
+) -> tuple[Ints, Floats]:
+    """Return columns still to be held that meet the rules, and how far each is covered by now."""
+    found = [np.zeros(0, np.int64)]
+    for rule in rules:
         covered = columns.of(rule.id, "covered")
         for t in range(covered.shape[1]):
-            here, share = rule.people[:, t], values[covered[:, t]]
-            goal = min(float(rule.share[t]) * float(here.sum()), float(share @ here))
-            order = np.lexsort((-here, -share.round(6)))
-            reached = np.cumsum(here[order])
-            held.append(covered[order[: int(np.searchsorted(reached, goal - 1e-6)) + 1], t])
-    at = np.concatenate([*held, np.zeros(0, np.int64)])
-    if not len(at):
-        return
-    back = hot.remember()
-    hot.bounds(at, np.ones(len(at)), columns.upper[at])
-    hot.solve()
-    if hot.values is None:  # not all together
-        hot.bounds(at, columns.lower[at], columns.upper[at])
-        back()
+            at, people = covered[:, t], rule.people[:, t]
+            share = np.where(np.isin(at, held), 2.0, values[at])
+            reached = float(np.minimum(share, 1.0) @ people)
+            goal = min(float(rule.share[t]) * float(people.sum()), reached) - 1e-6
+            order = np.lexsort((-people, -share.round(6)))
+            met = np.cumsum(people[order])
+            prefix = order[: int(np.searchsorted(met, goal)) + 1] if goal > 0 else order[:0]
+            found.append(at[prefix[share[prefix] < 2.0]])
+    wanted = np.concatenate(found)
+    return wanted, values[wanted]
 
 
 def _plan(
@@ -115,12 +129,11 @@ def _plan(
     linear: Linear,
     cost: Floats,
     paths: _Paths,
-    part: int,
     solves: int,
     seed: int,
 ) -> Outcome | None:
     """Descend once, then make places whole; where a site fits nowhere, the last are freed again."""
-    descent = _descend(problem, columns, hot, paths, part, solves)
+    descent = _descend(problem, columns, hot, paths, solves)
     if descent is None:
         return None
     chosen, fixed = descent
@@ -156,7 +169,7 @@ def _paths(problem: Problem) -> _Paths:
 
 
 def _descend(
-    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, part: int, solves: int
+    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, solves: int
 ) -> tuple[Ints, list[int]] | None:
     """Fix the surest sites, solve, and again until all are fixed; None where it cannot go on.
 
@@ -180,7 +193,7 @@ def _descend(
         sure = weight[top[left]]
         if (sure < 0).any():
             return chosen, fixed  # some site fits nowhere: the last few are chosen exactly
-        count = max(int((sure > 0.999).sum()), -(-len(left) // part))
+        count = max(int((sure > 0.999).sum()), -(-len(left) // _PART))
         now = left[np.argsort(-sure, kind="stable")[:count]]
         surest = int(now[0])
         chosen[now] = top[now]

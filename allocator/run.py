@@ -71,6 +71,7 @@ __all__ = [
     "need_of",
     "prepare",
     "project",
+    "refuse_unknown_names",
     "run",
     "run_id",
     "today_of",
@@ -413,7 +414,7 @@ def run(
     """
     say = progress or (lambda text: None)
     shared = Shared() if shared is None else shared
-    named = _refuse_unknown_names(case, scenario)
+    named = refuse_unknown_names(case, scenario)
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
     here = _placed(case, scenario, shared)
@@ -567,8 +568,14 @@ def _limit_findings(plan: Plan) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
-    """Refuse names that the case does not have and norms not in force; return what else was found."""
+def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
+    """Refuse names that the case does not have and norms not in force; return what else was found.
+
+    Raises
+    ------
+    InputRefused
+        With all such names at once.
+    """
     sites, types = set(case.region.site_ids), set(case.catalogue.types)
     named = [("options.joint", t, types) for j in scenario.options.joint for t in j.types]
     types = types | {j.id for j in scenario.options.joint}

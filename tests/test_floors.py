@@ -16,7 +16,7 @@ FLOORS = [
     {"problem", "compile", "forecast", "calibration"},
     {"plan"},
     {"model", "verify", "certificate", "measures", "journeys"},
-    {"run", "compare"},
+    {"run", "compare", "alternatives"},
     {"io"},
     {"study", "report"},
     {"cli"},
@@ -27,6 +27,7 @@ WITHIN = {
     ("compile", "problem"),
     ("calibration", "compile"),
     ("compare", "run"),
+    ("alternatives", "run"),
     ("standards", "catalogue"),
 }
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

@@ -10,7 +10,7 @@ from small_problems import WORDS, random_problem, three_hamlets
 from allocator.model import solve_exactly
 from allocator.model.alternatives import (
     alternatives,
-    forced_price,
+    order_price,
     sites_in_every_plan,
     states_of,
     with_regret,
@@ -76,13 +76,34 @@ def test_an_order_to_open_costs_what_it_displaces():
     problem = three_hamlets()
     order = Forced(id="order", words=WORDS, site=1, options=np.array([1]), period=0)
     money = replace(problem.rules[-1], supply=np.array([220.0]))
-    price = forced_price(
-        replace(problem, rules=(*problem.rules[:-1], money, order)), "order", gap=0.0
-    )
+    free = replace(problem, rules=(*problem.rules[:-1], money))
+    price = order_price(free, replace(free, rules=(*free.rules, order)), gap=0.0)
     assert price.possible and price.fewer_served == pytest.approx(2)
-    assert dict(price.dearer)["unmet"] == pytest.approx(2)
-    with pytest.raises(KeyError):
-        forced_price(problem, "nobody")
+    unmet = price.dearer[0]
+    assert (unmet.id, unmet.value) == ("unmet", pytest.approx(2))
+    assert unmet.least <= 2 + 1e-6 and unmet.most >= 2 - 1e-6
+    with pytest.raises(ValueError, match="equal needs"):
+        order_price(replace(free, need=free.need * 2), free)
+
+
+def test_an_order_that_nothing_can_keep_has_no_price():
+    problem = three_hamlets()
+    order = Forced(id="order", words=WORDS, site=1, options=np.array([], int), period=0)
+    price = order_price(problem, replace(problem, rules=(*problem.rules, order)))
+    assert price.possible is False and price.dearer == () and np.isnan(price.fewer_served)
+
+
+def test_a_known_plan_without_the_site_settles_it_without_a_solve():
+    asked = []
+    for problem, plan in _cases(6):
+        near = alternatives(problem, plan, count=4, sites=1, loss=LOSS, gap=0.0)
+        ask = {"options": (0, 1, 2), "loss": LOSS}
+        plain = sites_in_every_plan(problem, plan, **ask)
+        quick = sites_in_every_plan(problem, plan, **ask, others=near, progress=asked.append)
+        for a, b in zip(plain, quick, strict=True):
+            assert (a.site, a.option) == (b.site, b.option)
+            assert a.in_every is None or a.in_every == b.in_every
+    assert 0 < len(asked) < 6 * 3
 
 
 def test_least_regret_is_what_enumeration_finds():

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from allocator.cli.alternatives import alternatives, price
 from allocator.cli.catalogue import catalogue_app
 from allocator.cli.compare import compare
 from allocator.cli.equity import equity
@@ -45,6 +46,8 @@ app.command()(project)
 app.command()(compare)
 app.command()(study)
 app.command()(equity)
+app.command()(alternatives)
+app.command()(price)
 app.add_typer(catalogue_app, name="catalogue")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="folder for runs and reports")]

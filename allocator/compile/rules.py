@@ -162,12 +162,14 @@ def _levers(case: Case, scenario: Scenario, sets: Sets) -> Iterator[Rule]:
         for n, spec in enumerate(specs, 1):
             word = Text("指定", "forced") if wanted else Text("禁止", "banned")
             site = list(case.region.sites["site_id"]).index(spec.site)
+            name, type_ = _site_name(case, site), case.catalogue.types.get(spec.type or "")
+            what = type_.name if type_ else Text(spec.type or "", spec.type or "")
             for t in _periods_from(scenario, spec.by):
                 yield Forced(
                     id=f"{'force' if wanted else 'ban'}-{n:02d}-{t}",
                     words=Text(
-                        f"{word.zh}{spec.site} {spec.type or ''}",
-                        f"{spec.site} {spec.type or ''} {word.en}",
+                        f"{word.zh}{name.zh}{what.zh}",
+                        f"{word.en}: {f'{what.en} at ' if what.en else ''}{name.en}",
                     ),
                     site=site,
                     options=_options(
@@ -176,6 +178,13 @@ def _levers(case: Case, scenario: Scenario, sets: Sets) -> Iterator[Rule]:
                     period=t,
                     wanted=wanted,
                 )
+
+
+def _site_name(case: Case, site: int) -> Text:
+    """Name of a site, its id where it has none."""
+    row = case.region.sites.iloc[site]
+    zh = str(row["name_zh"] or row["site_id"])
+    return Text(zh, str(row["name_en"] or zh))
 
 
 def _any_type(case: Case, sets: Sets, spec: ForceSpec) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from allocator.problem import Problem
 from allocator.rules import Floats, Resource
 from allocator.scenario import Scenario
 
-__all__ = ["INDICATORS", "Judged", "measure"]
+__all__ = ["INDICATORS", "Judged", "measure", "site_use"]
 
 RESIDENT, DAY, HOME = "elderly.resident", "elderly.day", "elderly.home"
 
@@ -148,7 +148,7 @@ def _sites(case: Case, judged: Judged) -> pd.DataFrame:
     for p in plan.stints:
         in_place[problem.stint_site[p], problem.stint_first[p] : problem.stint_last[p] + 1] = p
     rows = []
-    per = {name: _site_use(problem, plan, name) for name in ("capital", "running", "care_workers")}
+    per = {name: site_use(problem, plan, name) for name in ("capital", "running", "care_workers")}
     for t, year in enumerate(judged.years):
         stint = in_place[:, t]
         new = problem.stint_first[stint] == t
@@ -176,7 +176,7 @@ def _sites(case: Case, judged: Judged) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def _site_use(problem: Problem, plan: Plan, pool: str) -> Floats:
+def site_use(problem: Problem, plan: Plan, pool: str) -> Floats:
     """(J, T) use of a pool by each site, mean over futures; 0 where the pool is not planned."""
     out = np.zeros((len(problem.sites), len(problem.periods)))
     if pool not in problem.pools:
@@ -419,7 +419,7 @@ def _pools(judged: Judged) -> pd.DataFrame:
     for k, pool in enumerate(problem.pools):
         if pool not in judged.scenario.resources:
             continue  # a group of tiers of a divided pool
-        use = _site_use(problem, judged.plan, pool).sum(0)
+        use = site_use(problem, judged.plan, pool).sum(0)
         unit = judged.scenario.resources[pool].unit  # type: ignore[index]
         for t, year in enumerate(judged.years):
             most = float(supply[k][t])
@@ -542,7 +542,7 @@ def _money(case: Case, judged: Judged) -> pd.DataFrame:
                 12 * offers[name].fee_yuan_month.get(group, 0.0),
                 12 * offers[name].insurance_yuan_month.get(group, 0.0),
             )
-    public = _site_use(problem, plan, "running").sum(0)
+    public = site_use(problem, plan, "running").sum(0)
     paid = np.zeros((len(judged.years), 2))
     kind = problem.arc_class[plan.served_arc]
     people = plan.served * _mean(problem, plan.served_future)

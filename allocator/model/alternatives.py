@@ -5,7 +5,7 @@ All ask the exact road the same problem with a few rows more or a rule less.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +18,11 @@ from allocator.problem import Problem
 from allocator.rules import Floats, Forced, Ints
 
 __all__ = [
-    "ForcedPrice",
+    "Dearer",
+    "OrderPrice",
     "SiteProof",
     "alternatives",
-    "forced_price",
+    "order_price",
     "sites_in_every_plan",
     "states_of",
     "with_regret",
@@ -143,19 +144,39 @@ def sites_in_every_plan(
     options: Sequence[int],
     loss: float = 0.01,
     node_limit: int | None = None,
+    sites: Sequence[int] | None = None,
+    others: Sequence[Plan] = (),
+    progress: Callable[[str], None] | None = None,
 ) -> tuple[SiteProof, ...]:
     """Prove which sites' options are in every plan within a loss of the first objective.
 
     Each site that the plan has in one of ``options`` in the last period is forbidden that option in
     turn; where the bound of what is left passes the loss, no plan does without it.
+
+    Parameters
+    ----------
+    sites
+        Positions of the sites to ask about; None asks about all.
+    others
+        Plans already known: one within the loss that lacks a site settles it without a solve.
+    progress
+        Called with the id of each site that takes a solve.
     """
     first = replace(problem, objectives=problem.objectives[:1])
     value = plan.objectives[0].value
     most = value + loss * max(abs(value - plan.objectives[0].constant), 1e-6)
     last, proofs = len(problem.periods) - 1, []
+    ends = [(p.objectives[0].value, states_of(problem, p)[:, last]) for p in others]
     for j, option in enumerate(states_of(problem, plan)[:, last]):
-        if option not in options:
+        if option not in options or (sites is not None and j not in sites):
             continue
+        name = problem.sites[j], problem.options[option]
+        without = min((v for v, end in ends if end[j] != option), default=np.inf)
+        if without <= most:
+            proofs.append(SiteProof(*name, False, plan.objectives[0].bound, without))
+            continue
+        if progress is not None:
+            progress(problem.sites[j])
         ban = Forced(
             id=f"without-{j}", words=problem.objectives[0].words, site=j,
             options=np.array([option]), period=last, wanted=False,
@@ -169,52 +190,72 @@ def sites_in_every_plan(
         elif other.status is not Status.INFEASIBLE:
             bound = -np.inf
         settled = True if bound > most else (False if found <= most else None)
-        proofs.append(
-            SiteProof(
-                problem.sites[j], problem.options[option], settled, float(bound), float(found)
-            )
-        )
+        proofs.append(SiteProof(*name, settled, float(bound), float(found)))
     return tuple(proofs)
 
 
 @dataclass(frozen=True, slots=True)
-class ForcedPrice:
-    """What an order costs (点名方案代价): each objective with and without it, and people served.
+class Dearer:
+    """How much worse one objective is under an order; ``least`` and ``most`` are proven."""
 
-    ``dearer`` holds (objective id, value with - value without); positive is worse. It is exact to
-    ``gap``. ``fewer_served`` counts persons, summed over periods, futures weighted. ``possible`` is
-    False when no plan keeps the order.
+    id: str
+    unit: str
+    value: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPrice:
+    """What an order costs (点名方案代价): the plans without and with it, and what lies between.
+
+    ``possible`` is True, False (proved: no plan keeps the order) or None (none was found in time).
+    Positive ``dearer`` is worse. ``fewer_served`` counts persons, summed over services and periods,
+    futures weighted.
     """
 
-    rule: str
-    possible: bool
-    dearer: tuple[tuple[str, float], ...]
-    fewer_served: float
-    gap: float
+    free: Plan
+    ordered: Plan
+    possible: bool | None
+    dearer: tuple[Dearer, ...] = ()
+    fewer_served: float = np.nan
 
 
-def forced_price(
-    problem: Problem, rule: str, *, gap: float = 1e-3, node_limit: int | None = None
-) -> ForcedPrice:
-    """Return the price of a forced or banned site: solve with the rule and without it.
+def order_price(
+    free: Problem,
+    ordered: Problem,
+    *,
+    gap: float = 1e-3,
+    node_limit: int | None = None,
+    known: Plan | None = None,
+) -> OrderPrice:
+    """Return what an order costs: the same problem without it and with it, both solved.
+
+    Parameters
+    ----------
+    free, ordered
+        Problems over the same needs and objectives; the second has the order as well.
+    known
+        Plan of ``free``, where it is already solved.
 
     Raises
     ------
-    KeyError
-        When the problem has no such rule.
+    ValueError
+        When the problems differ in their needs.
     """
-    if rule not in {r.id for r in problem.rules}:
-        raise KeyError(rule)
-    free = replace(problem, rules=tuple(r for r in problem.rules if r.id != rule))
-    without = solve_exactly(free, gap=gap, node_limit=node_limit)
-    with_ = solve_exactly(problem, gap=gap, node_limit=node_limit)
-    if not (with_.is_complete and without.is_complete):
-        return ForcedPrice(rule, with_.is_complete, (), np.nan, np.nan)
+    if not np.array_equal(free.need, ordered.need):
+        raise ValueError("an order is priced over equal needs")
+    a = known or solve_exactly(free, gap=gap, node_limit=node_limit)
+    b = solve_exactly(ordered, gap=gap, node_limit=node_limit)
+    if not (a.is_complete and b.is_complete):
+        possible = False if b.status is Status.INFEASIBLE else None
+        return OrderPrice(a, b, possible)
     dearer = tuple(
-        (a.id, a.value - b.value) for a, b in zip(with_.objectives, without.objectives, strict=True)
+        Dearer(o.id, o.unit, o.value - f.value, o.bound - f.value, o.value - f.bound)
+        for f, o in zip(a.objectives, b.objectives, strict=True)
     )
-    people = [float((plan.unmet @ problem.future_weight).sum()) for plan in (with_, without)]
-    return ForcedPrice(rule, True, dearer, people[0] - people[1], max(with_.gap, without.gap))
+    people = [float((plan.unmet @ p.future_weight).sum()) for plan, p in ((b, ordered), (a, free))]
+    return OrderPrice(a, b, True, dearer, people[0] - people[1])
 
 
 def with_regret(problem: Problem, *, gap: float = 1e-3, node_limit: int | None = None) -> Problem:

@@ -48,6 +48,16 @@ def test_a_stored_study_is_reported_with_the_plan_asked_for(tmp_path, capsys):
     out = tmp_path / "study"
     asked = ["run", str(case), str(scenarios / "today.yaml"), "--out", str(out), "--no-report"]
     assert main(asked) == 0
+    (stored,) = out.glob("today-*")
+    capsys.readouterr()
+    assert main(["equity", str(stored), "--lang", "zh", "--base", "resident"]) == 0
+    told = capsys.readouterr().out
+    assert (
+        "可及水平" in told
+        and "常住人口" in told
+        and "elderly.day" not in told
+        and "nan" not in told
+    )
     made = tmp_path / "report"
     given = ["report", str(out), "--plan", "today", "--case", str(case), "--out", str(made), "--to", "html,gpkg", "--lang", "zh"]  # fmt: skip
     assert main(given) == 0

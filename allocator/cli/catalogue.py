@@ -69,10 +69,14 @@ def show(
     as_json: AsJson = False,
 ) -> int:
     """Show the norms in force, each with basis, source and mark, and what is out of scope."""
+    from allocator.report.words import norm_source
     from allocator.standards import norm_table
 
     language, known = chosen_language(lang), _national(catalogue)
     table = norm_table(known, _date(on), language, section or None)
+    if language == "zh":
+        table["来源"] = [norm_source(s).zh for s in table["来源"]]
+        table["依据"] = [norm_source(s).zh for s in table["依据"]]
     print_table(table, as_json)
     if not as_json and not section:
         typer.echo("未纳入范围:" if language == "zh" else "Out of scope:")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 import typer
 
-from allocator.cli.show import AsJson, Language, chosen_language, print_table
+from allocator.cli.show import AsJson, Language, chosen_language, print_table, say
 from allocator.errors import ExitCode, Finding, InputRefused, Rank, Text, Where
 
 if TYPE_CHECKING:
@@ -44,13 +45,53 @@ def equity(
     if as_json:
         print_table(table, True)
         return int(ExitCode.PLAN)
-    head = table[table["dimension"] == "county"]
-    columns = ["service", "before", "after", "low", "high", "is_flagged", f"note_{language}"]
-    shown = head[[c for c in columns if not (c in ("low", "high") and head[c].isna().all())]]
-    print_table(shown, False)
+    _tell(stored, table[table["dimension"] == "county"], language)
     for caution in stored.measures.get("cautions", ()):
         typer.echo(caution[language])
     return int(ExitCode.PLAN)
+
+
+def _tell(run: Run, head: pd.DataFrame, language: str) -> None:
+    """Print a table a service: an index a row, before and after by base, a mark at what is flagged."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from allocator.measures.equity import BASES, INDICES
+    from allocator.report.words import Names
+
+    names = Names([run], None)
+    console = Console()
+    console = Console(width=None if console.is_terminal else 160, markup=False, highlight=False)
+    for service, rows in head.groupby("service", sort=True):
+        bases = [b for b in BASES if (rows["base"] == b).any()]
+        table = Table(title=names.service(str(service)).in_language(language))
+        table.add_column(say(language, "指标(全县)", "Index (whole county)"))
+        table.add_column(say(language, "单位", "Unit"))
+        for base in bases:
+            words = BASES[base].in_language(language)
+            table.add_column(say(language, f"{words}:前 → 后", f"{words}: before → after"), justify="right")  # fmt: skip
+        for index in dict.fromkeys(rows["index"]):
+            what = INDICES[str(index)]
+            one = rows[rows["index"] == index].set_index("base")
+            cells = [_cell(one.loc[b]) if b in one.index else "—" for b in bases]
+            table.add_row(what.name.in_language(language), what.unit.in_language(language), *cells)
+        console.print(table)
+        flagged = rows[rows["is_flagged"]]
+        for note in flagged[f"note_{language}"]:
+            console.print(f"  ! {note}")
+
+
+def _cell(row: pd.Series) -> str:
+    """Return before and after, the interval where futures gave one, and a mark where flagged."""
+    before, after, low, high = (_figure(float(row[c])) for c in ("before", "after", "low", "high"))
+    interval = f" [{low}, {high}]" if low != "—" else ""
+    return f"{before} → {after}{interval}{' !' if row['is_flagged'] else ''}"
+
+
+def _figure(value: float) -> str:
+    if math.isnan(value):
+        return "—"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def evaluation(run: Run, before: Run | None = None, period: int = 0) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from allocator.measures.inequality import (
     weighted_quantile,
 )
 
-__all__ = ["INDICES", "EquityChapter", "Future", "equity_chapter"]
+__all__ = ["BASES", "INDICES", "EquityChapter", "Future", "equity_chapter"]
 
 DIMENSIONS = ("township", "area_class", "age", "need")
 _KEY = ["service", "base", "index", "dimension", "part"]

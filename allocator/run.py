@@ -57,7 +57,7 @@ from allocator.plan import Plan, Status
 from allocator.population import Population, persons_of_group
 from allocator.problem import Problem
 from allocator.rules import Floats
-from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SolveSpec
+from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SitesRule, SolveSpec
 from allocator.travel import Arcs
 from allocator.verify import verify
 
@@ -617,6 +617,16 @@ def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
                     Rank.ERROR, "forced-and-banned", Where(file=f"{scenario.name}.yaml", id=ban.site),
                     Text("同一地点既被指定又被禁止。", "The same site is forced and banned."),
                     Text("只保留其一。", "Keep one of the two."),
+                )
+            )  # fmt: skip
+    for asked in (r.value for r in scenario.rules):
+        if isinstance(asked, SitesRule) and asked.at_least > len(sites):
+            found.append(
+                Finding(
+                    Rank.ERROR, "more-sites-than-there-are", Where(file=f"{scenario.name}.yaml", column="rules.sites"),
+                    Text(f"要求至少{asked.at_least}处,本县备选地点只有{len(sites)}处。",
+                         f"At least {asked.at_least} sites are asked for; the case has {len(sites)}."),
+                    Text("请减少数量或补充备选地点。", "Ask for fewer, or add candidate sites."),
                 )
             )  # fmt: skip
     return refuse_if_any([*found, *norm_findings(case, scenario)])

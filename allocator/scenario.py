@@ -460,6 +460,12 @@ class SitesRule(_Strict):
     at_least: int = Field(default=0, ge=0)
     at_most: int = Field(default=1_000_000, ge=0)
 
+    @model_validator(mode="after")
+    def _ordered(self) -> SitesRule:
+        if self.at_least > self.at_most:
+            raise ValueError("at_least is above at_most")
+        return self
+
 
 class ReservedRule(_Strict):
     """A share of places of a service kept for groups (特困保底)."""

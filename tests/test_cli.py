@@ -14,6 +14,35 @@ def test_a_mistyped_command_is_a_usage_error(given: list[str], capsys):
     assert "Traceback" not in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize(
+    ("package", "release", "fine"),
+    [("pulp", "4.0.1", False), ("pulp", "3.2.9", False), ("pulp", "3.3.2", True),
+     ("highspy", "2.0rc1", False), ("highspy", "1.16.0", True)],
+)  # fmt: skip
+def test_an_unsupported_solver_release_is_told_at_the_start(
+    package, release, fine, monkeypatch, capsys
+):
+    """Row 51."""
+    from allocator.cli import versions
+
+    real = versions.version
+    monkeypatch.setattr(versions, "version", lambda n: release if n == package else real(n))
+    assert main(["--help"]) == (0 if fine else ExitCode.REFUSED)
+    said = "".join(capsys.readouterr())
+    assert fine or (release in said and "pip install" in said)
+
+
+def test_supported_releases_are_those_the_package_asks_for():
+    import tomllib
+    from pathlib import Path
+
+    from allocator.cli.versions import SUPPORTED
+
+    asked = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    for name, (first, end) in SUPPORTED.items():
+        assert f"{name}>={first},<{end}" in asked["project"]["dependencies"]
+
+
 def test_help_is_no_error(capsys):
     assert main(["--help"]) == 0
     assert "demo" in capsys.readouterr().out

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from small_county import corner, whole_county, written
 
+from allocator.errors import InputRefused
 from allocator.model import explain, solve
 from allocator.plan import Status
 from allocator.rules import Coverage, Resettlement
-from allocator.run import prepare
+from allocator.run import prepare, run
 from allocator.verify import verify
 
 FEW = ("S01", "S02", "S21", "S53")
@@ -89,3 +91,34 @@ def test_coverage_counts_a_site_only_with_an_offer_whose_own_journey_is_in_reach
     )  # fmt: skip
     asked = set(np.asarray(coverage.areas).tolist())
     assert pairs == {(i, j, c) for i, j, c in journeys if (j, c) in offered and i in asked}
+
+
+def test_more_sites_than_there_are_is_refused_before_solving():
+    """Row 29."""
+    asked = {"sites": {"types": ["village-point"], "at_least": 500}}
+    with pytest.raises(InputRefused) as caught:
+        run(corner(FEW), written("best-mix", rules=[asked]))
+    (finding,) = caught.value.findings
+    assert finding.code == "more-sites-than-there-are" and "500" in finding.what.en
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("rules", [{"sites": {"types": ["village-point"], "at_least": 3, "at_most": 2}}]),
+        ("options", {"subsidies": [{"places_min": 90, "places_max": 50, "yuan_place": 1.0}]}),
+    ],
+)  # fmt: skip
+def test_a_minimum_above_its_maximum_is_refused(key, value):
+    """Row 29."""
+    with pytest.raises(ValidationError, match=r"above"):
+        written("best-mix", **{key: value})
+
+
+@pytest.mark.parametrize("banned", [{"site": "S53"}, {"site": "S53", "type": "county-home"}])
+def test_a_site_both_forced_and_banned_is_refused(banned):
+    """Row 30."""
+    options = {"force": [{"site": "S53", "type": "county-home", "by": 2030}], "ban": [banned]}
+    with pytest.raises(InputRefused) as caught:
+        run(corner(FEW), written("best-mix", options=options))
+    assert [f.code for f in caught.value.findings] == ["forced-and-banned"]

@@ -19,13 +19,15 @@ def main(arguments: list[str] | None = None) -> int:
 
     from allocator.cli.commands import app
     from allocator.cli.show import findings, language_of
-    from allocator.errors import AllocatorError, ExitCode, _WithFindings
+    from allocator.cli.versions import version_findings
+    from allocator.errors import AllocatorError, ExitCode, _WithFindings, refuse_if_any
 
     # Some releases of typer stand on click, others carry their own copy: ask typer for its class.
     UsageError: Any = typer.BadParameter.__mro__[2]
     console = Console(stderr=True)
     given = sys.argv[1:] if arguments is None else arguments
     try:
+        refuse_if_any(version_findings())
         code = typer.main.get_command(app).main(
             args=given, prog_name="allocator", standalone_mode=False
         )

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 from small_county import CASE, ROOT, SCENARIOS
 
 import allocator as al
+from allocator.io.json_schemas import json_schemas
 from allocator.run import run_id
 
 pytestmark = pytest.mark.slow
@@ -54,6 +56,9 @@ def test_row_order_locale_time_zone_and_hash_seed_do_not_change_a_run(tmp_path):
     assert given[0].pop("run") != given[1].pop("run")
     assert given[0]["inputs"].pop("digests") != given[1]["inputs"].pop("digests")
     assert given[0] == given[1]
+
+    for name in ("inputs", "measures", "findings", "manifest"):
+        jsonschema.validate(json.loads(files[f"{name}.json"]), json_schemas()[name])
 
     stored = al.read_run(one)
     assert al.verify(stored.problem, stored.plan) == ()

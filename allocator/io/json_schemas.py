@@ -18,6 +18,7 @@ from allocator.io.catalogue_files import CATALOGUE_SCHEMAS
 from allocator.io.paths import write_bytes
 from allocator.io.runs import FORMAT
 from allocator.io.values import json_bytes
+from allocator.plan import Status
 from allocator.scenario import Scenario
 from allocator.schema import SCHEMAS, Column, Schema
 
@@ -40,6 +41,8 @@ def json_schemas() -> Mapping[str, Mapping[str, Any]]:
     found["study"] = _model(Study, "study file")
     found["findings"] = _FINDINGS
     found["manifest"] = _MANIFEST
+    found["inputs"] = _INPUTS
+    found["measures"] = _MEASURES
     return found
 
 
@@ -145,4 +148,84 @@ _MANIFEST: Mapping[str, Any] = {
         "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     },
     "required": ["format", "run", "scenario", "status", "problem", "versions", "files", "digest"],
+}
+_INPUTS: Mapping[str, Any] = {
+    "$schema": _DIALECT,
+    "title": "inputs.json",
+    "type": "object",
+    "properties": {
+        "run": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        "scenario": {"type": "object", "description": "as in scenario.json"},
+        "inputs": {
+            "type": "object",
+            "properties": {
+                "case": {"type": "string"},
+                "title": _TEXT,
+                "crs": {"type": "string"},
+                "digests": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                },
+                "catalogue": {"type": "string"},
+                "unconfirmed_standards": {"type": "array", "items": {"type": "string"}},
+                "definition": {"type": "string"},
+                "base": {"type": "string"},
+                "need_mark": {"type": "string"},
+                "code": {"type": "string"},
+                "packages": {"type": "object", "additionalProperties": {"type": "string"}},
+                "scenario_digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                "disclaimer": _TEXT,
+                "map_footer": _TEXT,
+                "sources": {"type": "array", "items": {"type": "object"}},
+                "finest_published": {"type": "string"},
+                "follows": {"type": "string"},
+            },
+            "required": ["case", "digests", "catalogue", "definition", "packages"],
+        },
+    },
+    "required": ["run", "scenario", "inputs"],
+    "additionalProperties": False,
+}
+_MEASURES: Mapping[str, Any] = {
+    "$schema": _DIALECT,
+    "title": "measures.json",
+    "type": "object",
+    "properties": {
+        "status": {"enum": [s.value for s in Status]},
+        "road": {"type": "string"},
+        "solver": {"type": "string"},
+        "gap": {"type": "number", "minimum": 0},
+        "objectives": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string"},
+                    "unit": {"type": "string"},
+                    "value": {"type": "number"},
+                    "bound": {"type": "number"},
+                    "gap": {"type": "number", "minimum": 0},
+                },
+                "required": ["id", "unit", "value", "bound", "gap"],
+            },
+        },
+        "shortfalls": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
+        "score": {"type": "object", "description": "by indicator, then by year"},
+        "rules": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string"},
+                    "zh": {"type": "string"},
+                    "en": {"type": "string"},
+                    "source": {"type": "string"},
+                    "hard": {"type": "boolean"},
+                },
+                "required": ["id", "zh", "en", "source", "hard"],
+            },
+        },
+        "cautions": {"type": "array", "items": _TEXT},
+    },
+    "required": ["status", "road", "solver", "gap", "objectives", "shortfalls", "score", "rules"],
 }

@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pandas as pd
 import pytest
+from small_county import corner
 
 from allocator.cli import main
 from allocator.compare import extra
@@ -55,7 +56,7 @@ def scenario(name: str, **more) -> Scenario:
 
 @pytest.fixture(scope="module")
 def case():
-    return read_case(shipped("data/rongshui"))
+    return corner()
 
 
 @pytest.fixture(scope="module")

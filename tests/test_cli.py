@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import tiny_county
 
 from allocator.cli import main
 from allocator.errors import ExitCode
+from allocator.io.case import read_case
+from allocator.study import run_all
 
 
 @pytest.mark.parametrize("given", [["nonsense"], ["run", "--nope"], ["compare"]])
@@ -71,13 +74,8 @@ def test_the_word_template_is_written_for_an_office_to_change(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_stored_study_is_reported_with_the_plan_asked_for(tmp_path, capsys):
-    from allocator.io.paths import shipped
-
-    case, scenarios = shipped("data") / "rongshui", shipped("scenarios") / "rongshui"
-    out = tmp_path / "study"
-    asked = ["run", str(case), str(scenarios / "today.yaml"), "--out", str(out), "--no-report"]
-    assert main(asked) == 0
-    (stored,) = out.glob("today-*")
+    case, out = tiny_county.write(tmp_path / "county"), tmp_path / "study"
+    ((stored,), _) = run_all(read_case(case), [tiny_county.scenario()], out)
     capsys.readouterr()
     assert main(["equity", str(stored), "--lang", "zh", "--base", "resident"]) == 0
     told = capsys.readouterr().out
@@ -88,10 +86,10 @@ def test_a_stored_study_is_reported_with_the_plan_asked_for(tmp_path, capsys):
         and "nan" not in told
     )
     made = tmp_path / "report"
-    given = ["report", str(out), "--plan", "today", "--case", str(case), "--out", str(made), "--to", "html,gpkg", "--lang", "zh"]  # fmt: skip
+    given = ["report", str(out), "--plan", "base", "--case", str(case), "--out", str(made), "--to", "html,gpkg", "--lang", "zh"]  # fmt: skip
     assert main(given) == 0
     page = (made / "report.html").read_text(encoding="utf-8")
-    assert "现状维持" in page and "规划指标表" in page and "Indicator table" not in page
+    assert "基本" in page and "规划指标表" in page and "Indicator table" not in page
     assert {p.name for p in made.iterdir()} == {"report.html", "plan.gpkg"}
     assert main([*given[:3], "best-mix", *given[4:]]) == ExitCode.REFUSED
     assert "best-mix" in "".join(capsys.readouterr())

@@ -1,4 +1,4 @@
-"""A whole run of the real frame from the command line: what must not change it, and its check."""
+"""A whole run from the command line: what must not change it, and its check."""
 
 import json
 import os
@@ -9,6 +9,8 @@ import sys
 
 import jsonschema
 import pytest
+import tiny_county
+import yaml
 from small_county import CASE, ROOT, SCENARIOS
 
 import allocator as al
@@ -21,9 +23,9 @@ HERE = {"TZ": "Asia/Shanghai", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1"}
 THERE = {"TZ": "America/New_York", "LC_ALL": "C", "LANG": "", "PYTHONHASHSEED": "2"}
 
 
-def _shuffled(folder):
+def _shuffled(case, folder):
     """Copy the case folder with the rows of every table in another order."""
-    shutil.copytree(CASE, folder)
+    shutil.copytree(case, folder)
     for path in sorted(folder.glob("*.csv")):
         head, *rows = path.read_text(encoding="utf-8").splitlines()
         random.Random(7).shuffle(rows)
@@ -31,11 +33,19 @@ def _shuffled(folder):
     return folder
 
 
-def _run(case, out, env):
+def _tiny(folder):
+    """Write the case of a few villages and its scenario."""
+    path = folder / "base.yaml"
+    plain = tiny_county.scenario().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    path.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8")
+    return tiny_county.write(folder / "tiny"), path
+
+
+def _run(case, scenario, out, env):
     """Run a scenario from the command line and return its folder."""
     done = subprocess.run(
         [sys.executable, "-c", "from allocator.cli import main; main()", "run", str(case),
-         str(SCENARIOS / "today.yaml"), "--no-report", "--out", str(out)],
+         str(scenario), "--no-report", "--out", str(out)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **env}, cwd=out.parent, capture_output=True,
         timeout=120,
     )  # fmt: skip
@@ -44,9 +54,11 @@ def _run(case, out, env):
     return folder
 
 
-def test_row_order_locale_time_zone_and_hash_seed_do_not_change_a_run(tmp_path):
-    one = _run(CASE, tmp_path / "a", HERE)
-    two = _run(_shuffled(tmp_path / "shuffled"), tmp_path / "b", THERE)
+@pytest.mark.parametrize("frame", ["small", pytest.param("county", marks=pytest.mark.long)])
+def test_row_order_locale_time_zone_and_hash_seed_do_not_change_a_run(frame, tmp_path):
+    case, scenario = _tiny(tmp_path) if frame == "small" else (CASE, SCENARIOS / "today.yaml")
+    one = _run(case, scenario, tmp_path / "a", HERE)
+    two = _run(_shuffled(case, tmp_path / "shuffled"), scenario, tmp_path / "b", THERE)
     files = {p.relative_to(one).as_posix(): p.read_bytes() for p in one.rglob("*") if p.is_file()}
     assert "problem.npz" in files and "plan/served.parquet" in files
     names = {"inputs.json", "manifest.json"}  # they hold digests of the files as they were given
@@ -63,4 +75,4 @@ def test_row_order_locale_time_zone_and_hash_seed_do_not_change_a_run(tmp_path):
     stored = al.read_run(one)
     assert al.verify(stored.problem, stored.plan) == ()
     assert stored.plan.gap <= 1e-3
-    assert stored.id == run_id(al.read_case(CASE), stored.scenario)
+    assert stored.id == run_id(al.read_case(case), stored.scenario)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -151,13 +152,14 @@ def equity_chapter(
     """
     _require(people, ("area_id", "township", "area_class", "base", "persons"), "people")
     marks = tuple(flags)
-    now = _values(people, after, area_km2)
-    table = now.rename("after").to_frame()
+    now = _joined(people, after)
+    table = _values(now, area_km2).rename("after").to_frame()
     start = people if people_before is None else people_before
-    table["before"] = np.nan if before is None else _values(start, before, area_km2)
+    then = [] if before is None else _joined(start, before)
+    table["before"] = _values(then, area_km2) if then else np.nan
     if futures:
         drawn = pd.DataFrame(
-            {k: _values(f.people, f.state, area_km2) for k, f in enumerate(futures)}
+            {k: _values(_joined(f.people, f.state), area_km2) for k, f in enumerate(futures)}
         )
         weights = np.array([f.weight for f in futures])
         drawn = drawn.reindex(table.index)
@@ -173,9 +175,7 @@ def equity_chapter(
     rows = rows.sort_values(["service", "base", "dimension", "_order", "part"], ignore_index=True)
     columns = ["service", "index", "base", "unit_zh", "unit_en", "dimension", "part", "before",
                "after", "change", "low", "high", "is_flagged", "note_zh", "note_en"]  # fmt: skip
-    curves = [_curves(people, after, "after")]
-    if before is not None:
-        curves.append(_curves(start, before, "before"))
+    curves = [_curves(now, "after"), _curves(then, "before")]
     cautions = tuple(dict.fromkeys(f.caution for f in marks if f.kind == "flag"))
     return EquityChapter(
         table=rows[columns], curves=pd.concat(curves, ignore_index=True), cautions=cautions
@@ -188,39 +188,43 @@ def _require(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
         raise ValueError(f"the table {name} lacks {missing}")
 
 
-def _joined(people: pd.DataFrame, state: pd.DataFrame, service: str) -> pd.DataFrame:
-    """Return people of a service with the state of their area; nothing in reach where not listed."""
-    mine = people[people["service"] == service] if "service" in people else people
-    here = state[state["service"] == service].drop(columns="service")
-    keys = ["area_id", "base"] if "base" in state else ["area_id"]
-    if here.duplicated(keys).any():
-        raise ValueError(f"an area stands twice in the state of {service}")
-    unknown = sorted(here.loc[~here["area_id"].isin(people["area_id"]), "area_id"].unique())
-    if unknown:
-        raise ValueError(f"areas without people: {unknown[:5]}")
-    table = mine.merge(here, on=keys, how="left", sort=True)
-    table[["covered", "access"]] = table[["covered", "access"]].fillna(0.0)
-    return table
+_Joined: TypeAlias = "list[tuple[str, str, pd.DataFrame]]"
+"""Service, base, and the people of that base with the state of their area."""
 
 
-def _values(people: pd.DataFrame, state: pd.DataFrame, area_km2: pd.Series | None) -> pd.Series:
-    """Return every index as one series over service, base, index, dimension and part."""
+def _joined(people: pd.DataFrame, state: pd.DataFrame) -> _Joined:
+    """Return people with the state of their area; nothing in reach where an area is not listed."""
     _require(
         state, ("service", "area_id", "covered", "minutes", "access", "spending_yuan"), "state"
     )
+    unknown = sorted(set(state["area_id"].unique()) - set(people["area_id"].unique()))
+    if unknown:
+        raise ValueError(f"areas without people: {unknown[:5]}")
+    keys = ["area_id", "base"] if "base" in state else ["area_id"]
+    parts: _Joined = []
+    for service, here in state.groupby("service", sort=True):
+        if here.duplicated(keys).any():
+            raise ValueError(f"an area stands twice in the state of {service}")
+        mine = people[people["service"] == service] if "service" in people else people
+        table = mine.merge(here.drop(columns="service"), on=keys, how="left", sort=True)
+        table[["covered", "access"]] = table[["covered", "access"]].fillna(0.0)
+        parts += [(str(service), str(base), rows) for base, rows in table.groupby("base", sort=True)]
+    return parts
+
+
+def _values(joined: _Joined, area_km2: pd.Series | None) -> pd.Series:
+    """Return every index as one series over service, base, index, dimension and part."""
     found: dict[tuple[str, ...], float] = {}
-    for service in sorted(state["service"].unique()):
-        joined = _joined(people, state, service)
-        for base, rows in joined.groupby("base", sort=True):
-            key = (service, str(base))
-            figures = rows[list(_FIGURES)].to_numpy(dtype=float)
-            _part_rows(found, key, "county", "county", figures)
-            _county_rows(found, key, rows)
-            for dimension in DIMENSIONS:
-                if dimension in rows:
-                    for part, at in _parts(rows[dimension]):
-                        _part_rows(found, key, dimension, part, figures[at])
-            _township_rows(found, key, rows, area_km2)
+    for service, base, rows in joined:
+        key = (service, base)
+        figures = rows[list(_FIGURES)].to_numpy(dtype=float)
+        _part_rows(found, key, "county", "county", figures)
+        _county_rows(found, key, rows)
+        for dimension in DIMENSIONS:
+            if dimension in rows:
+                for part, at in _parts(rows[dimension]):
+                    _part_rows(found, key, dimension, part, figures[at])
+        _township_rows(found, key, rows, area_km2)
     index = pd.MultiIndex.from_tuples(list(found), names=_KEY)
     return pd.Series(list(found.values()), index=index, dtype=float)
 
@@ -364,15 +368,13 @@ def _reads(flag: EquityFlag, index: str, value: float) -> bool:
     return value < flag.upper or flag.upper >= 1.0
 
 
-def _curves(people: pd.DataFrame, state: pd.DataFrame, when: str) -> pd.DataFrame:
+def _curves(joined: _Joined, when: str) -> pd.DataFrame:
     parts = []
-
-    for service in sorted(state["service"].unique()):
-        for base, rows in _joined(people, state, service).groupby("base", sort=True):
-            x, y = lorenz(rows["access"], rows["persons"])
-            parts.append(
-                pd.DataFrame(
-                    {"service": service, "base": base, "when": when, "people_share": x, "access_share": y}
-                )
-            )  # fmt: skip
+    for service, base, rows in joined:
+        x, y = lorenz(rows["access"], rows["persons"])
+        parts.append(
+            pd.DataFrame(
+                {"service": service, "base": base, "when": when, "people_share": x, "access_share": y}
+            )
+        )  # fmt: skip
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

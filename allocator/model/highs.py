@@ -254,6 +254,8 @@ def _run(h: highspy.Highs, *, interruptible: bool) -> None:
         try:
             if h.wait(0.2)[0]:
                 return
+            if asked:  # a solve that was only starting forgets the first request
+                h.cancelSolve()
         except KeyboardInterrupt:
             h.cancelSolve()
             if asked:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import re
+from functools import cache
 from html.parser import HTMLParser
 
 import docx
@@ -91,9 +92,25 @@ def _word_text(data):
     return "".join(t.text or "" for t in word.element.body.iter(docx.oxml.ns.qn("w:t")))
 
 
-def _pdf_text(data):
+@cache
+def _pdf_pages(data):
+    """Text of each page without white space; read once, since reading a page takes long."""
     pages = pypdf.PdfReader(io.BytesIO(data)).pages
-    return re.sub(r"\s", "", "".join(p.extract_text() for p in pages))
+    return [re.sub(r"\s", "", p.extract_text()) for p in pages]
+
+
+def _pdf_text(data):
+    return "".join(_pdf_pages(data))
+
+
+@cache
+def _both():
+    return compose([RUN, OTHER], region=REGION)
+
+
+@cache
+def _alone():
+    return compose([RUN], region=REGION)
 
 
 def _text(cell):
@@ -102,7 +119,7 @@ def _text(cell):
 
 @pytest.mark.slow
 def test_every_number_is_the_same_in_page_sheet_word_and_pdf(made):
-    document = compose([RUN, OTHER], region=REGION)
+    document = _both()
     page = _Cells(made["report.html"].decode()).tables
     sheets = {
         s["A1"].value: s for s in openpyxl.load_workbook(io.BytesIO(made["plan.xlsx"])).worksheets
@@ -144,7 +161,7 @@ def _sheet_sums_to(sheet, table):
 
 
 def test_project_list_indicators_and_money_are_one_set_of_numbers(made, tmp_path):
-    tables = compose([RUN, OTHER], region=REGION).tables
+    tables = _both().tables
     capital = tables["projects"].total[9].value
     invested = [c for c in next(r for r in tables["indicators"].rows if r[0].zh == "投资") if isinstance(c, Quantity)]  # fmt: skip
     assert sum(c.value for c in invested) == pytest.approx(capital)
@@ -162,7 +179,7 @@ def test_project_list_indicators_and_money_are_one_set_of_numbers(made, tmp_path
 
 
 def test_each_township_column_of_the_forecast_sums_to_its_total():
-    table = compose([RUN], region=REGION).tables["population"]
+    table = _alone().tables["population"]
     for n in range(1, 7):
         assert sum(row[n].value for row in table.rows) == pytest.approx(table.total[n].value)
 
@@ -213,8 +230,7 @@ def test_equal_runs_give_equal_word_and_pdf_bytes(made):
 
 def test_each_document_carries_disclaimer_and_map_footer(made):
     said, foot = full_width(DISCLAIMER["zh"]), full_width(FOOTER["zh"])
-    for page in pypdf.PdfReader(io.BytesIO(made["report-zh.pdf"])).pages:
-        text = re.sub(r"\s", "", page.extract_text())
+    for text in _pdf_pages(made["report-zh.pdf"]):
         assert said in text and foot in text
     word = docx.Document(io.BytesIO(made["report-zh.docx"]))
     for section in word.sections:
@@ -293,7 +309,7 @@ def test_runs_over_placements_show_their_spread_and_are_no_alternatives():
 
 
 def test_a_single_placement_claims_no_spread():
-    document = compose([RUN, OTHER], region=REGION)
+    document = _both()
     assert "spread" not in document.tables and "spread" not in document.figures
 
 
@@ -303,11 +319,11 @@ def test_measures_that_most_plans_share_are_listed_and_those_of_all_are_marked()
     assert [row[2].value for row in table.rows].count(2) == 1
     assert table.flagged == {0}
     assert table.rows[0][3].value == 1.0
-    assert "no-regret" not in compose([RUN], region=REGION).tables
+    assert "no-regret" not in _alone().tables
 
 
 def test_every_site_of_the_case_says_why_it_was_chosen_or_not():
-    table = compose([RUN, OTHER], region=REGION).tables["siting"]
+    table = _both().tables["siting"]
     assert len(table.rows) == len(REGION.sites)
     assert all(len(row[-1].zh) > 4 and len(row[-1].en) > 8 for row in table.rows)
 

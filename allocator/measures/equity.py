@@ -208,7 +208,9 @@ def _joined(people: pd.DataFrame, state: pd.DataFrame) -> _Joined:
         mine = people[people["service"] == service] if "service" in people else people
         table = mine.merge(here.drop(columns="service"), on=keys, how="left", sort=True)
         table[["covered", "access"]] = table[["covered", "access"]].fillna(0.0)
-        parts += [(str(service), str(base), rows) for base, rows in table.groupby("base", sort=True)]
+        parts += [
+            (str(service), str(base), rows) for base, rows in table.groupby("base", sort=True)
+        ]
     return parts
 
 

@@ -51,7 +51,7 @@ from allocator.journeys import (
 )
 from allocator.measures.choice import free_choice, open_places
 from allocator.measures.evaluation import Bases
-from allocator.measures.indicators import Judged, measure
+from allocator.measures.indicators import Judged, State, measure, state_of
 from allocator.model import evaluate, explain, solve
 from allocator.plan import Plan, Status
 from allocator.population import Population, persons_of_group
@@ -222,11 +222,16 @@ def bases_of(case: Case, scenario: Scenario, shared: Shared) -> Bases:
     """Return residents and registered persons by age in the last year of each period."""
     population = people_of(case, scenario, shared)
     years = [p.to for p in scenario.periods]
-    rates = NeedRates.from_tables(case.rates)
-    ages = {}
-    for service in scenario.services:
-        found = rates.rates_of(service, scenario.need.definition)
-        ages[service] = np.any([(r.weight > 0).any(axis=(0, 2)) for r in found], axis=0)
+
+    def in_need() -> dict[str, Any]:
+        rates = NeedRates.from_tables(case.rates)
+        ages = {}
+        for service in scenario.services:
+            found = rates.rates_of(service, scenario.need.definition)
+            ages[service] = np.any([(r.weight > 0).any(axis=(0, 2)) for r in found], axis=0)
+        return ages
+
+    ages = shared.get(("ages", scenario.services, scenario.need.definition), in_need)
     persons = {
         track: np.stack([population.at(y)[t].sum(axis=-1) for y in years], axis=2)
         for t, track in enumerate(population.tracks)
@@ -448,11 +453,10 @@ def run(
         scenario.need.model_dump_json(),
         scenario.services,
     )
-    base_problem, base_plan, base_people = shared.get(base_key, lambda: _today(case, base, shared))
+    today, near, caught = shared.get(base_key, lambda: _today(case, base, shared))
     here = case_under(here, scenario)
     tables, measures, found = measure(
-        with_joint_types(here, scenario), scenario,
-        Judged(base, base_problem, base_plan, base_people, bases_of(case, base, shared)),
+        with_joint_types(here, scenario), scenario, today,
         Judged(scenario, problem, plan, people, bases_of(case, scenario, shared)),
     )  # fmt: skip
     seen = _people(case, scenario, shared)
@@ -463,8 +467,7 @@ def run(
     fit, fitted_well = _calibrated(here, scenario, shared)
     if len(fit):
         tables["calibration"] = fit
-    near = nearest_today(here, base, base_people["60+"][:, 0])
-    tables |= {"nearest": near, "catchments": catchments_today(near)}
+    tables |= {"nearest": near, "catchments": caught}
     inputs = _inputs(case, scenario, need)
     if follow is not None:
         inputs["follows"] = follow.id
@@ -479,13 +482,17 @@ def run(
     )  # fmt: skip
 
 
-def _today(case: Case, base: Scenario, shared: Shared) -> tuple[Problem, Plan, dict[str, Floats]]:
+def _today(case: Case, base: Scenario, shared: Shared) -> tuple[State, pd.DataFrame, pd.DataFrame]:
+    """Return today's state, the nearest facility of every place, and catchments."""
     problem, people, _ = prepare(case, base, shared)
     plan = solve(problem, gap=base.solve.gap, seed=base.solve.seed, road="exact")
     broken = verify(problem, plan)
     if broken:
         raise CheckFailed(broken)
-    return problem, plan, people
+    here = _placed(case, base, shared)
+    judged = Judged(base, problem, plan, people, bases_of(case, base, shared))
+    near = nearest_today(here, base, people["60+"][:, 0])
+    return state_of(with_joint_types(here, base), judged), near, catchments_today(near)
 
 
 def fitted(made_for: Problem, plan: Plan, problem: Problem) -> Plan:

@@ -7,7 +7,7 @@ which unit, and, where a threshold flags it, with which caution. Thresholds are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -220,13 +220,13 @@ def _values(joined: _Joined, area_km2: pd.Series | None) -> pd.Series:
     for service, base, rows in joined:
         key = (service, base)
         figures = rows[list(_FIGURES)].to_numpy(dtype=float)
+        parts = {d: _Parts.of(rows[d]) for d in DIMENSIONS if d in rows}
         _part_rows(found, key, "county", "county", figures)
-        _county_rows(found, key, rows)
-        for dimension in DIMENSIONS:
-            if dimension in rows:
-                for part, at in _parts(rows[dimension]):
-                    _part_rows(found, key, dimension, part, figures[at])
-        _township_rows(found, key, rows, area_km2)
+        _county_rows(found, key, figures, parts)
+        for dimension, split in parts.items():
+            for part, at in split:
+                _part_rows(found, key, dimension, part, figures[at])
+        _township_rows(found, key, figures, parts["township"], area_km2)
     index = pd.MultiIndex.from_tuples(list(found), names=_KEY)
     return pd.Series(list(found.values()), index=index, dtype=float)
 
@@ -234,13 +234,30 @@ def _values(joined: _Joined, area_km2: pd.Series | None) -> pd.Series:
 _FIGURES = ("persons", "covered", "minutes", "access", "spending_yuan")
 
 
-def _parts(column: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each value of a column, in order, with the positions of its rows."""
-    codes, names = pd.factorize(column, sort=True)
-    order = np.argsort(codes, kind="stable")
-    ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
-    for k, name in enumerate(names):
-        yield str(name), order[ends[k] : ends[k + 1]]
+@dataclass(frozen=True, eq=False, slots=True)
+class _Parts:
+    """The values of a column in order, and which of them each row has."""
+
+    names: tuple[str, ...]
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, column: pd.Series) -> _Parts:
+        codes, names = pd.factorize(column, sort=True)
+        return cls(tuple(str(n) for n in names), np.asarray(codes))
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield each value with the positions of its rows."""
+        order = np.argsort(self.codes, kind="stable")
+        ends = np.searchsorted(self.codes[order], np.arange(len(self.names) + 1))
+        for k, name in enumerate(self.names):
+            yield name, order[ends[k] : ends[k + 1]]
+
+    def sums(self, values: np.ndarray) -> pd.Series:
+        """Return the sum of values by name."""
+        there = self.codes >= 0
+        total = np.bincount(self.codes[there], values[there], len(self.names))
+        return pd.Series(total, index=list(self.names))
 
 
 def _part_rows(
@@ -263,37 +280,36 @@ def _part_rows(
 
 
 def _county_rows(
-    found: dict[tuple[str, ...], float], key: tuple[str, str], rows: pd.DataFrame
-) -> None:
+    found: dict[tuple[str, ...], float], key: tuple[str, str], figures: np.ndarray, parts: Mapping[str, _Parts]
+) -> None:  # fmt: skip
     """Indices that compare people with one another."""
-    w, level = rows["persons"].to_numpy(dtype=float), rows["access"].to_numpy(dtype=float)
-    whole = (*key,)
+    w, level = figures[:, _FIGURES.index("persons")], figures[:, _FIGURES.index("access")]
     mean = weighted_mean(level, w)
     there = mean > 0  # where nothing is in reach of anyone, evenness says nothing
-    found[(*whole, "gini", "county", "county")] = gini(level, w) if there else np.nan
-    found[(*whole, "cv", "county", "county")] = variation(level, w) if there else np.nan
-    found[(*whole, "theil", "county", "county")] = theil(level, w).total if there else np.nan
+    found[(*key, "gini", "county", "county")] = gini(level, w) if there else np.nan
+    found[(*key, "cv", "county", "county")] = variation(level, w) if there else np.nan
+    found[(*key, "theil", "county", "county")] = theil(level, w).total if there else np.nan
     if not there:
         return
-    for dimension in DIMENSIONS:
-        if dimension in rows:
-            split = theil(level, w, list(rows[dimension].astype(str)))
-            within = 1.0 - split.between_share if split.total > 0 else 0.0
-            found[(*whole, "theil-between", dimension, "all")] = split.between_share
-            found[(*whole, "theil-within", dimension, "all")] = within
-    of = [weighted_mean(level[at], w[at]) for _, at in _parts(rows["township"])]
-    found[(*whole, "least-access", "county", "county")] = float(np.nanmin(of)) / mean
+    for dimension, split in parts.items():
+        divided = theil(level, w, np.array(split.names, dtype=object)[split.codes])
+        within = 1.0 - divided.between_share if divided.total > 0 else 0.0
+        found[(*key, "theil-between", dimension, "all")] = divided.between_share
+        found[(*key, "theil-within", dimension, "all")] = within
+    of = [weighted_mean(level[at], w[at]) for _, at in parts["township"]]
+    found[(*key, "least-access", "county", "county")] = float(np.nanmin(of)) / mean
 
 
 def _township_rows(
     found: dict[tuple[str, ...], float],
     key: tuple[str, str],
-    rows: pd.DataFrame,
+    figures: np.ndarray,
+    towns: _Parts,
     area_km2: pd.Series | None,
 ) -> None:
     """Indices of a township's share of the resource, against its people and its land."""
-    resource = (rows["access"] * rows["persons"]).groupby(rows["township"]).sum()
-    people = rows.groupby("township")["persons"].sum()
+    w, level = figures[:, _FIGURES.index("persons")], figures[:, _FIGURES.index("access")]
+    resource, people = towns.sums(level * w), towns.sums(w)
     tables: dict[str, np.ndarray] = {"location-quotient": location_quotient(resource, people)}
     if area_km2 is not None:
         land = area_km2.reindex(resource.index).astype(float)

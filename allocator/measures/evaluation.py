@@ -21,7 +21,7 @@ from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import CoverageRule, Scenario
 
-__all__ = ["Bases", "Stage", "equity_tables"]
+__all__ = ["Bases", "Stage", "equity_tables", "people_of_stage"]
 
 _POINTS = 51
 _BANDS = ((0, "0-14"), (3, "15-59"), (12, "60-69"), (14, "70-79"), (16, "80+"))
@@ -53,17 +53,25 @@ class Stage:
     bases: Bases
 
 
+def people_of_stage(case: Case, stage: Stage, t: int) -> pd.DataFrame:
+    """Return persons in need, residents and registered persons of period ``t``, as `equity_chapter` takes them."""
+    return _people(stage, _where(case), t)
+
+
+def _where(case: Case) -> pd.DataFrame:
+    return origins(case).rename(columns={"township_id": "township"})
+
+
 def equity_tables(
-    case: Case, today: Stage, planned: Stage
+    case: Case, today: Stage, first: pd.DataFrame, planned: Stage
 ) -> tuple[dict[str, pd.DataFrame], tuple[Text, ...]]:
     """Return the tables ``equity`` and ``equity_curves``, and the cautions to print under them.
 
-    One row a year, service, base, index and part; ``before`` is today. ``covered`` is within the
+    ``first`` are the people of today's stage (`people_of_stage`). One row a year, service, base, index and part; ``before`` is today. ``covered`` is within the
     reach of the scenario's coverage rules, else of the service's own limit. With several futures
     each row has the interval that holds four in five of them.
     """
-    where = origins(case).rename(columns={"township_id": "township"})
-    first = _people(today, where, 0)
+    where = _where(case)
     start = _state(case, today, planned.scenario, where, first, 0)
     tables, curves = [], []
     cautions: tuple[Text, ...] = ()

@@ -18,7 +18,7 @@ from allocator.catalogue import FacilityType
 from allocator.compile import origins
 from allocator.errors import Finding, Rank, Text, Where
 from allocator.measures.choice import Use, assigned, free_choice, open_places
-from allocator.measures.evaluation import Bases, Stage, equity_tables
+from allocator.measures.evaluation import Bases, Stage, equity_tables, people_of_stage
 from allocator.measures.funding import funding_tables
 from allocator.measures.policy import policy_tables
 from allocator.plan import Plan
@@ -26,7 +26,7 @@ from allocator.problem import Problem
 from allocator.rules import Floats, Resource
 from allocator.scenario import Scenario
 
-__all__ = ["INDICATORS", "Judged", "measure", "site_use"]
+__all__ = ["INDICATORS", "Judged", "State", "measure", "site_use", "state_of"]
 
 RESIDENT, DAY, HOME = "elderly.resident", "elderly.day", "elderly.home"
 
@@ -70,12 +70,35 @@ class Judged:
         """Last year of each period."""
         return tuple(p.to for p in self.scenario.periods)
 
+    @property
+    def stage(self) -> Stage | None:
+        """The plan as the equity evaluation takes it, None without its people."""
+        if self.bases is None:
+            return None
+        return Stage(self.scenario, self.problem, self.plan, self.bases)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A plan with its tables and the people of its first year: what others are compared with."""
+
+    judged: Judged
+    tables: Mapping[str, pd.DataFrame]
+    people: pd.DataFrame | None
+
+
+def state_of(case: Case, judged: Judged) -> State:
+    """Return the state that a plan leaves, made once for all plans that are measured beside it."""
+    stage = judged.stage
+    people = None if stage is None else people_of_stage(case, stage, 0)
+    return State(judged, _tables(case, judged), people)
+
 
 def measure(
-    case: Case, scenario: Scenario, today: Judged, planned: Judged
+    case: Case, scenario: Scenario, today: State, planned: Judged
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any], tuple[Finding, ...]]:
     """Return tables, scores and findings of a plan beside today's state."""
-    both = [_tables(case, today), _tables(case, planned)]
+    both = [today.tables, _tables(case, planned)]
     tables = {name: pd.concat([b[name] for b in both], ignore_index=True) for name in both[0]}
     tables["pools"] = tables["pools"][tables["pools"]["year"] > scenario.base_year].reset_index(
         drop=True
@@ -84,11 +107,9 @@ def measure(
     tables |= funding_tables(case.catalogue, scenario, planned.problem, planned.plan, tables)
     tables |= policy_tables(case, scenario)
     cautions: tuple[Text, ...] = ()
-    if today.bases is not None and planned.bases is not None:
-        stages = [
-            Stage(j.scenario, j.problem, j.plan, j.bases) for j in (today, planned) if j.bases
-        ]
-        made, cautions = equity_tables(case, *stages)
+    before, after = today.judged.stage, planned.stage
+    if before is not None and after is not None and today.people is not None:
+        made, cautions = equity_tables(case, before, today.people, after)
         tables |= made
     tables["indicators"] = _indicators(case, scenario, tables)
     tables["changes"] = _changes(tables["townships"], scenario)

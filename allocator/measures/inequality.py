@@ -131,7 +131,9 @@ def _t(v: Floats, w: Floats) -> float:
 
 
 def theil(
-    values: npt.ArrayLike, weights: npt.ArrayLike, groups: Sequence[str] | None = None
+    values: npt.ArrayLike,
+    weights: npt.ArrayLike,
+    groups: Sequence[str] | npt.NDArray[np.object_] | None = None,
 ) -> Theil:
     """Return Theil's T index and its split between and within groups.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from allocator.catalogue import EquityFlag
@@ -253,6 +254,10 @@ class _Parts:
         for k, name in enumerate(self.names):
             yield name, order[ends[k] : ends[k + 1]]
 
+    def labels(self) -> npt.NDArray[np.object_]:
+        """Return the value of each row as text; rows without one have ``nan``."""
+        return np.array([*self.names, "nan"], dtype=object)[self.codes]
+
     def sums(self, values: np.ndarray) -> pd.Series:
         """Return the sum of values by name."""
         there = self.codes >= 0
@@ -292,7 +297,7 @@ def _county_rows(
     if not there:
         return
     for dimension, split in parts.items():
-        divided = theil(level, w, np.array(split.names, dtype=object)[split.codes])
+        divided = theil(level, w, split.labels())
         within = 1.0 - divided.between_share if divided.total > 0 else 0.0
         found[(*key, "theil-between", dimension, "all")] = divided.between_share
         found[(*key, "theil-within", dimension, "all")] = within

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import threading
+import time
 from importlib import import_module
 
 import openpyxl
@@ -12,12 +14,12 @@ import tiny_county
 from tiny_county import scenario
 
 from allocator.design import Study, expand
-from allocator.errors import CheckFailed, InputRefused, LimitReached
+from allocator.errors import CheckFailed, InputRefused, LimitReached, StudyIncomplete
 from allocator.io import paths
 from allocator.io.case import read_case
 from allocator.io.runs import read_run, stored_runs
 from allocator.scenario import Scenario
-from allocator.study import open_study, run_all, run_study, runner, work
+from allocator.study import open_study, roads, run_all, run_study, runner, work
 from allocator.study.claims import Claims
 from allocator.study.parts import read_parts
 from allocator.study.store import Store
@@ -320,6 +322,27 @@ def test_a_plan_is_put_to_futures_as_it_stands_and_regret_is_told(case, tmp_path
     assert (regret.min() >= 0).all() and regret["worst"].is_monotonic_increasing
     assert regret.index[0] == "base"
     assert done.kept == 0 and run_study(*asked, case, tmp_path / "s", road="here").kept == 6
+
+
+BEGUN = threading.Event()
+
+
+def _slow(order, packed):
+    BEGUN.set()
+    time.sleep(1.0)
+
+
+def test_a_scheduler_that_goes_away_ends_the_study_with_words_and_not_as_a_bug(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(roads, "work", _slow)
+    orders = (work.Order(run=str(n), name=str(n), scenario=scenario(), case="c") for n in range(9))
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        threading.Thread(target=lambda: BEGUN.wait(10) and cluster.close()).start()
+        with pytest.raises(StudyIncomplete) as found:
+            list(roads.in_cluster(orders, bytes, scheduler=cluster.scheduler_address))
+    assert found.value.findings[0].code == "cluster-lost"
 
 
 def test_run_all_gives_folders_in_the_order_of_the_scenarios(case, finished, tmp_path, monkeypatch):

@@ -256,7 +256,8 @@ class _Parts:
 
     def labels(self) -> npt.NDArray[np.object_]:
         """Return the value of each row as text; rows without one have ``nan``."""
-        return np.array([*self.names, "nan"], dtype=object)[self.codes]
+        named: npt.NDArray[np.object_] = np.array([*self.names, "nan"], dtype=object)
+        return np.asarray(named[self.codes], dtype=object)
 
     def sums(self, values: np.ndarray) -> pd.Series:
         """Return the sum of values by name."""

@@ -123,7 +123,11 @@ class _Cluster:
     local: Any
 
     def slots(self) -> int:
-        return sum(self.client.ncores().values())
+        """Return how many runs can go at a time; 0 while the scheduler does not answer."""
+        try:
+            return sum(self.client.ncores().values())
+        except (OSError, TimeoutError):  # it ended between two questions
+            return 0
 
 
 def in_cluster(
@@ -157,10 +161,8 @@ def in_cluster(
         ready = _Again(orders)
         going: dict[Any, Order] = {}
         heard = time.monotonic()
-        slots = 0
         while True:
-            if cluster.client.status == "running":
-                slots = cluster.slots()
+            slots = cluster.slots() if cluster.client.status == "running" else 0
             if slots:
                 heard = time.monotonic()
             elif time.monotonic() - heard > PATIENCE_SECONDS:
@@ -221,8 +223,9 @@ def _cluster(workers: int, scheduler: str, scheduler_file: str, memory: str) -> 
 def _ended(cluster: _Cluster, going: Mapping[Any, Order]) -> list[Any]:
     """Return futures that have ended, waiting for one at most a second."""
     from distributed import wait as wait_for
+    from distributed.client import FuturesCancelledError
 
-    with contextlib.suppress(TimeoutError), cluster.client.as_current():
+    with contextlib.suppress(TimeoutError, FuturesCancelledError), cluster.client.as_current():
         wait_for(list(going), timeout=1.0, return_when="FIRST_COMPLETED")
     if cluster.client.status != "running":
         raise _lost("the scheduler is gone", len(going))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["SCHEMAS", "UNIT_WORDS", "Column", "Kind", "Schema"]
+__all__ = ["PROGRESS", "SCHEMAS", "UNIT_WORDS", "Column", "Kind", "Schema"]
 
 Kind = Literal["id", "text", "integer", "number", "share", "choice", "year"]
 SCREENING = ("是", "否", "未核")
@@ -275,6 +275,18 @@ ORIGINS = Schema(
         _MARK,
     ),
     ("site_id", "from_id"),
+    required=False,
+)  # fmt: skip
+
+PROGRESS = Schema(
+    "progress", "项目进度", "What became of planned projects",
+    (
+        _id("site_id", "地点编号", "C01"),
+        Column("status", "进度", "choice", choices=("done", "under-way", "committed", "dropped"), aliases=(("已建成", "done"), ("在建", "under-way"), ("已立项", "committed"), ("取消", "dropped")), example="under-way"),
+        Column("places", "床位数", "number", "place", required=False, minimum=0, example="60"),
+        Column("paid_yuan", "本期已付投资", "number", "yuan", required=False, minimum=0, default=0.0, example="1500000"),
+    ),
+    ("site_id",),
     required=False,
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ FLOORS = [
     {"problem", "compile", "forecast", "calibration"},
     {"plan"},
     {"model", "verify", "certificate", "measures", "journeys"},
-    {"run", "compare", "alternatives"},
+    {"run", "compare", "alternatives", "rolling"},
     {"io"},
     {"study", "report"},
     {"cli"},
@@ -28,6 +28,7 @@ WITHIN = {
     ("calibration", "compile"),
     ("compare", "run"),
     ("alternatives", "run"),
+    ("rolling", "run"),
     ("standards", "catalogue"),
 }
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

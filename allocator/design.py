@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from allocator.scenario import Note, RuleSpec, Scenario, Title, merged
 
-__all__ = ["Member", "Study", "changed", "expand", "with_rule"]
+__all__ = ["Member", "Study", "changed", "expand", "plain_data", "with_rule"]
 
 MOST_MEMBERS = 200_000
 IDENTITY = ("service", "area_class", "group", "people", "by", "types", "hubs", "groups")
@@ -255,7 +255,7 @@ Step = tuple[Setting, tuple[tuple[str, Any], ...]]
 
 
 def _member(base: str, scenario: Scenario, pick: Sequence[Step]) -> Member:
-    data = _plain(scenario)
+    data = plain_data(scenario)
     settings: Setting = {"base": base}
     for called, changes in pick:
         settings |= called
@@ -437,7 +437,8 @@ def _named(members: list[Member]) -> list[Member]:
     return named
 
 
-def _plain(scenario: Scenario) -> dict[str, Any]:
+def plain_data(scenario: Scenario) -> dict[str, Any]:
+    """Return a scenario as its file would hold it: what was written, and no defaults."""
     return scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 

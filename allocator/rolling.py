@@ -8,7 +8,7 @@ side by side in the table ``rolling``; ``rolling_figures`` does the same for the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from allocator.case import Case
+from allocator.design import plain_data
 from allocator.errors import Finding, Rank, Text, Where, refuse_if_any
 from allocator.run import Run, Shared, run, run_id
 from allocator.scenario import Scenario
@@ -86,7 +87,8 @@ def next_scenario(before: Run, case: Case, progress: pd.DataFrame) -> Scenario:
     """
     refuse_if_any(_faults(before, case, progress))
     old, year = before.scenario, case.base_year
-    plain = old.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"extends"})
+    plain = plain_data(old)
+    plain.pop("extends", None)
     left = [p for p in old.periods if p.to > year]
     started = left[0].from_ <= year
     periods = [p.model_dump(mode="json", by_alias=True, exclude_none=True) for p in left]
@@ -95,15 +97,15 @@ def next_scenario(before: Run, case: Case, progress: pd.DataFrame) -> Scenario:
     for name, pool in old.resources.items():
         supply = {p.from_: pool.supply[p.from_] for p in left}
         first = supply.pop(left[0].from_)
-        if name == "capital" and first < 1e29:
-            first = max(0.0, first - float(paid))
-        whole = {year + 1: first, **supply}
-        plain["resources"][name]["supply"] = {
-            y: "unlimited" if v >= 1e29 else v for y, v in whole.items()
-        }
+        if name == "capital":
+            first = max(0.0, first - float(paid))  # without limit it is so large that it stays
+        plain["resources"][name]["supply"] = {year + 1: first, **supply}
     options = plain.setdefault("options", {})
-    options["force"] = [*_still(before, case, "force"), *_committed(before, progress)]
-    options["ban"] = [*_still(before, case, "ban"), *_dropped(before, progress)]
+    planned, stands = _projects(before), _stands(case)
+    asked = old.options.force
+    force = [s for s in asked if s.type is None or stands.get(s.site) != s.type]  # not done yet
+    options["force"] = [*force, *_committed(planned, progress, {(s.site, s.type) for s in asked})]
+    options["ban"] = [*old.options.ban, *_dropped(planned, progress)]
     title = old.title.text
     return Scenario.model_validate(
         {
@@ -119,27 +121,22 @@ def next_scenario(before: Run, case: Case, progress: pd.DataFrame) -> Scenario:
     )
 
 
-def _planned(before: Run) -> pd.DataFrame:
-    """Projects of the earlier plan by site, the first of each."""
-    projects = before.tables["projects"]
-    table: pd.DataFrame = projects.drop_duplicates("site_id").set_index("site_id")
+def _projects(run: Run) -> pd.DataFrame:
+    """Projects of a plan by site, the first of each."""
+    table: pd.DataFrame = run.tables["projects"].drop_duplicates("site_id").set_index("site_id")
     return table
 
 
-def _still(before: Run, case: Case, lever: str) -> list[dict[str, Any]]:
-    """Sites that the earlier scenario forced or banned; what was forced and stands needs no more."""
-    stands = case.region.sites.set_index("site_id")["today"].to_dict()
-    specs = getattr(before.scenario.options, lever)
-    return [
-        s.model_dump(mode="json", exclude_none=True)
-        for s in specs
-        if lever == "ban" or s.type is None or stands.get(s.site) != s.type
-    ]
+def _stands(case: Case) -> dict[str, str]:
+    """Facility type that stands at each site, blank where none does."""
+    today = case.region.sites.set_index("site_id")["today"].fillna("").astype(str)
+    return {str(site): type_ for site, type_ in today.items()}
 
 
-def _committed(before: Run, progress: pd.DataFrame) -> list[dict[str, Any]]:
-    planned = _planned(before)
-    forced = {(s.site, s.type) for s in before.scenario.options.force}
+def _committed(
+    planned: pd.DataFrame, progress: pd.DataFrame, forced: Set[tuple[str, str | None]]
+) -> list[dict[str, Any]]:
+    """Orders to build what is under way or committed and not forced already."""
     found = []
     for row in progress[progress["status"].isin(UNDER_WAY)].sort_values("site_id").itertuples():
         project = planned.loc[row.site_id]
@@ -151,8 +148,7 @@ def _committed(before: Run, progress: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _dropped(before: Run, progress: pd.DataFrame) -> list[dict[str, Any]]:
-    planned = _planned(before)
+def _dropped(planned: pd.DataFrame, progress: pd.DataFrame) -> list[dict[str, Any]]:
     gone = sorted(progress[progress["status"] == "dropped"]["site_id"])
     return [{"site": s, "type": planned.loc[s, "type"]} for s in gone]
 
@@ -168,8 +164,7 @@ def _faults(before: Run, case: Case, progress: pd.DataFrame) -> tuple[Finding, .
         found.append(_fault("roll-beyond-plan", Where(file="case.yaml", id="base_year"),
             Text(f"基准年 {year} 已到规划期末 {old.periods[-1].to}。", f"The base year {year} is at or past the plan's end, {old.periods[-1].to}."),
             Text("请编制新的规划情景。", "Write a scenario for a new plan.")))  # fmt: skip
-    planned = _planned(before)
-    stands = case.region.sites.set_index("site_id")["today"].to_dict()
+    planned, stands = _projects(before), _stands(case)
     for row in progress.itertuples():
         site, where = str(row.site_id), Where(file="progress.csv", id=str(row.site_id))
         if site not in stands:
@@ -180,7 +175,7 @@ def _faults(before: Run, case: Case, progress: pd.DataFrame) -> tuple[Finding, .
             found.append(_fault("progress-without-project", where,
                 Text("原规划在该地点没有项目。", "The earlier plan has no project at this site."),
                 Text("请删除该行;计划外的在建项目写入情景的 options.force。", "Remove the row; name a project outside the plan in the scenario's options.force.")))  # fmt: skip
-        elif row.status == "done" and not str(stands[site] or ""):
+        elif row.status == "done" and not stands[site]:
             found.append(_fault("progress-not-standing", where,
                 Text("进度表称已建成,但新名册中该地点没有设施。", "The progress table says done, but the new roll has no facility there."),
                 Text("请在 sites.csv 的 today 与 homes.csv 中登记,或改为在建。", "Enter it in today of sites.csv and in homes.csv, or say under-way.")))  # fmt: skip
@@ -193,13 +188,13 @@ def _fault(code: str, where: Where, what: Text, remedy: Text) -> Finding:
 
 def _table(before: Run, case: Case, progress: pd.DataFrame, after: Run) -> pd.DataFrame:
     """One row a site that the earlier plan, the year or the new plan changed."""
-    old, new = (r.tables["projects"].drop_duplicates("site_id").set_index("site_id") for r in (before, after))  # fmt: skip
+    old, new = _projects(before), _projects(after)
     sites = case.region.sites.set_index("site_id")
     homes = case.region.homes.set_index("site_id")
     was = before.tables["sites"].query("year == @before.scenario.base_year").set_index("site_id")
     told = progress.set_index("site_id")
-    stands = sites["today"].fillna("").astype(str)
-    moved = [s for s in stands.index if s in was.index and stands[s] and stands[s] != was.loc[s, "state"]]  # fmt: skip
+    stands = _stands(case)
+    moved = [s for s, t in stands.items() if s in was.index and t and t != was.loc[s, "state"]]
     rows = []
     for site in sorted({*old.index, *new.index, *moved}):
         here: dict[str, Any] = {"site_id": site}

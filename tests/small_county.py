@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from allocator.design import plain_data
 from allocator.io.case import read_case
 from allocator.io.scenarios import read_scenarios
 from allocator.region import Region
@@ -70,5 +71,5 @@ def scaled(scenario, factor):
 def written(name, **changes):
     """Return a shipped scenario with some of its keys written anew, its pools cut to the corner."""
     (scenario,) = read_scenarios(SCENARIOS, [name])
-    data = scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    data = plain_data(scenario)
     return scaled(type(scenario).model_validate({**data, **changes}), share(corner()))

@@ -286,9 +286,8 @@ def test_one_interrupt_keeps_the_best_plan_so_far(monkeypatch):
 def test_ctrl_c_stops_the_solver_without_losing_the_process():
     """Row 33: the signal itself, sent to the main thread while the solver runs."""
     linear, cost = _hard_mip(90)
-    was = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a job in the background has none
+    # A job in the background starts without the handler.
+    was = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.7, signal.raise_signal, (signal.SIGINT,))
     timer.start()
     try:

@@ -26,8 +26,7 @@ def _inputs(folder, runs):
     """Write the case, its scenario and a study of so many runs."""
     scenarios = folder / "scenarios"
     (scenarios / "studies").mkdir(parents=True)
-    plain = tiny_county.scenario().model_dump(mode="json", by_alias=True, exclude_unset=True)
-    (scenarios / "base.yaml").write_text(yaml.safe_dump(plain, allow_unicode=True), "utf-8")
+    tiny_county.write_scenario(scenarios / "base.yaml")
     study = {
         "name": "s", "title": {"zh": "研究", "en": "Study"}, "base": ["base"],
         "axes": {"budget": {"from": 2e6, "to": 6e6, "steps": runs}},
@@ -95,16 +94,13 @@ def _until(holds, seconds=60.0):
 
 
 def _runner(case, study, out, cluster=None):
-    with (out.parent / f"{out.name}.txt").open("ab") as said:
-        return _started(case, study, out, cluster, said)
-
-
-def _started(case, study, out, cluster, said):
+    """Start a study; what it says goes to a file beside its folder."""
     there = ["--scheduler-file", str(cluster.file)] if cluster else ["--plain"]
-    return subprocess.Popen(
-        [sys.executable, "-c", RUNNER, "study", str(case), str(study), "--out", str(out), "--lang", "en", *there],
-        env=ENV, cwd=out.parent, stdout=said, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    with (out.parent / f"{out.name}.txt").open("ab") as said:
+        return subprocess.Popen(
+            [sys.executable, "-c", RUNNER, "study", str(case), str(study), "--out", str(out), "--lang", "en", *there],
+            env=ENV, cwd=out.parent, stdout=said, stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
 
 def _parts(folder):

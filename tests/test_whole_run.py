@@ -10,7 +10,6 @@ import sys
 import jsonschema
 import pytest
 import tiny_county
-import yaml
 from small_county import CASE, ROOT, SCENARIOS
 
 import allocator as al
@@ -35,10 +34,7 @@ def _shuffled(case, folder):
 
 def _tiny(folder):
     """Write the case of a few villages and its scenario."""
-    path = folder / "base.yaml"
-    plain = tiny_county.scenario().model_dump(mode="json", by_alias=True, exclude_unset=True)
-    path.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8")
-    return tiny_county.write(folder / "tiny"), path
+    return tiny_county.write(folder / "tiny"), tiny_county.write_scenario(folder / "base.yaml")
 
 
 def _run(case, scenario, out, env):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
+from allocator.design import plain_data
 from allocator.scenario import Scenario
 
 FILES = {
@@ -43,6 +46,12 @@ def write(folder: Path, **changes: str) -> Path:
     for name, text in {**FILES, **given}.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
+
+
+def write_scenario(path: Path) -> Path:
+    """Write the scenario as a file."""
+    path.write_text(yaml.safe_dump(plain_data(scenario()), allow_unicode=True), encoding="utf-8")
+    return path
 
 
 def scenario(**changes: object) -> Scenario:

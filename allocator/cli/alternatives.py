@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from allocator.cli.show import AsJson, Language, chosen_language, number, say
+from allocator.cli.show import AsJson, Language, chosen_language, console_for, number, say
 from allocator.errors import Text
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def alternatives(
     from allocator.report.words import Names
 
     language, stored = chosen_language(lang), read_run(run)
-    console = Console(stderr=as_json, width=None if Console().is_terminal else 160)
+    console = console_for(as_json)
     with console.status(say(language, "求解备选方案…", "solving…")) as status:
         near = near_plans(stored, count=count, sites=sites, loss=loss)
         proofs = None
@@ -217,7 +216,7 @@ def price(
             param_hint="--force, --ban",
         )
     case = read_case(folder)
-    console = Console(stderr=as_json, width=None if Console().is_terminal else 160)
+    console = console_for(as_json)
     with console.status(say(language, "求解…", "solving…")) as status:
         table = order_prices(
             case, wanted, force=asked, ban=refused, progress=lambda text: status.update(text)

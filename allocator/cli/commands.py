@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from allocator.cli.alternatives import alternatives, price
 from allocator.cli.catalogue import catalogue_app
@@ -21,6 +20,7 @@ from allocator.cli.show import (
     Language,
     Strict,
     chosen_language,
+    console_for,
     findings,
     indicator_table,
     say,
@@ -53,10 +53,6 @@ app.command()(roll)
 app.add_typer(catalogue_app, name="catalogue")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="folder for runs and reports")]
-
-
-def _console(as_json: bool = False) -> Console:
-    return Console(stderr=as_json, width=None if Console().is_terminal else 160)
 
 
 def _case(folder: Path) -> Any:
@@ -94,7 +90,7 @@ def init(
 
     language = chosen_language(lang)
     paths = write_template(folder, id=code, title=title, year=year, crs=crs)
-    console = _console()
+    console = console_for()
     for path in paths:
         console.print(f"  {path}", highlight=False)
     console.print(
@@ -127,7 +123,7 @@ def check(
     from allocator.io.scenarios import read_scenarios
     from allocator.run import Shared, check_journeys
 
-    language, console = chosen_language(lang), _console(as_json)
+    language, console = chosen_language(lang), console_for(as_json)
     found: list[Finding] = []
     names: list[str] = []
     where = scenarios if scenarios is not None else folder / "scenarios"
@@ -185,7 +181,7 @@ def run(
     from allocator.run import Shared
     from allocator.run import run as run_scenario
 
-    language, console = chosen_language(lang), _console(as_json)
+    language, console = chosen_language(lang), console_for(as_json)
     case = _case(folder)
     (wanted,) = read_scenarios(scenario.parent, [scenario.stem])
     with console.status(say(language, "计算中…", "working…")) as status:
@@ -234,7 +230,7 @@ def report(
         raise typer.BadParameter(", ".join(FORMATS), param_hint="--to")
     if not languages or not set(languages) <= {"zh", "en"}:
         raise typer.BadParameter("zh, en or zh,en", param_hint="--lang")
-    console = _console()
+    console = console_for()
     with console.status(say(chosen_language(languages[0]), "正在排版…", "laying out…")):
         paths = write_products(
             named_runs(runs, plan), _case(case), out, to=wanted, languages=languages, template=template, font=font,
@@ -254,7 +250,7 @@ def template(
     from allocator.report.word import default_template
 
     write_bytes(out, default_template("zh" if chosen_language(lang) == "zh" else "en"))
-    _console().print(str(out), highlight=False)
+    console_for().print(str(out), highlight=False)
     return 0
 
 
@@ -268,7 +264,7 @@ def verify(
     from allocator.io.runs import read_run
     from allocator.verify import verify as verify_plan
 
-    language, console = chosen_language(lang), _console(as_json)
+    language, console = chosen_language(lang), console_for(as_json)
     broken: list[Finding] = []
     for path in runs:
         begun = time.perf_counter()

@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from allocator.cli.show import AsJson, Language, chosen_language, number, say, scoreboard
+from allocator.cli.show import (
+    AsJson,
+    Language,
+    chosen_language,
+    console_for,
+    number,
+    say,
+    scoreboard,
+)
 from allocator.cli.study import indicators
 from allocator.errors import Text
 
@@ -50,7 +58,7 @@ def compare(
     from allocator.io.runs import read_run
 
     language = chosen_language(lang)
-    console = Console(stderr=as_json, width=None if Console().is_terminal else 160)
+    console = console_for(as_json)
     if len(runs) == 1 and (runs[0] / "study.json").is_file():
         from allocator.study import open_study
 

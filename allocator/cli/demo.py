@@ -15,7 +15,15 @@ from rich.table import Table
 
 from allocator.case import Case
 from allocator.cli.products import write_products
-from allocator.cli.show import findings, indicator_table, say, scoreboard, townships, unfinished
+from allocator.cli.show import (
+    console_for,
+    findings,
+    indicator_table,
+    say,
+    scoreboard,
+    townships,
+    unfinished,
+)
 from allocator.compare import Comparison, compare
 from allocator.errors import Rank, Text
 from allocator.io.case import read_case
@@ -46,7 +54,7 @@ FLATTEN = (0.0, 0.25, 0.5, 0.75, 1.0)
 def run_demo(out: Path, language: str, placement: int, as_json: bool) -> int:
     """Run the demonstration county and print what a planner asks first."""
     begun = time.perf_counter()
-    console = Console(stderr=as_json, width=None if Console().is_terminal else 160)
+    console = console_for(as_json)
     case = read_case(shipped("data") / "rongshui")
     scenarios = [
         s.model_copy(update={"placement": placement}) if placement != 1 else s

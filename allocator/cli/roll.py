@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from allocator.cli.show import AsJson, Language, chosen_language, findings, number, say
+from allocator.cli.show import AsJson, Language, chosen_language, console_for, findings, number, say
+from allocator.errors import Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["roll"]
 
 _STATUS = {
-    "done": ("已建成", "done"), "under-way": ("在建", "under way"), "committed": ("已立项", "committed"),
-    "dropped": ("取消", "dropped"), "open": ("未开工", "not begun"),
+    "done": Text("已建成", "done"), "under-way": Text("在建", "under way"),
+    "committed": Text("已立项", "committed"), "dropped": Text("取消", "dropped"),
+    "open": Text("未开工", "not begun"),
 }  # fmt: skip
 
 
@@ -51,7 +53,7 @@ def roll(
     from allocator.study.results import workbook_of
 
     language = chosen_language(lang)
-    console = Console(stderr=as_json, width=None if Console().is_terminal else 160)
+    console = console_for(as_json)
     before, case = read_run(run), read_case(folder)
     told: pd.DataFrame = empty_table(PROGRESS)
     found: tuple[Finding, ...] = ()
@@ -84,16 +86,15 @@ def _sites(rolling: pd.DataFrame, language: str, names: Names) -> Table:
         table.add_column(say(language, zh, en))
     for row in rolling.itertuples():
         gaps = []
-        if row.deviation_places_resident == row.deviation_places_resident:
+        if math.isfinite(row.deviation_places_resident):
             beds = f"{row.deviation_places_resident:+,.0f}"
             gaps.append(say(language, f"{beds}床", f"{beds} places"))
-        if row.deviation_yuan == row.deviation_yuan:
+        if math.isfinite(row.deviation_yuan):
             gaps.append(f"{row.deviation_yuan / 1e4:+,.0f}" + say(language, "万元", " x 10k yuan"))
-        zh, en = _STATUS[str(row.status)]
         table.add_row(
             names.site(str(row.site_id)).in_language(language),
             _project(row.planned_type, row.planned_period, row.planned_places_resident, language, names),
-            say(language, zh, en) if row.planned_type else "—",
+            _STATUS[str(row.status)].in_language(language) if row.planned_type else "—",
             say(language, ",", ", ").join(gaps) or "—",
             _project(row.new_type, row.new_period, row.new_places_resident, language, names),
             CHANGES[str(row.change)].in_language(language),
@@ -122,5 +123,5 @@ def _figures(rows: pd.DataFrame, base: int, language: str) -> Table:
         table.add_column(say(language, zh, en), justify="right")
     for row in rows.itertuples():
         cells = [number(float(v), str(row.unit), language) for v in (row.planned, row.today, row.new)]  # fmt: skip
-        table.add_row(str(getattr(row, language if language in ("zh", "en") else "en")), *cells)
+        table.add_row(str(getattr(row, language)), *cells)
     return table

@@ -22,6 +22,7 @@ __all__ = [
     "Language",
     "Strict",
     "chosen_language",
+    "console_for",
     "findings",
     "indicator_table",
     "language_of",
@@ -60,6 +61,11 @@ def language_of(arguments: list[str]) -> str:
 def chosen_language(lang: str) -> str:
     """Return zh or en as asked by an option, else as the system's locale says."""
     return ("zh" if lang.startswith("zh") else "en") if lang else language_of([])
+
+
+def console_for(as_json: bool = False) -> Console:
+    """Return where tables go: the terminal's width, 160 in a file; beside plain JSON, standard error."""
+    return Console(stderr=as_json, width=None if Console().is_terminal else 160)
 
 
 def print_table(table: pd.DataFrame, as_json: bool) -> None:

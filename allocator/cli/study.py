@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from allocator.cli.show import AsJson, Language, chosen_language, number, say
+from allocator.cli.show import AsJson, Language, chosen_language, console_for, number, say
 from allocator.errors import Finding, Rank, StudyIncomplete, Text, Where
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def study(
     if keep not in ("runs", "parts"):
         raise typer.BadParameter("runs or parts", param_hint="--keep")
     language = chosen_language(lang)
-    console = Console(stderr=as_json, width=None if Console().is_terminal else 160)
+    console = console_for(as_json)
     definition, members = read_study(file)
     cases: Mapping[str, Any] = {"": folder}
     if definition.cases:

@@ -21,7 +21,7 @@ from allocator.scenario import Note, RuleSpec, Scenario, Title, merged
 __all__ = ["Member", "Study", "changed", "expand", "plain_data", "with_rule"]
 
 MOST_MEMBERS = 200_000
-IDENTITY = ("service", "area_class", "group", "people", "by", "types", "hubs", "groups")
+IDENTITY = ("service", "area_class", "group", "people", "by", "types", "hubs", "groups", "index")
 """Keys that say which rule is meant; a rule of the same kind and these keys is replaced."""
 
 Setting = dict[str, Any]
@@ -113,13 +113,16 @@ class Frontier(_Strict):
     """Limits crossed with one another (epsilon-constraint): each point is a run under all of them.
 
     ``budget`` is capital over all periods in yuan, split among them as in the base; ``coverage`` a
-    potential share; ``floor`` the least served share of any township.
+    potential share; ``floor`` the least served share of any township; ``gini`` the index of
+    townships' served shares; ``travel`` the mean minutes of those served.
     Source: Haimes, Lasdon, Wismer (1971).
     """
 
     budget: Values | None = None
     coverage: CoverageLimit | None = None
     floor: Limit | None = None
+    gini: Limit | None = None
+    travel: Limit | None = None
 
     @model_validator(mode="after")
     def _some(self) -> Frontier:
@@ -307,14 +310,23 @@ def _limits(frontier: Frontier | None) -> list[list[Step]]:
     if frontier.floor is not None:
         spec = {"service": frontier.floor.service, "by": "township"}
         found.append(_hard("floor", "served", spec, "share", frontier.floor.values))
+    if frontier.gini is not None:
+        spec = {"service": frontier.gini.service, "index": "gini"}
+        found.append(_ruled("gini", "even", spec, "at_most", frontier.gini.values))
+    if frontier.travel is not None:
+        spec = {"service": frontier.travel.service}
+        found.append(_ruled("travel", "travel", spec, "at_most_minutes", frontier.travel.values))
     return found
 
 
 def _hard(name: str, kind: str, spec: Setting, of: str, values: Values) -> list[Step]:
-    """Return the steps of a limit: a hard rule with each value."""
-    return [
-        ({name: v}, (("rule", (kind, {**spec, of: v, "hard": True})),)) for v in _values(values)
-    ]
+    """Return the steps of a limit that might be priced: a hard rule with each value."""
+    return _ruled(name, kind, {**spec, "hard": True}, of, values)
+
+
+def _ruled(name: str, kind: str, spec: Setting, of: str, values: Values) -> list[Step]:
+    """Return the steps of a limit: a rule with each value."""
+    return [({name: v}, (("rule", (kind, {**spec, of: v})),)) for v in _values(values)]
 
 
 def _drawn(samples: Samples | None) -> list[Step]:

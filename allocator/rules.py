@@ -25,8 +25,10 @@ __all__ = [
     "Deviation",
     "Floor",
     "Forced",
+    "Gini",
     "Hub",
     "Link",
+    "MeanTravel",
     "Payer",
     "PlacesRatio",
     "PlacesShare",
@@ -271,6 +273,31 @@ class Deviation(Rule):
     service: int
     part: Ints
     ceiling: Floats | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gini(Rule):
+    """The need-weighted Gini index of the parts' served shares stays below a ceiling.
+
+    With W a part's share of all need and S the people served in it, the index is
+    ``sum over pairs of |W_q S_p - W_p S_q| / sum of S``: linear in S because W is data.
+    ``ceiling`` (T,).
+    """
+
+    service: int
+    part: Ints
+    ceiling: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MeanTravel(Rule):
+    """Those served by a service travel at most the stated minutes on average.
+
+    ``sum (minutes of the arc - minutes[t]) x <= 0``; ``minutes`` (T,), inf where none is asked.
+    """
+
+    service: int
+    minutes: Floats
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

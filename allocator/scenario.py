@@ -476,13 +476,23 @@ class ReservedRule(_Strict):
 
 
 class EvenRule(_Strict):
-    """At most a share of what is served would have to move for townships to be served alike.
+    """An index of inequality of townships' served shares stays below a limit; 0: all equal.
 
-    The index of Hoover (also Robin Hood index) of townships' served shares, 0 when all are equal.
+    ``hoover``: the share of what is served that would have to move for all to be served alike (also
+    Robin Hood index). ``gini``: the index of Gini, townships weighted by need.
     """
 
     service: str
     at_most: Share
+    index: Literal["hoover", "gini"] = "hoover"
+    from_: Year | None = Field(default=None, alias="from")
+
+
+class TravelRule(_Strict):
+    """Those whom a service serves travel at most so many minutes on average."""
+
+    service: str
+    at_most_minutes: float = Field(gt=0)
     from_: Year | None = Field(default=None, alias="from")
 
 
@@ -504,6 +514,7 @@ class RuleSpec(_Strict):
     sites: SitesRule | None = None
     reserved: ReservedRule | None = None
     even: EvenRule | None = None
+    travel: TravelRule | None = None
     room: RoomRule | None = None
 
     @model_validator(mode="after")

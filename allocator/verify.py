@@ -24,8 +24,10 @@ from allocator.rules import (
     Deviation,
     Floor,
     Forced,
+    Gini,
     Hub,
     Link,
+    MeanTravel,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -353,7 +355,7 @@ def check_floor(facts: _Facts, rule: Floor) -> Iterator[str]:
         yield f"{missing:.6g} people short of the floor, {allowed:.6g} declared"
 
 
-def _members(rule: Floor | WorstGroup | Deviation) -> dict[int, set[int]]:
+def _members(rule: Floor | WorstGroup | Deviation | Gini) -> dict[int, set[int]]:
     members: dict[int, set[int]] = defaultdict(set)
     for i, part in enumerate(rule.part.tolist()):
         if part >= 0:
@@ -482,6 +484,37 @@ def check_deviation(facts: _Facts, rule: Deviation) -> Iterator[str]:
                 yield f"{p.periods[t]}: {moved:.6g} of {got:.6g} would have to move"
 
 
+def check_gini(facts: _Facts, rule: Gini) -> Iterator[str]:
+    """Differences between all pairs of parts are within the ceiling's share of the people served."""
+    p, members = facts.problem, list(_members(rule).values())
+    for t in range(len(p.periods)):
+        for w in range(len(p.futures)):
+            parts = [_served_share(facts, rule.service, areas, t, w) for areas in members]
+            got, need = (
+                (sum(values) for values in zip(*parts, strict=True)) if parts else (0.0, 0.0)
+            )
+            apart = 0.0
+            for n, (mine, my_need) in enumerate(parts):
+                for other, other_need in parts[n + 1 :]:
+                    apart += abs(other_need * mine - my_need * other) / need if need > 0 else 0.0
+            if _over(apart, float(rule.ceiling[t]) * got, need):
+                yield f"{p.periods[t]}: Gini {apart / got:.6g}, ceiling {float(rule.ceiling[t]):.6g}"
+
+
+def check_mean_travel(facts: _Facts, rule: MeanTravel) -> Iterator[str]:
+    """People of the service spend at most the stated minutes on average."""
+    p = facts.problem
+    people: dict[tuple[int, int], float] = defaultdict(float)
+    minutes: dict[tuple[int, int], float] = defaultdict(float)
+    for a, _, t, w, x in facts.flows:
+        if int(p.class_service[int(p.arc_class[a])]) == rule.service:
+            people[t, w] += x
+            minutes[t, w] += x * float(p.arc_minutes[a])
+    for (t, w), n in people.items():
+        if n > 0 and _over(minutes[t, w], float(rule.minutes[t]) * n):
+            yield f"{p.periods[t]}: {minutes[t, w] / n:.6g} minutes on average"
+
+
 def check_room(facts: _Facts, rule: Room) -> Iterator[str]:
     """What each stint named offers fits the floor of its building."""
     p, chosen = facts.problem, set(facts.stints)
@@ -532,6 +565,8 @@ CHECKS: dict[type[Rule], Callable[..., Iterator[str]]] = {
     Floor: check_floor,
     WorstGroup: check_nothing,
     Deviation: check_deviation,
+    Gini: check_gini,
+    MeanTravel: check_mean_travel,
     Room: check_room,
     Referral: check_referral,
 }

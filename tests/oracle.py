@@ -14,7 +14,9 @@ from allocator.rules import (
     Deviation,
     Floor,
     Forced,
+    Gini,
     Hub,
+    MeanTravel,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -264,6 +266,31 @@ def _write(p, chosen, whole_places):
                 if members:
                     off = {(r.id, q, t, w): 0.5 for q in range(len(members))}
                     lp.row({**off, **{n: -r.ceiling[t] for n in got}}, upper=0)
+        elif isinstance(r, Gini):
+            members = [np.flatnonzero(r.part == q) for q in range(r.part.max() + 1)]
+            parts = {key: (got, d) for key, got, d in share_rows(r, members, range(groups), False)}
+            for t, w in np.ndindex(len(periods), len(futures)):
+                mine = [parts[q, t, w] for q in range(len(members))]
+                need = sum(d for _, d in mine)
+                total = {}
+                for a, (got, d) in enumerate(mine):
+                    total.update(dict.fromkeys(got, -r.ceiling[t]))
+                    for b in range(a):
+                        e = lp.var((r.id, a, b, t, w))
+                        total[e] = 1.0
+                        apart = {n: mine[b][1] / need for n in got if need}
+                        apart |= {n: -d / need for n in mine[b][0] if need}
+                        lp.row({**apart, e: 1.0}, lower=0)
+                        lp.row({**apart, e: -1.0}, upper=0)
+                lp.row(total, upper=0)
+        elif isinstance(r, MeanTravel):
+            for t, w in np.ndindex(len(periods), len(futures)):
+                if r.minutes[t] < np.inf:
+                    over = {
+                        n: p.arc_minutes[n[0]] - r.minutes[t] for n in x
+                        if n[2:] == (t, w) and p.class_service[p.arc_class[n[0]]] == r.service
+                    }  # fmt: skip
+                    lp.row(over, upper=0)
         elif isinstance(r, Room):
             for s, room in zip(r.stints, r.room, strict=True):
                 inside = {("n", f): r.offer_area[f] for f in offers if p.offer_stint[f] == s}

@@ -18,8 +18,10 @@ from allocator.rules import (
     Deviation,
     Floor,
     Forced,
+    Gini,
     Hub,
     Link,
+    MeanTravel,
     Payer,
     PlacesRatio,
     PlacesShare,
@@ -311,6 +313,12 @@ def _rules(rng, p, families):
         yield Referral(id="referral", words=WORDS, site=sites, area=rng.integers(0, z["i"], len(sites)),
                        classes=rng.permutation(3)[:2], service=int(rng.integers(0, z["s"])),
                        share=rng.uniform(0, 0.5, t_n))  # fmt: skip
+    if drawn("gini", 0.2):
+        yield Gini(id="gini", words=WORDS, service=s, part=rng.integers(-1, 3, z["i"]),
+                   ceiling=rng.uniform(0, 0.4, t_n))  # fmt: skip
+    if drawn("mean-travel", 0.2):
+        minutes = np.where(rng.random(t_n) < 0.8, rng.uniform(5, 30, t_n), np.inf)
+        yield MeanTravel(id="mean-travel", words=WORDS, service=s, minutes=minutes)
 
 
 def _objectives(rng, p, rules, risk):

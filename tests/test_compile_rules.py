@@ -6,9 +6,10 @@ from pydantic import ValidationError
 from small_county import corner, whole_county, written
 
 from allocator.errors import InputRefused
+from allocator.measures.inequality import gini
 from allocator.model import explain, solve
 from allocator.plan import Status
-from allocator.rules import Coverage, Resettlement
+from allocator.rules import Coverage, Gini, Resettlement
 from allocator.run import prepare, run
 from allocator.verify import verify
 
@@ -122,3 +123,39 @@ def test_a_site_both_forced_and_banned_is_refused(banned):
     with pytest.raises(InputRefused) as caught:
         run(corner(FEW), written("best-mix", options=options))
     assert [f.code for f in caught.value.findings] == ["forced-and-banned"]
+
+
+@pytest.mark.parametrize("ceiling", [0.3, 0.12])
+def test_a_ceiling_on_the_gini_index_holds_by_the_index_that_is_reported(ceiling):
+    problem = _problem(rules=[{"even": {"service": "elderly.resident", "index": "gini", "at_most": ceiling}}])  # fmt: skip
+    [rule] = (r for r in problem.rules if isinstance(r, Gini))
+    plan = solve(problem, gap=0.02)
+    assert plan.is_complete and not verify(problem, plan)
+    served, needed = (np.zeros(rule.part.max() + 1) for _ in range(2))
+    last = len(problem.periods) - 1
+    at = plan.served_period == last
+    arc, people = plan.served_arc[at], plan.served[at]
+    area = problem.arc_area[arc]
+    mine = problem.class_service[problem.arc_class[arc]] == rule.service
+    mine &= rule.part[area] >= 0
+    np.add.at(served, rule.part[area[mine]], people[mine])
+    inside = rule.part >= 0
+    np.add.at(needed, rule.part[inside], problem.need[inside, rule.service, :, last, 0].sum(1))
+    some = needed > 0
+    assert served.sum() > 0
+    assert gini(served[some] / needed[some], needed[some]) <= ceiling + 1e-6
+
+
+def test_a_limit_on_mean_travel_binds_and_holds():
+    spec = {"service": "elderly.day", "at_most_minutes": 6}
+    free, held = _problem(rules=[]), _problem(rules=[{"travel": spec}])
+    minutes = []
+    for problem in (free, held):
+        plan = solve(problem, gap=0.02)
+        assert plan.is_complete and not verify(problem, plan)
+        arcs, people = plan.served_arc, plan.served
+        service = problem.services.index("elderly.day")
+        mine = problem.class_service[problem.arc_class[arcs]] == service
+        assert people[mine].sum() > 0
+        minutes.append((people * problem.arc_minutes[arcs])[mine].sum() / people[mine].sum())
+    assert minutes[1] <= 6 + 1e-6 < minutes[0]

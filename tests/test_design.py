@@ -98,6 +98,19 @@ def test_points_of_a_frontier_are_hard_limits():
     assert made[1].scenario.resources["capital"].supply == {2026: 2e6}
 
 
+def test_a_frontier_may_limit_inequality_and_travel():
+    made = members(
+        frontier={
+            "gini": {"values": [0.1, 0.2]},
+            "travel": {"service": "elderly.day", "values": [12]},
+        }
+    )
+    assert [(m.settings["gini"], m.settings["travel"]) for m in made] == [(0.1, 12), (0.2, 12)]
+    *_, even, travel = (r.value for r in made[1].scenario.rules)
+    assert (even.index, even.at_most, even.service) == ("gini", 0.2, "elderly.resident")
+    assert (travel.service, travel.at_most_minutes) == ("elderly.day", 12)
+
+
 def test_futures_put_each_plan_as_it_stands_to_what_may_come():
     made = members(
         futures={"changes": [{"name": "many", "need": {"factor": {"elderly.day": 1.5}}}]}

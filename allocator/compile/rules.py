@@ -22,9 +22,11 @@ from allocator.rules import (
     Floats,
     Floor,
     Forced,
+    Gini,
     Hub,
     Ints,
     Link,
+    MeanTravel,
     Payer,
     PlacesRatio,
     PlacesShare,
@@ -52,6 +54,7 @@ from allocator.scenario import (
     Scenario,
     ServedRule,
     SitesRule,
+    TravelRule,
 )
 
 __all__ = ["Sets", "make_rules"]
@@ -247,10 +250,24 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
         )  # fmt: skip
     elif isinstance(spec, EvenRule):
         limited = _share(scenario, 1.0, spec.from_) > 0
+        if spec.index == "gini":
+            yield Gini(
+                id=f"even-{n}", words=Text(f"{spec.service}乡镇间满足率基尼系数不超过{spec.at_most:.3g}", f"{spec.service}: Gini index of townships' served shares at most {spec.at_most:.3g}"),
+                service=sets.services.index(spec.service), part=_part(sets),
+                ceiling=np.where(limited, spec.at_most, 1.0),
+            )  # fmt: skip
+            return
         yield Deviation(
             id=f"even-{n}", words=Text(f"{spec.service}乡镇间须调剂的服务不超过{spec.at_most:.0%}", f"{spec.service}: at most {spec.at_most:.0%} would have to move between townships"),
             service=sets.services.index(spec.service), part=_part(sets),
             ceiling=np.where(limited, spec.at_most, 1.0),
+        )  # fmt: skip
+    elif isinstance(spec, TravelRule):
+        limited = _share(scenario, 1.0, spec.from_) > 0
+        yield MeanTravel(
+            id=f"travel-{n}", words=Text(f"{spec.service}平均出行不超过{spec.at_most_minutes:g}分钟", f"{spec.service}: mean travel at most {spec.at_most_minutes:g} minutes"),
+            service=sets.services.index(spec.service),
+            minutes=np.where(limited, spec.at_most_minutes, np.inf),
         )  # fmt: skip
     elif isinstance(spec, RoomRule):
         yield _room(case, sets, spec, n)

@@ -25,9 +25,11 @@ from allocator.rules import (
     Floats,
     Floor,
     Forced,
+    Gini,
     Hub,
     Ints,
     Link,
+    MeanTravel,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -508,6 +510,50 @@ def add_deviation(problem: Problem, columns: Columns, rule: Deviation) -> Block:
     return rows.block(rule, lower, 0.0, len(need) + many)
 
 
+def add_gini(problem: Problem, columns: Columns, rule: Gini) -> Block:
+    """Gini index: ``W_q S_p - W_p S_q = over - under`` per (pair of parts, t, w), ``S_p = x(p)``.
+
+    ``sum over + sum under <= ceiling[t] sum of S``, per (t, w). W_p, a part's share of the need of
+    all parts, is data; S is a column of its own, so that rows of pairs stay short.
+    """
+    z = problem.shape
+    rows = Rows(columns)
+    row, x, need = _share_of_need(problem, columns, rule.service, rule.part, None)
+    many = z["t"] * z["w"]
+    by_tw = need.reshape(-1, many)
+    weight = by_tw / np.where(by_tw.sum(0) > 0, by_tw.sum(0), 1.0)
+    served = columns.of(rule.id, "served").reshape(-1, many)
+    first, second = np.triu_indices(len(by_tw), 1)
+    over, under = (columns.of(rule.id, kind).reshape(-1, many) for kind in ("over", "under"))
+    pair = np.arange(over.size).reshape(-1, many)
+    for columns_, value in (
+        (served[first], weight[second]), (served[second], -weight[first]), (over, -1.0), (under, 1.0),
+    ):  # fmt: skip
+        rows.put(pair.ravel(), columns_.ravel(), np.broadcast_to(value, pair.shape).ravel())
+    own = over.size + np.arange(served.size)
+    rows.put(over.size + row, x, 1.0)
+    rows.put(own, served.ravel(), -1.0)
+    limit = over.size + served.size + np.arange(many)
+    for kind in (over, under):
+        rows.put(np.broadcast_to(limit, kind.shape).ravel(), kind.ravel(), 1.0)
+    most = np.broadcast_to(-np.repeat(rule.ceiling, z["w"]), served.shape)
+    rows.put(np.broadcast_to(limit, served.shape).ravel(), served.ravel(), most.ravel())
+    lower = np.r_[np.zeros(over.size + served.size), np.full(many, -INF)]
+    return rows.block(rule, lower, 0.0, len(lower))
+
+
+def add_mean_travel(problem: Problem, columns: Columns, rule: MeanTravel) -> Block:
+    """Mean travel: ``sum (minutes of the arc - minutes[t]) x <= 0`` over the service, per (t, w)."""
+    z = problem.shape
+    rows = Rows(columns)
+    arc, t = columns.x_arc, columns.x_period
+    of_service = problem.class_service[problem.arc_class[arc]] == rule.service
+    some = np.flatnonzero(of_service & np.isfinite(rule.minutes[t]))
+    row = t[some] * z["w"] + columns.x_future[some]
+    rows.put(row, columns.x + some, problem.arc_minutes[arc[some]] - rule.minutes[t[some]])
+    return rows.block(rule, -INF, 0.0, z["t"] * z["w"])
+
+
 def add_room(problem: Problem, columns: Columns, rule: Room) -> Block:
     """Offers fit their building: ``sum area n <= room y``, per stint named."""
     rows = Rows(columns)
@@ -567,6 +613,8 @@ FAMILIES: dict[type[Rule], Callable[..., Block]] = {
     Floor: add_floor,
     WorstGroup: add_worst_group,
     Deviation: add_deviation,
+    Gini: add_gini,
+    MeanTravel: add_mean_travel,
     Room: add_room,
     Referral: add_referral,
 }
@@ -610,6 +658,11 @@ def tightened(problem: Problem, columns: Columns, values: Floats) -> Floats:
             need = -block.matrix[:, [at]].toarray().ravel()
             some = need > 0
             z[at] = float(np.clip(np.min(have[some] / need[some], initial=1.0), 0.0, 1.0))
+        if "served" in kinds:
+            at = columns.of(rule.id, "served").ravel()
+            first = columns.of(rule.id, "over").size
+            z[at] = have[first : first + len(at)]
+            have = block.matrix @ z
         if "over" in kinds:
             for kind, sign in (("over", 1.0), ("under", -1.0)):
                 at = columns.of(rule.id, kind).ravel()

@@ -19,6 +19,7 @@ from allocator.rules import (
     Deviation,
     Floats,
     Floor,
+    Gini,
     Ints,
     PlacesRatio,
     PlacesShare,
@@ -149,6 +150,12 @@ def _auxiliary(
         parts = int(rule.part.max(initial=-1)) + 1
         found.append(("over", (parts, z["t"], z["w"]), 0.0, np.inf))
         found.append(("under", (parts, z["t"], z["w"]), 0.0, np.inf))
+    if isinstance(rule, Gini):
+        parts = int(rule.part.max(initial=-1)) + 1
+        pairs = parts * (parts - 1) // 2
+        found.append(("over", (pairs, z["t"], z["w"]), 0.0, np.inf))
+        found.append(("under", (pairs, z["t"], z["w"]), 0.0, np.inf))
+        found.append(("served", (parts, z["t"], z["w"]), 0.0, np.inf))
     if isinstance(rule, Coverage | Served | PlacesRatio | PlacesShare) and not rule.is_hard:
         per_future = z["w"] if isinstance(rule, Served) else 1
         found.append(("short", (z["t"], per_future), 0.0, np.inf))

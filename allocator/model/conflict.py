@@ -28,9 +28,11 @@ from allocator.rules import (
     Floats,
     Floor,
     Forced,
+    Gini,
     Hub,
     Ints,
     Link,
+    MeanTravel,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -49,7 +51,7 @@ from allocator.rules import (
 __all__ = ["Explanation", "Relaxation", "apply_relaxations", "explanation", "is_satisfiable"]
 
 STRUCTURE = (Balance, Acceptance, Capacity, Scale, Link, SiteStates, WorstGroup)
-_WHOLE = (Deviation, Forced, Hub, Referral, Resettlement, Room)
+_WHOLE = (Deviation, Forced, Gini, Hub, MeanTravel, Referral, Resettlement, Room)
 """Rules that hold or do not: they give way by being dropped."""
 _NODES = 20_000
 _MARGIN = 1e-6
@@ -239,7 +241,7 @@ def _give(problem: Problem, rule: Rule, block: Block, largest: Floats) -> _Elast
         sign = np.where(np.isfinite(block.lower), 1.0, -1.0)
         if isinstance(rule, Forced) and not rule.wanted:
             sign = -sign
-        if isinstance(rule, Deviation):  # rows that only define the deviation stay
+        if isinstance(rule, Deviation | Gini):  # rows that only define the measure stay
             most = np.where(block.lower == block.upper, 0.0, most)
         return _Elastic(rule, csr_array((most * sign)[:, None]), np.ones(1), True)
     period = _period_of_rows(problem, rule, rows)

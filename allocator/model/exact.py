@@ -17,6 +17,7 @@ from allocator.model.blocks import (
     tightened,
 )
 from allocator.model.columns import Columns, make_columns
+from allocator.model.cuts import cuts_of
 from allocator.model.dive import dive
 from allocator.model.highs import (
     Hot,
@@ -46,6 +47,8 @@ _LARGE = 2_000
 """Columns of people served above which a dive comes before, and instead of, branching."""
 _FEW_LINKS = 60_000
 """Links up to which all are added to the relaxation at once."""
+_ROUNDS = 20
+"""Rounds of links and cuts at most; on the demonstration county the bound has settled by then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,52 +228,31 @@ def _unasked(problem: Problem, form: Formulation, objective: Objective) -> Outco
 def _with_links(
     problem: Problem, columns: Columns, linear: Linear, cost: Floats
 ) -> tuple[Linear, Hot | None]:
-    """Solve the relaxation with the links that tighten it; they never change plans.
+    """Solve the relaxation with the links and cuts that tighten it; they never change plans.
 
-    Sums of links over the areas of a site come first: some thousand rows, and from their basis the
-    single links cost less than from nothing (on the demonstration county 33 s against 39 s). All
-    of them are added at once where they are not many: adding only those violated, again and
-    again, took 50 s for a slightly worse bound.
+    Links that are not many stand in it from the start: adding only those violated, again and
+    again, took three times as long. Cuts (`model/cuts.py`) follow where violated.
     """
     rule = next(iter(problem.rules_of(Link)), None)
     if rule is None or not len(columns.x_arc):
         return linear, None
     every = link_rows(problem, columns, rule, np.arange(len(columns.x_arc)))
     most = columns.upper[columns.x : columns.x + len(columns.x_arc)]
-    linear = linear.with_rows(*_summed_links(problem, columns, every.matrix, most))
-    written = np.zeros(len(columns.x_arc), bool)
-    few = len(written) <= _FEW_LINKS
+    cuts = cuts_of(problem, columns, every.matrix)
+    few = len(most) <= _FEW_LINKS
+    written = np.full(len(most), few)
+    if few:
+        linear = linear.with_rows(every.matrix, every.lower, every.upper)
 
     def more(values: Floats) -> tuple[csr_array, Floats, Floats] | None:
         excess = every.matrix @ values - every.upper
-        found = np.flatnonzero((few | (excess > 1e-6 + 0.02 * most)) & ~written)
+        found = np.flatnonzero((excess > 1e-6 + 0.02 * most) & ~written)
         if len(found) < 1 + len(excess) // 200:
-            return None
+            return cuts(values)
         written[found] = True
         return csr_array(every.matrix[found]), every.lower[found], every.upper[found]
 
-    return relax_and_tighten(linear, cost, more, 1 if few else 6)
-
-
-def _summed_links(
-    problem: Problem, columns: Columns, links: csr_array, most: Floats
-) -> tuple[csr_array, Floats, Floats]:
-    """Sum the links of a site, class, group, period and future where its places hold them all."""
-    arc, z = columns.x_arc, problem.shape
-    of = (problem.arc_site[arc] * z["c"] + problem.arc_class[arc]).astype(np.int64)
-    largest = np.zeros(z["j"] * z["c"])
-    offer = problem.stint_site[problem.offer_stint] * z["c"] + problem.offer_class
-    np.maximum.at(largest, offer, problem.offer_max * problem.occupancy_max[problem.offer_class])
-    key = np.stack([of, columns.x_group, columns.x_period, columns.x_future])
-    kinds, row = np.unique(key, axis=1, return_inverse=True)
-    people = np.bincount(row, most)
-    held = people * problem.places_per_person[kinds[0] % z["c"], kinds[1]] < largest[kinds[0]]
-    number = np.cumsum(held) - 1
-    kept = np.flatnonzero(held[row])
-    total = csr_array(
-        (np.ones(len(kept)), (number[row[kept]], kept)), shape=(int(held.sum()), len(arc))
-    )
-    return csr_array(total @ links), np.full(total.shape[0], -np.inf), np.zeros(total.shape[0])
+    return relax_and_tighten(linear, cost, more, _ROUNDS)
 
 
 def plan_from_values(

@@ -17,7 +17,8 @@ beta / d, rounding gives
 ``sum over areas not in S of (floor(people / d) + min(frac(people / d), f) / f) v + short / (d f) >= ceil(beta / d)``
 
 Source: mixed-integer rounding, Marchand and Wolsey (2001); with d above all people the knapsack covers
-of Carr, Fleischer, Leung, Phillips (2000).
+of Carr, Fleischer, Leung, Phillips (2000). Where areas are few, the strongest of all such rows is found by
+listing every choice of areas (polarity, Balas 1998).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, vstack
 
 from allocator.model.columns import Columns
+from allocator.model.highs import Linear, solve_linear
 from allocator.problem import Problem
-from allocator.rules import Coverage, Floats, Ints
+from allocator.rules import Acceptance, Coverage, Floats, Ints
 
 __all__ = ["Cuts", "cuts_of"]
 
@@ -40,14 +42,19 @@ Cuts = Callable[[Floats], tuple[csr_array, Floats, Floats] | None]
 _TINY = 1e-9
 _SLACK = 1e-3
 """Share of a row's limit by which it must be violated to be written."""
+_VIOLATED = 1e-3
+"""Share by which a cover, whose right side is 1, must be violated."""
+_FEW = 10
+"""Areas up to which every choice of them is listed."""
 
 
 def cuts_of(problem: Problem, columns: Columns, links: csr_array) -> Cuts:
     """Return the cuts of a problem, from the link rows ``x <= phi D sum of y`` of all its arcs."""
-    bands = _nested(problem, columns, links)
+    graded = any(isinstance(rule, Acceptance) for rule in problem.rules)
+    bands = _nested(problem, columns, links) if graded else None
 
     def violated(values: Floats) -> tuple[csr_array, Floats, Floats] | None:
-        nested = bands.violated(values)
+        nested = bands.violated(values) if bands else None
         found = [] if nested is None else [nested]
         found += _covers(problem, columns, values)
         if not found:
@@ -130,38 +137,77 @@ def _nested(problem: Problem, columns: Columns, links: csr_array) -> _Nested:
 def _covers(
     problem: Problem, columns: Columns, values: Floats
 ) -> Iterator[tuple[csr_array, Floats, Floats]]:
-    """Yield the most violated cover of each rule of coverage and period, S the areas surest covered."""
+    """Yield covers of each rule of coverage and period that these values violate."""
     for rule in problem.rules:
         if not isinstance(rule, Coverage):
             continue
         covered = columns.of(rule.id, "covered")
         for t in range(covered.shape[1]):
-            people, v = rule.people[:, t], values[covered[:, t]]
-            order = np.lexsort((-people, -v.round(6)))
-            left = rule.share[t] * people.sum() - np.r_[0.0, np.cumsum(people[order])]
+            people = rule.people[:, t]
+            goal = float(rule.share[t] * people.sum())
             short = np.zeros(0, np.int64)
             if not rule.is_hard:
                 short = columns.of(rule.id, "short")[t]
-            best: tuple[float, Ints, Floats] = (1e-4, short, people)
-            for k in np.flatnonzero(left > _TINY * people.sum()):
-                others = order[k:]
-                at = np.r_[covered[others, t], short]
-                for unit in (*np.unique(people[others]), 2 * max(people.max(), left[k])):
-                    weight = _rounded(people[others], float(left[k]), unit, len(short))
-                    if weight is not None and 1 - weight @ values[at] > best[0]:
-                        best = (float(1 - weight @ values[at]), at, weight)
-            if best[0] > 1e-4:
-                _, at, weight = best
-                shape = (1, columns.size)
-                row = csr_array(coo_array((weight, (np.zeros(len(at), int), at)), shape=shape))
-                yield row, np.ones(1), np.full(1, np.inf)
+            at = np.r_[covered[:, t], short]
+            if goal <= 0:
+                continue
+            covers = _listed if len(people) <= _FEW else _rounded
+            found = list(covers(people, goal, values[at]))
+            if not found:
+                continue
+            weights = np.unique(np.round(found, 12), axis=0)
+            rows = np.zeros((len(weights), columns.size))
+            rows[:, at] = weights
+            yield csr_array(rows), np.ones(len(rows)), np.full(len(rows), np.inf)
 
 
-def _rounded(people: Floats, beta: float, unit: float, shortfalls: int) -> Floats | None:
-    """Return the weights of a rounded cover whose right side is 1; None where nothing is rounded."""
-    part = beta / unit - np.floor(beta / unit)
-    if not unit > 0 or part < 1e-3:  # a shortfall would weigh a thousand times its people
-        return None
-    whole = np.floor(people / unit)
-    weight = whole + np.minimum(people / unit - whole, part) / part
-    return np.r_[weight, np.full(shortfalls, 1 / (unit * part))] / np.ceil(beta / unit)
+def _listed(people: Floats, goal: float, values: Floats) -> Iterator[Floats]:
+    """Yield the cover most violated, and those that would be were one area more or fewer covered."""
+    n = len(people)
+    choice = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    missing = np.maximum(goal - choice @ people, 0.0) / goal
+    if len(values) > n:
+        points = np.column_stack([choice, missing])
+    else:
+        points = choice[missing <= _TINY].astype(float)
+    size = points.shape[1]
+    every = Linear(
+        csr_array(points), np.ones(len(points)), np.full(len(points), np.inf),
+        np.zeros(size), np.full(size, 1e3), np.zeros(size, bool),
+    )  # fmt: skip
+    scale = np.r_[np.ones(n), np.full(size - n, goal)]
+    first = np.maximum(values, 0.0) / scale
+    beside = np.repeat(first[None], 2 * n, axis=0)
+    beside[np.arange(2 * n), np.arange(2 * n) // 2] = np.arange(2 * n) % 2
+    for at in (first, *beside):
+        out = solve_linear(every, at, relax=True)
+        if out.values is None or out.value > 1 - _VIOLATED:
+            if at is first:
+                return
+            continue
+        yield out.values / scale
+
+
+def _rounded(people: Floats, goal: float, values: Floats) -> Iterator[Floats]:
+    """Yield for each number of surest areas the rounded cover, over all units, most violated."""
+    n = len(people)
+    order = np.lexsort((-people, -values[:n].round(6)))
+    left = goal - np.r_[0.0, np.cumsum(people[order])]
+    for k in np.flatnonzero(left > _TINY * goal):
+        others, beta = order[k:], left[k]
+        at = np.r_[others, np.arange(n, len(values))]
+        best: tuple[float, Floats | None] = (1 - _VIOLATED, None)
+        for unit in (*np.unique(people[others]), 2 * max(people.max(), beta)):
+            part = beta / unit - np.floor(beta / unit) if unit > 0 else 0.0
+            if part < 1e-3:  # a shortfall would weigh a thousand times its people
+                continue
+            whole = np.floor(people[others] / unit)
+            weight = whole + np.minimum(people[others] / unit - whole, part) / part
+            weight = np.r_[weight, np.full(len(values) - n, 1 / (unit * part))]
+            weight /= np.ceil(beta / unit)
+            if weight @ values[at] < best[0]:
+                best = (float(weight @ values[at]), weight)
+        if best[1] is not None:
+            full = np.zeros(len(values))
+            full[at] = best[1]
+            yield full

@@ -193,6 +193,11 @@ class Hot:
             return None
         return np.array(self._h.getSolution().col_value)
 
+    @property
+    def reduced(self) -> Floats:
+        """What a unit of each column adds to the relaxation's value beyond what it is worth."""
+        return np.array(self._h.getSolution().col_dual) / self._factor
+
     def _value(self) -> float:
         return float(self._h.getInfo().objective_function_value) / self._factor
 

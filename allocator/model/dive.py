@@ -24,8 +24,6 @@ __all__ = ["dive"]
 
 _PART = 3
 """One site in so many, at least, is fixed at each step; slower descents ended at the same plans."""
-_MUCH = 1e-3
-"""Relative gap above which a descent that holds nothing covered is tried too."""
 _BRANCHED, _NODES = 10_000, 10
 """Columns of people served up to which branching follows, and its nodes."""
 _SURE = 0.99
@@ -70,7 +68,7 @@ def dive(
     back = hot.remember()
     held = _hold_coverage(problem, columns, hot)
     best = _plan(problem, columns, hot, linear, cost, paths, solves, seed)
-    if len(held) and (best is None or relative_gap(best.value, bound) > _MUCH):
+    if len(held) and (best is None or relative_gap(best.value, bound) > gap):
         free = np.r_[held, columns.y + np.arange(len(problem.stint_site))]
         hot.bounds(free, columns.lower[free], columns.upper[free])
         back()

@@ -107,7 +107,8 @@ def _tell(console: Console, case: Case, both: Comparison, note: Note, language: 
     for n in range(0, len(both.runs), 4):
         console.print(indicator_table(both.runs[n : n + 4], language))
     console.print(scoreboard(both, language))
-    console.print(townships(both.runs[0], language))
+    kept = next((r for r in both.runs if r.scenario.name == "today"), None)
+    console.print(townships(both.runs[0], language, kept))
     table = Table(title=note.title.in_language(language))
     for name, (words, _) in note.columns.items():
         table.add_column(

@@ -162,10 +162,21 @@ def scoreboard(comparison: Comparison, language: str) -> Table:
     return table
 
 
-def townships(run: Run, language: str, service: str = "elderly.resident") -> Table:
-    """Who gains and who loses by township against today, for one service."""
-    rows = run.tables["changes"]
-    rows = rows[rows["service"] == service].sort_values("change")
+def townships(
+    run: Run, language: str, kept: Run | None = None, service: str = "elderly.resident"
+) -> Table:
+    """Who gains and who loses by township, for one service.
+
+    Against the run that keeps today's facilities where there is one, since need grows meanwhile;
+    otherwise against today.
+    """
+    rows = _changes(run, service)
+    columns = [("现状", "Today"), ("规划期末", "End of plan")]
+    before = rows["share_today"]
+    if kept is not None:
+        before = _changes(kept, service)["share_end"].reindex(rows.index)
+        columns.insert(1, ("期末（维持现状）", "End, today's kept"))
+    rows = rows.assign(before=before, change=rows["share_end"] - before).sort_values("change")
     title = run.scenario.title.text.in_language(language)
     table = Table(
         title=say(
@@ -173,15 +184,19 @@ def townships(run: Run, language: str, service: str = "elderly.resident") -> Tab
         )
     )
     table.add_column(say(language, "乡镇", "Township"))
-    for zh, en in (("现状", "Today"), ("规划期末", "End"), ("变化", "Change")):
+    for zh, en in (*columns, ("变化", "Change")):
         table.add_column(say(language, zh, en), justify="right")
     for row in rows.itertuples():
         name = row.name_zh if language == "zh" else row.name_en or row.name_zh
         mark = "▲" if row.change > 5e-4 else "▼" if row.change < -5e-4 else " "
-        table.add_row(
-            name, f"{row.share_today:.1%}", f"{row.share_end:.1%}", f"{mark} {row.change:+.1%}"
-        )
+        shares = [row.share_today, *([row.before] if kept is not None else []), row.share_end]
+        table.add_row(name, *(f"{v:.1%}" for v in shares), f"{mark} {row.change:+.1%}")
     return table
+
+
+def _changes(run: Run, service: str) -> pd.DataFrame:
+    rows = run.tables["changes"]
+    return rows[rows["service"] == service].set_index("township_id")
 
 
 def findings(console: Console, found: Sequence[Finding], language: str, most: int = 20) -> None:

@@ -3,8 +3,9 @@
 The relaxation, tightened by links, gives the bound. From its basis sites are fixed a part at a
 time, the surest first, until every site has its path; then places are made whole and service is
 solved exactly. Where the plan is not near enough to the bound and few columns are left that a better
-plan could use, branching goes on from it. Freeing a few sites again and solving those exactly was
-tried on larger problems: half a minute each for a gain of a hundredth to a tenth of a percent.
+plan could use, branching goes on from it. Where it is far from the bound, the sites on which it
+differs from the relaxation are decided again, exactly; nearer plans gain a tenth of a percent by
+that in half a minute.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _PART = 3
 """One site in so many, at least, is fixed at each step; slower descents ended at the same plans."""
 _BRANCHED, _NODES = 10_000, 10
 """Columns of people served up to which branching follows, and its nodes."""
+_FAR = 5e-3
+"""Relative gap above which sites are decided again."""
 _SURE = 0.99
 """How far an area is covered in the relaxation to be held so with others at once."""
 _FREED = 8
@@ -64,7 +67,7 @@ def dive(
     """
     if hot.values is None:
         return None
-    bound, paths, reduced = hot.bound, _paths(problem), hot.reduced
+    bound, paths, reduced, relaxed = hot.bound, _paths(problem), hot.reduced, hot.values
     back = hot.remember()
     held = _hold_coverage(problem, columns, hot)
     best = _plan(problem, columns, hot, linear, cost, paths, solves, seed)
@@ -77,10 +80,41 @@ def dive(
             best = found
     if best is None:
         return None
+    if relative_gap(best.value, bound) > _FAR:
+        best = _decide_again(problem, columns, linear, cost, best, relaxed, gap, seed)
     if relative_gap(best.value, bound) > gap:
         best, bound = _branch(problem, columns, linear, cost, best, bound, reduced, gap, seed)
     status = Status.PROVED if relative_gap(best.value, bound) <= gap else Status.LIMIT
     return replace(best, status=status, bound=min(bound, best.value))
+
+
+def _decide_again(
+    problem: Problem,
+    columns: Columns,
+    linear: Linear,
+    cost: Floats,
+    best: Outcome,
+    relaxed: Floats,
+    gap: float,
+    seed: int,
+) -> Outcome:
+    """Return a plan no worse, sites free on which plan and relaxation differ, the others as they are.
+
+    Source: relaxation induced neighbourhoods, Danna, Rothberg, Le Pape (2005).
+    """
+    if best.values is None:
+        return best
+    y = slice(columns.y, columns.n)
+    on = best.values[y] > 0.5
+    differ = np.unique(problem.stint_site[np.abs(best.values[y] - relaxed[y]) > 1e-6])
+    free = np.isin(problem.stint_site, differ)
+    part, _ = _without(problem, columns, linear, on | free)
+    lower = part.lower.copy()
+    lower[y] = np.where(free, lower[y], on)
+    out = solve_linear(
+        replace(part, lower=lower), cost, gap=gap, node_limit=_NODES, seed=seed, start=best.values
+    )
+    return out if out.values is not None and out.value < best.value else best
 
 
 def _branch(

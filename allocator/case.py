@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
 from allocator.catalogue import Catalogue
+from allocator.demand import NeedRates
 from allocator.errors import NO_TEXT, Finding, Text
 from allocator.region import Region
 from allocator.travel.journeys import TravelSpec
@@ -55,3 +57,8 @@ class Case:
     def id(self) -> str:
         """The region's id."""
         return self.region.id
+
+    @cached_property
+    def need_rates(self) -> NeedRates:
+        """The tables of rates as need is estimated from them."""
+        return NeedRates.from_tables(self.rates)

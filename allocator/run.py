@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,7 +20,7 @@ from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
 from allocator.compile import compile_problem, with_joint_types
 from allocator.compile.norms import case_under, norm_findings
-from allocator.demand import Calibration, Need, NeedRates, WillingnessCurve
+from allocator.demand import Calibration, Need, WillingnessCurve
 from allocator.errors import (
     CheckFailed,
     Finding,
@@ -40,6 +41,7 @@ from allocator.forecast import (
     needs_registered,
     people_by_age,
     project,
+    sampled_people,
 )
 from allocator.journeys import (
     Store,
@@ -50,8 +52,8 @@ from allocator.journeys import (
     travel_findings,
 )
 from allocator.measures.choice import free_choice, open_places
-from allocator.measures.evaluation import Bases
-from allocator.measures.indicators import Judged, State, measure, state_of
+from allocator.measures.evaluation import Bases, reach_of
+from allocator.measures.indicators import Judged, State, measure, start_under, state_of
 from allocator.model import evaluate, explain, solve
 from allocator.plan import Plan, Status
 from allocator.population import Population, persons_of_group
@@ -158,7 +160,7 @@ def run_id(case: Case, scenario: Scenario, follows: str = "") -> str:
 
 
 def curves_of(
-    case: Case, scenario: Scenario, calibrate: Callable[[str], Calibration]
+    case: Case, scenario: Scenario, calibrate: Callable[[str], Calibration], shared: Shared
 ) -> dict[str, WillingnessCurve]:
     """Return the willingness curve of each service that has one; ``calibrated`` is fitted now.
 
@@ -179,7 +181,9 @@ def curves_of(
             continue
         if name not in set(here["curve"]):
             raise InputRefused((_unknown_curve(name, service, sorted(set(here["curve"]))),))
-        found[service] = WillingnessCurve.from_table(table, name, service)
+        found[service] = shared.get(
+            ("curve", service, name), partial(WillingnessCurve.from_table, table, name, service)
+        )
     return found
 
 
@@ -224,10 +228,9 @@ def bases_of(case: Case, scenario: Scenario, shared: Shared) -> Bases:
     years = [p.to for p in scenario.periods]
 
     def in_need() -> dict[str, Any]:
-        rates = NeedRates.from_tables(case.rates)
         ages = {}
         for service in scenario.services:
-            found = rates.rates_of(service, scenario.need.definition)
+            found = case.need_rates.rates_of(service, scenario.need.definition)
             ages[service] = np.any([(r.weight > 0).any(axis=(0, 2)) for r in found], axis=0)
         return ages
 
@@ -273,7 +276,7 @@ def prepare(
     income = float(case.rates["income"]["yuan_month"].mean())
     problem = compile_problem(
         here, scenario, need=need, arcs=arcs, site_minutes=site_minutes,
-        curves=curves_of(case, scenario, lambda s: _calibration(case, scenario, s, shared, arcs)),
+        curves=curves_of(case, scenario, lambda s: _calibration(case, scenario, s, shared, arcs), shared),
         income_yuan_month=income, people=people,
         priorities=case.rates["priorities"],
     )  # fmt: skip
@@ -362,7 +365,7 @@ def _moved(case: Case, placements: pd.DataFrame, placement: int) -> Case:
                 ),
             )
         )  # fmt: skip
-    return Case(**{**case.__dict__, "region": case.region.placed(points)})
+    return replace(case, region=case.region.placed(points))
 
 
 def today_of(scenario: Scenario) -> Scenario:
@@ -455,14 +458,20 @@ def run(
     )
     today, near, caught = shared.get(base_key, lambda: _today(case, base, shared))
     here = case_under(here, scenario)
+    whole = with_joint_types(here, scenario)
+    reach = reach_of(whole, scenario)
+    start_key = ("start", *base_key, *((s, m.tobytes()) for s, m in sorted(reach.items())))
     tables, measures, found = measure(
-        with_joint_types(here, scenario), scenario, today,
+        whole, scenario, today,
         Judged(scenario, problem, plan, people, bases_of(case, scenario, shared)),
+        shared.get(start_key, lambda: start_under(whole, today, reach)),
     )  # fmt: skip
     seen = _people(case, scenario, shared)
+    path_key = ("paths", scenario.population.model_dump_json(), scenario.years)
+    paths = partial(shared.get, path_key, lambda: sampled_people(case, scenario))
     tables["bands"], sure = shared.get(
         ("bands", *_need_key(scenario)),
-        lambda: need_bands(case, scenario, seen.population, need),
+        lambda: need_bands(case, scenario, seen.population, need, paths()),
     )
     fit, fitted_well = _calibrated(here, scenario, shared)
     if len(fit):

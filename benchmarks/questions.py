@@ -27,8 +27,6 @@ COLUMNS = (
 
 def part_of(case: Any, townships: set[str]) -> tuple[Any, float]:
     """Return the case with some townships only, and their share of the county's people."""
-    from allocator.region import Region
-
     region = case.region
     kept = {
         name: getattr(region, name)[getattr(region, name)["township_id"].isin(townships)]
@@ -37,7 +35,7 @@ def part_of(case: Any, townships: set[str]) -> tuple[Any, float]:
     kept = {name: table.reset_index(drop=True) for name, table in kept.items()}
     share = float(kept["areas"]["population"].sum() / region.areas["population"].sum())
     homes = region.homes[region.homes["site_id"].isin(kept["sites"]["site_id"])]
-    small = Region(**{**region.__dict__, **kept, "homes": homes.reset_index(drop=True)})
+    small = replace(region, **kept, homes=homes.reset_index(drop=True))
     points = {*kept["areas"]["area_id"], *kept["sites"]["site_id"]}
     people, placed = case.population, case.placements
     return replace(

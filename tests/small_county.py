@@ -7,7 +7,6 @@ from pathlib import Path
 from allocator.design import plain_data
 from allocator.io.case import read_case
 from allocator.io.scenarios import read_scenarios
-from allocator.region import Region
 
 ROOT = Path(__file__).resolve().parents[1]
 CASE, SCENARIOS = ROOT / "data" / "rongshui", ROOT / "scenarios" / "rongshui"
@@ -34,12 +33,9 @@ def corner(sites=SITES):
     places = region.sites[region.sites["site_id"].isin(sites)].reset_index(drop=True)
     homes = region.homes[region.homes["site_id"].isin(sites)].reset_index(drop=True)
     towns = region.townships[region.townships["township_id"].isin(TOWNSHIPS)]
-    small = Region(
-        **{
-            **region.__dict__, "areas": areas, "sites": places, "homes": homes,
-            "townships": towns.reset_index(drop=True),
-        }
-    )  # fmt: skip
+    small = replace(
+        region, areas=areas, sites=places, homes=homes, townships=towns.reset_index(drop=True)
+    )
     points = {*areas["area_id"], *sites}
     people, points_of = case.population, case.placements
     return replace(

@@ -143,10 +143,11 @@ def code_version() -> str:
         return "0"
 
 
-def run_id(case: Case, scenario: Scenario, follows: str = "") -> str:
+def run_id(case: Case, scenario: Scenario, follows: str = "", looser: str = "") -> str:
     """Digest of everything that decides a run; 16 hexadecimal digits.
 
-    ``follows`` is the id of the run whose plan is kept as it stands, blank where there is none.
+    ``follows`` is the id of the run whose plan is kept as it stands, ``looser`` that of the run with
+    looser limits that is looked at first; blank where there is none.
     """
     parts: list[Any] = [
         scenario.digest,
@@ -156,6 +157,8 @@ def run_id(case: Case, scenario: Scenario, follows: str = "") -> str:
     ]
     if follows:
         parts.append({"follows": follows})
+    if looser:
+        parts.append({"looser": looser})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -399,6 +402,7 @@ def run(
     shared: Shared | None = None,
     progress: Progress | None = None,
     follow: Run | None = None,
+    looser: Run | None = None,
 ) -> Run:
     """Run one scenario from people to a checked and measured plan.
 
@@ -407,6 +411,9 @@ def run(
     follow
         A run whose sites and places are kept as they stand; only who is served where is decided
         anew. So a plan made for one future is judged in another.
+    looser
+        A run of the same scenario but for looser hard limits. Where its plan keeps these limits
+        too, it is the plan here, with the bound proved there; else this is solved as without it.
 
     Raises
     ------
@@ -430,11 +437,14 @@ def run(
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
     say("solving")
+    kept = None
     if follow is not None:
         problem = replace(problem, occupancy_min=np.zeros_like(problem.occupancy_min))
         plan = evaluate(problem, fitted(follow.problem, follow.plan, problem))
         if not plan.is_complete:
             raise NoPlanExists((_does_not_hold(follow),))
+    elif (kept := _kept(problem, looser, solve_spec.gap)) is not None:
+        plan = kept
     else:
         plan = solve(
             problem, gap=solve_spec.gap, node_limit=nodes, seconds=solve_spec.seconds,
@@ -478,16 +488,39 @@ def run(
         tables["calibration"] = fit
     tables |= {"nearest": near, "catchments": caught}
     inputs = _inputs(case, scenario, need)
-    if follow is not None:
-        inputs["follows"] = follow.id
+    parents = {k: r.id for k, r in (("follows", follow), ("looser", looser)) if r is not None}
+    inputs |= parents
     return Run(
-        id=run_id(case, scenario, follow.id if follow is not None else ""), scenario=scenario,
+        id=run_id(case, scenario, **parents), scenario=scenario,
         inputs=inputs,
         problem=problem, plan=plan, tables=tables, measures=measures,
         findings=(
             *case.findings, *seen.findings, *named, *told, *fitted_well, *_limit_findings(plan),
-            *found, sure,
+            *([_kept_from(looser)] if kept is not None and looser is not None else ()), *found, sure,
         ),
+    )  # fmt: skip
+
+
+def _kept(problem: Problem, looser: Run | None, gap: float) -> Plan | None:
+    """Return the plan of a run with looser limits where it holds here within the gap asked, else None.
+
+    Of several objectives in order only the first one's bound carries over, so there it is not tried.
+    """
+    if looser is None or looser.plan.gap > gap or len(problem.objectives) > 1:
+        return None
+    if not looser.plan.is_complete or not problem.tightens(looser.problem):
+        return None
+    plan = replace(looser.plan, problem=problem.digest, work={}, prices={})
+    return None if verify(problem, plan) else plan
+
+
+def _kept_from(looser: Run) -> Finding:
+    name = looser.scenario.name
+    return Finding(
+        Rank.INFORMATION, "plan-of-looser-limits", Where(id=name),
+        Text(f"限额更宽的“{name}”的方案也满足此处的限额,直接采用;其最优值的界在此同样成立。",
+             f"The plan of {name}, whose limits are looser, keeps the limits here too and is taken; the bound proved there holds here."),
+        Text("无需处理。", "Nothing to do."),
     )  # fmt: skip
 
 

@@ -14,7 +14,13 @@ import tiny_county
 from tiny_county import scenario
 
 from allocator.design import Study, expand
-from allocator.errors import CheckFailed, InputRefused, LimitReached, StudyIncomplete
+from allocator.errors import (
+    CheckFailed,
+    InputRefused,
+    LimitReached,
+    NoPlanExists,
+    StudyIncomplete,
+)
 from allocator.io import paths
 from allocator.io.case import read_case
 from allocator.io.runs import read_run, stored_runs
@@ -322,6 +328,43 @@ def test_a_plan_is_put_to_futures_as_it_stands_and_regret_is_told(case, tmp_path
     assert (regret.min() >= 0).all() and regret["worst"].is_monotonic_increasing
     assert regret.index[0] == "base"
     assert done.kept == 0 and run_study(*asked, case, tmp_path / "s", road="here").kept == 6
+
+
+def test_a_point_of_a_frontier_takes_the_plan_of_looser_limits_that_keeps_its_own(
+    case, tmp_path, monkeypatch
+):
+    asked = made({"frontier": {"budget": [4e6, 30e6, 60e6]}})
+    assert [m.looser for m in asked[1]] == ["base-02", "base-03", ""]
+    solved = []
+    module = import_module("allocator.run")
+    solve = module.solve
+    monkeypatch.setattr(module, "solve", lambda problem, **k: solved.append(problem) or solve(problem, **k))  # fmt: skip
+    done = run_study(*asked, case, tmp_path / "s", road="here")
+    tight, middle, loose = open_study(tmp_path / "s").read_runs()
+    assert len(solved) == 3, "today, the loosest and the tightest: the middle one is not solved"
+    assert middle.inputs["looser"] == loose.id and tight.inputs["looser"] == middle.id
+    assert "plan-of-looser-limits" in {f.code for f in middle.findings}
+    assert "plan-of-looser-limits" not in {f.code for f in tight.findings}
+    alone = module.run(case, asked[1][1].scenario)
+    (kept,), (own,) = middle.plan.objectives, alone.plan.objectives
+    assert kept.bound <= own.value * (1 + 1e-9) and own.bound <= kept.value * (1 + 1e-9)
+    assert middle.plan.gap <= asked[1][1].scenario.solve.gap
+    assert not module.verify(middle.problem, middle.plan)
+    assert module.run(case, asked[1][1].scenario, looser=loose).id == done.ids[1] != alone.id
+
+
+def test_a_point_tighter_than_one_without_a_plan_is_not_tried(case, tmp_path, monkeypatch):
+    asked = []
+
+    def none(case, s, **_):
+        asked.append(s.name)
+        raise NoPlanExists(())
+
+    monkeypatch.setattr(work, "run", none)
+    done = run_study(*made({"frontier": {"budget": [4e6, 6e6]}}), case, tmp_path / "s", road="here")
+    assert asked == ["base-02"]
+    assert {f.scenario: f.kind for f in done.failures} == {"base-01": "no-plan", "base-02": "no-plan"}  # fmt: skip
+    assert "base-02" in done.failures[0].reason
 
 
 BEGUN = threading.Event()

@@ -51,21 +51,8 @@ def share(case):
     return float(case.region.areas["population"].sum() / whole)
 
 
-def scaled(scenario, factor):
-    """Return the scenario with every supply and cap of its pools times a factor."""
-    pools = {}
-    for name, pool in scenario.resources.items():
-        supply = {y: v if v >= 1e29 else v * factor for y, v in pool.supply.items()}
-        payers = {
-            k: p.model_copy(update={"cap": p.cap if p.cap >= 1e29 else p.cap * factor})
-            for k, p in pool.payers.items()
-        }
-        pools[name] = pool.model_copy(update={"supply": supply, "payers": payers})
-    return scenario.model_copy(update={"resources": pools})
-
-
 def written(name, **changes):
     """Return a shipped scenario with some of its keys written anew, its pools cut to the corner."""
     (scenario,) = read_scenarios(SCENARIOS, [name])
     data = plain_data(scenario)
-    return scaled(type(scenario).model_validate({**data, **changes}), share(corner()))
+    return type(scenario).model_validate({**data, **changes}).scaled(share(corner()))

@@ -198,6 +198,11 @@ def _cluster(workers: int, scheduler: str, scheduler_file: str, memory: str) -> 
         "distributed.scheduler.allowed-failures": MOST_DEATHS,
         "distributed.comm.timeouts.connect": "10s",
         "distributed.comm.retry.count": 0,
+        # Runs take seconds, so nothing need be looked at fifty times a second.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "500ms",
+        "distributed.admin.system-monitor.interval": "2s",
+        "distributed.worker.memory.monitor-interval": "500ms",
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
@@ -214,7 +219,7 @@ def _cluster(workers: int, scheduler: str, scheduler_file: str, memory: str) -> 
             local = stack.enter_context(
                 LocalCluster(
                     n_workers=workers, threads_per_worker=1, processes=True, memory_limit=memory,
-                    dashboard_address=None, host="127.0.0.1", silence_logs=logging.CRITICAL,
+                    dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=logging.CRITICAL,
                 )
             )  # fmt: skip
             client = Client(local, set_as_default=False)

@@ -35,7 +35,7 @@ def test_plans_are_compared_from_top_to_bottom(tmp_path, monkeypatch):
     assert names["always"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_is_carried_out_stopped_and_gone_on_with(tmp_path, monkeypatch):
     names = _run("06-a-study", tmp_path, monkeypatch)
     assert names["again"].kept == 4

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -23,6 +23,9 @@ __all__ = ["Member", "Study", "changed", "expand", "plain_data", "with_rule"]
 MOST_MEMBERS = 200_000
 IDENTITY = ("service", "area_class", "group", "people", "by", "types", "hubs", "groups", "index")
 """Keys that say which rule is meant; a rule of the same kind and these keys is replaced."""
+
+LESS_IS_TIGHTER = ("budget", "gini", "travel")
+"""Limits of a frontier that are ceilings; the others are floors."""
 
 Setting = dict[str, Any]
 
@@ -115,6 +118,8 @@ class Frontier(_Strict):
     ``budget`` is capital over all periods in yuan, split among them as in the base; ``coverage`` a
     potential share; ``floor`` the least served share of any township; ``gini`` the index of
     townships' served shares; ``travel`` the mean minutes of those served.
+    Points that differ in the first of these limits alone go from the loosest to the
+    tightest: a plan that keeps the next tighter limit too is its plan, and is not sought again.
     Source: Haimes, Lasdon, Wismer (1971).
     """
 
@@ -190,6 +195,9 @@ class Member:
         Case folder; blank where the study runs one case.
     follows
         Member whose plan is kept as it stands (`run.follow`); blank where the run plans itself.
+    looser
+        Member that differs in one looser limit, looked at before this is solved (`run.looser`);
+        blank where there is none.
     role
         ``run``; in a study of futures ``plan``, ``fixed`` or ``replanned``.
     """
@@ -199,6 +207,7 @@ class Member:
     settings: Mapping[str, Any] = field(default_factory=dict)
     case: str = ""
     follows: str = ""
+    looser: str = ""
     role: str = "run"
 
 
@@ -215,7 +224,7 @@ def expand(
         When a changed scenario does not hold, a key leads nowhere, or there are too many members.
     """
     made = _futures(study, scenarios) if study.futures is not None else _crossed(study, scenarios)
-    members = _named(list(made))
+    members = _with_looser(study, _named(list(made)))
     if len(members) * len(cases) > MOST_MEMBERS:
         raise ValueError(f"a study has at most {MOST_MEMBERS:,} runs, not {len(members):,}")
     names = {m.name for m in members}
@@ -233,6 +242,24 @@ def _crossed(study: Study, scenarios: Mapping[str, Scenario]) -> Iterator[Member
     for base in study.base:
         for pick in product(*parts):
             yield _member(base, scenarios[base], pick)
+
+
+def _with_looser(study: Study, members: list[Member]) -> list[Member]:
+    """Return members of a frontier with the next looser one by its first limit."""
+    if study.frontier is None:
+        return members
+    limit = next(n for n in type(study.frontier).model_fields if getattr(study.frontier, n) is not None)  # fmt: skip
+    chains: dict[str, list[int]] = {}
+    for n, m in enumerate(members):
+        rest = {k: v for k, v in m.settings.items() if k != limit}
+        chains.setdefault(repr(rest), []).append(n)
+    sign = -1.0 if limit in LESS_IS_TIGHTER else 1.0
+    found = list(members)
+    for chain in chains.values():
+        chain.sort(key=lambda n: (sign * members[n].settings[limit], n))
+        for before, n in pairwise(chain):
+            found[n] = replace(members[n], looser=members[before].name)
+    return found
 
 
 def _futures(study: Study, scenarios: Mapping[str, Scenario]) -> Iterator[Member]:

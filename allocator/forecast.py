@@ -48,6 +48,7 @@ __all__ = [
     "needs_registered",
     "people_by_age",
     "project",
+    "sampled_people",
     "small_area_method",
     "vital_rates",
 ]
@@ -309,7 +310,7 @@ def need_of(case: Case, scenario: Scenario, population: Population) -> Need:
     phases = {s: _phase_in(case, base, phase) for s, (base, phase) in own.items()}
     need = estimate_need(
         population,
-        NeedRates.from_tables(case.rates),
+        case.need_rates,
         services=scenario.services,
         definition=scenario.need.definition,
         years=[p.to for p in scenario.periods],
@@ -390,22 +391,9 @@ def people_by_age(population: Population, years: Iterable[int]) -> dict[str, Flo
     return {name: mean[:, :, low // 5 :].sum(axis=(2, 3)) for name, low in AGE_BANDS.items()}
 
 
-def need_bands(
-    case: Case, scenario: Scenario, population: Population, need: Need
-) -> tuple[pd.DataFrame, Finding]:
-    """Return how sure need is: a band by service and by age of the people, and it in words.
-
-    The county's people in two classes (town, country) are projected along `BAND_PATHS` sampled
-    paths; the width of the band relative to its mean is laid on the expected figures of the run.
-    Places that go their own way count as the others here.
-
-    Returns
-    -------
-    Table of year, kind (``service`` or ``people``), id, unit, expected, low, high,
-    relative_width, share inside, paths. And the finding ``need-band`` of the last year.
-    """
-    rates = NeedRates.from_tables(case.rates)
-    areas = case.region.areas
+def sampled_people(case: Case, scenario: Scenario) -> Population:
+    """Return the county's people in two classes (town, country) along `BAND_PATHS` sampled paths."""
+    rates, areas = case.need_rates, case.region.areas
     classes = {
         a: ("urban", "rural")[rates.area_class(c)]
         for a, c in zip(areas["area_id"], areas["area_class"], strict=True)
@@ -428,7 +416,24 @@ def need_bands(
     people = next(iter(parts.values()))
     if len(parts) == 2:
         people = stack_tracks(parts["resident"], parts["registered"])
-    rough = _rough_need(scenario, people, rates)
+    return people
+
+
+def need_bands(
+    case: Case, scenario: Scenario, population: Population, need: Need, people: Population
+) -> tuple[pd.DataFrame, Finding]:
+    """Return how sure need is: a band by service and by age of the people, and it in words.
+
+    The width of the band of ``people`` (`sampled_people`) relative to its mean is laid on the
+    expected figures of the run. Places that go their own way count as the others here.
+
+    Returns
+    -------
+    Table of year, kind (``service`` or ``people``), id, unit, expected, low, high,
+    relative_width, share inside, paths. And the finding ``need-band`` of the last year.
+    """
+    ends = [p.to for p in scenario.periods]
+    rough = _rough_need(scenario, people, case.need_rates)
     rows = []
     for name, (low, high) in _PEOPLE.items():
         expected = population.total(low, high)[0].sum(axis=1)  # (future, year)

@@ -169,6 +169,37 @@ class Problem:
         """Return the rules of one family, in order."""
         return tuple(r for r in self.rules if isinstance(r, kind))
 
+    def tightens(self, other: Problem) -> bool:
+        """Whether this differs from ``other`` in hard limits that are as tight or tighter alone.
+
+        Then each plan that holds here holds there too, at the same value, and a bound proved there
+        is a bound here.
+        """
+        names = [f.name for f in fields(self) if f.name != "rules"]
+        if len(self.rules) != len(other.rules):
+            return False
+        same = all(_digest(getattr(self, n)) == _digest(getattr(other, n)) for n in names)
+        return same and all(map(_rule_tightens, self.rules, other.rules))
+
+
+def _rule_tightens(rule: Rule, of: Rule) -> bool:
+    limits = rule.limits if rule.is_hard else {}
+    free = {"words", "source", *limits}
+    names = [f.name for f in fields(rule) if f.name not in free]
+    if type(rule) is not type(of) or any(
+        _digest(getattr(rule, n)) != _digest(getattr(of, n)) for n in names
+    ):
+        return False
+    return all(
+        bool(np.all(way * getattr(rule, n) >= way * getattr(of, n))) for n, way in limits.items()
+    )
+
+
+def _digest(value: object) -> bytes:
+    h = hashlib.sha256()
+    _feed(h, value)
+    return h.digest()
+
 
 def _feed(h: hashlib._Hash, value: object) -> None:
     """Add a value to a digest, arrays by dtype, shape and bytes."""

@@ -5,7 +5,7 @@ Tables have the columns declared in `schema`, sorted by id; nothing here reads a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import geopandas as gpd
 import numpy as np
@@ -76,4 +76,4 @@ class Region:
                 new = table[key].map(at[column])
                 table[column] = np.where(known, new, table[column])
             moved[name] = table
-        return Region(**{**self.__dict__, **moved})
+        return replace(self, **moved)

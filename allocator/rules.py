@@ -10,7 +10,9 @@ unit, and the objective named ``shortfall`` counts it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +53,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Rule:
-    """One rule: a stable id, a sentence in both languages, its source, and hard or priced."""
+    """One rule: a stable id, a sentence in both languages, its source, and hard or priced.
+
+    ``limits`` names the numbers that may be tightened: 1 where more is tighter, -1 where less is.
+    """
+
+    limits: ClassVar[Mapping[str, int]] = {}
 
     id: str
     words: Text
@@ -119,6 +126,8 @@ class Resource(Rule):
     ``in_expectation`` asks it of the weighted mean over futures only. Unlimited is inf.
     """
 
+    limits: ClassVar[Mapping[str, int]] = {"supply": -1}
+
     pool: int
     supply: Floats
     payers: tuple[Payer, ...] = ()
@@ -134,6 +143,8 @@ class Coverage(Rule):
     ``areas``, ``pair_offer`` (m,) the offers in reach of them: of one site some may be in reach
     and others not, since journeys differ by class.
     """
+
+    limits: ClassVar[Mapping[str, int]] = {"share": 1}
 
     areas: Ints
     people: Floats
@@ -153,6 +164,8 @@ class Served(Rule):
 
     ``areas`` (n,), ``groups`` (m,) indices, ``service`` an index, ``share`` (T,).
     """
+
+    limits: ClassVar[Mapping[str, int]] = {"share": 1}
 
     service: int
     areas: Ints
@@ -245,6 +258,8 @@ class Floor(Rule):
     ``part`` (I,) gives each area its part (-1: none), ``share`` (T,).
     """
 
+    limits: ClassVar[Mapping[str, int]] = {"share": 1}
+
     service: int
     part: Ints
     share: Floats
@@ -284,6 +299,8 @@ class Gini(Rule):
     ``ceiling`` (T,).
     """
 
+    limits: ClassVar[Mapping[str, int]] = {"ceiling": -1}
+
     service: int
     part: Ints
     ceiling: Floats
@@ -295,6 +312,8 @@ class MeanTravel(Rule):
 
     ``sum (minutes of the arc - minutes[t]) x <= 0``; ``minutes`` (T,), inf where none is asked.
     """
+
+    limits: ClassVar[Mapping[str, int]] = {"minutes": -1}
 
     service: int
     minutes: Floats

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,7 +20,7 @@ from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
 from allocator.compile import compile_problem, with_joint_types
 from allocator.compile.norms import case_under, norm_findings
-from allocator.demand import Calibration, Need, NeedRates, WillingnessCurve
+from allocator.demand import Calibration, Need, WillingnessCurve
 from allocator.errors import (
     CheckFailed,
     Finding,
@@ -40,6 +41,7 @@ from allocator.forecast import (
     needs_registered,
     people_by_age,
     project,
+    sampled_people,
 )
 from allocator.journeys import (
     Store,
@@ -50,8 +52,8 @@ from allocator.journeys import (
     travel_findings,
 )
 from allocator.measures.choice import free_choice, open_places
-from allocator.measures.evaluation import Bases
-from allocator.measures.indicators import Judged, State, measure, state_of
+from allocator.measures.evaluation import Bases, reach_of
+from allocator.measures.indicators import Judged, State, measure, start_under, state_of
 from allocator.model import evaluate, explain, solve
 from allocator.plan import Plan, Status
 from allocator.population import Population, persons_of_group
@@ -141,10 +143,11 @@ def code_version() -> str:
         return "0"
 
 
-def run_id(case: Case, scenario: Scenario, follows: str = "") -> str:
+def run_id(case: Case, scenario: Scenario, follows: str = "", looser: str = "") -> str:
     """Digest of everything that decides a run; 16 hexadecimal digits.
 
-    ``follows`` is the id of the run whose plan is kept as it stands, blank where there is none.
+    ``follows`` is the id of the run whose plan is kept as it stands, ``looser`` that of the run with
+    looser limits that is looked at first; blank where there is none.
     """
     parts: list[Any] = [
         scenario.digest,
@@ -154,11 +157,13 @@ def run_id(case: Case, scenario: Scenario, follows: str = "") -> str:
     ]
     if follows:
         parts.append({"follows": follows})
+    if looser:
+        parts.append({"looser": looser})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def curves_of(
-    case: Case, scenario: Scenario, calibrate: Callable[[str], Calibration]
+    case: Case, scenario: Scenario, calibrate: Callable[[str], Calibration], shared: Shared
 ) -> dict[str, WillingnessCurve]:
     """Return the willingness curve of each service that has one; ``calibrated`` is fitted now.
 
@@ -179,7 +184,9 @@ def curves_of(
             continue
         if name not in set(here["curve"]):
             raise InputRefused((_unknown_curve(name, service, sorted(set(here["curve"]))),))
-        found[service] = WillingnessCurve.from_table(table, name, service)
+        found[service] = shared.get(
+            ("curve", service, name), partial(WillingnessCurve.from_table, table, name, service)
+        )
     return found
 
 
@@ -224,10 +231,9 @@ def bases_of(case: Case, scenario: Scenario, shared: Shared) -> Bases:
     years = [p.to for p in scenario.periods]
 
     def in_need() -> dict[str, Any]:
-        rates = NeedRates.from_tables(case.rates)
         ages = {}
         for service in scenario.services:
-            found = rates.rates_of(service, scenario.need.definition)
+            found = case.need_rates.rates_of(service, scenario.need.definition)
             ages[service] = np.any([(r.weight > 0).any(axis=(0, 2)) for r in found], axis=0)
         return ages
 
@@ -273,7 +279,7 @@ def prepare(
     income = float(case.rates["income"]["yuan_month"].mean())
     problem = compile_problem(
         here, scenario, need=need, arcs=arcs, site_minutes=site_minutes,
-        curves=curves_of(case, scenario, lambda s: _calibration(case, scenario, s, shared, arcs)),
+        curves=curves_of(case, scenario, lambda s: _calibration(case, scenario, s, shared, arcs), shared),
         income_yuan_month=income, people=people,
         priorities=case.rates["priorities"],
     )  # fmt: skip
@@ -362,7 +368,7 @@ def _moved(case: Case, placements: pd.DataFrame, placement: int) -> Case:
                 ),
             )
         )  # fmt: skip
-    return Case(**{**case.__dict__, "region": case.region.placed(points)})
+    return replace(case, region=case.region.placed(points))
 
 
 def today_of(scenario: Scenario) -> Scenario:
@@ -396,6 +402,7 @@ def run(
     shared: Shared | None = None,
     progress: Progress | None = None,
     follow: Run | None = None,
+    looser: Run | None = None,
 ) -> Run:
     """Run one scenario from people to a checked and measured plan.
 
@@ -404,6 +411,9 @@ def run(
     follow
         A run whose sites and places are kept as they stand; only who is served where is decided
         anew. So a plan made for one future is judged in another.
+    looser
+        A run of the same scenario but for looser hard limits. Where its plan keeps these limits
+        too, it is the plan here, with the bound proved there; else this is solved as without it.
 
     Raises
     ------
@@ -427,11 +437,14 @@ def run(
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
     say("solving")
+    kept = None
     if follow is not None:
         problem = replace(problem, occupancy_min=np.zeros_like(problem.occupancy_min))
         plan = evaluate(problem, fitted(follow.problem, follow.plan, problem))
         if not plan.is_complete:
             raise NoPlanExists((_does_not_hold(follow),))
+    elif (kept := _kept(problem, looser, solve_spec.gap)) is not None:
+        plan = kept
     else:
         plan = solve(
             problem, gap=solve_spec.gap, node_limit=nodes, seconds=solve_spec.seconds,
@@ -455,30 +468,59 @@ def run(
     )
     today, near, caught = shared.get(base_key, lambda: _today(case, base, shared))
     here = case_under(here, scenario)
+    whole = with_joint_types(here, scenario)
+    reach = reach_of(whole, scenario)
+    start_key = ("start", *base_key, *((s, m.tobytes()) for s, m in sorted(reach.items())))
     tables, measures, found = measure(
-        with_joint_types(here, scenario), scenario, today,
+        whole, scenario, today,
         Judged(scenario, problem, plan, people, bases_of(case, scenario, shared)),
+        shared.get(start_key, lambda: start_under(whole, today, reach)),
     )  # fmt: skip
     seen = _people(case, scenario, shared)
+    path_key = ("paths", scenario.population.model_dump_json(), scenario.years)
+    paths = partial(shared.get, path_key, lambda: sampled_people(case, scenario))
     tables["bands"], sure = shared.get(
         ("bands", *_need_key(scenario)),
-        lambda: need_bands(case, scenario, seen.population, need),
+        lambda: need_bands(case, scenario, seen.population, need, paths()),
     )
     fit, fitted_well = _calibrated(here, scenario, shared)
     if len(fit):
         tables["calibration"] = fit
     tables |= {"nearest": near, "catchments": caught}
     inputs = _inputs(case, scenario, need)
-    if follow is not None:
-        inputs["follows"] = follow.id
+    parents = {k: r.id for k, r in (("follows", follow), ("looser", looser)) if r is not None}
+    inputs |= parents
     return Run(
-        id=run_id(case, scenario, follow.id if follow is not None else ""), scenario=scenario,
+        id=run_id(case, scenario, **parents), scenario=scenario,
         inputs=inputs,
         problem=problem, plan=plan, tables=tables, measures=measures,
         findings=(
             *case.findings, *seen.findings, *named, *told, *fitted_well, *_limit_findings(plan),
-            *found, sure,
+            *([_kept_from(looser)] if kept is not None and looser is not None else ()), *found, sure,
         ),
+    )  # fmt: skip
+
+
+def _kept(problem: Problem, looser: Run | None, gap: float) -> Plan | None:
+    """Return the plan of a run with looser limits where it holds here within the gap asked, else None.
+
+    Of several objectives in order only the first one's bound carries over, so there it is not tried.
+    """
+    if looser is None or looser.plan.gap > gap or len(problem.objectives) > 1:
+        return None
+    if not looser.plan.is_complete or not problem.tightens(looser.problem):
+        return None
+    plan = replace(looser.plan, problem=problem.digest, work={}, prices={})
+    return None if verify(problem, plan) else plan
+
+
+def _kept_from(looser: Run) -> Finding:
+    name = looser.scenario.name
+    return Finding(
+        Rank.INFORMATION, "plan-of-looser-limits", Where(id=name),
+        Text(f"限额更宽的“{name}”的方案也满足此处的限额,直接采用;其最优值的界在此同样成立。",
+             f"The plan of {name}, whose limits are looser, keeps the limits here too and is taken; the bound proved there holds here."),
+        Text("无需处理。", "Nothing to do."),
     )  # fmt: skip
 
 

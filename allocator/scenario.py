@@ -47,8 +47,12 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+UNLIMITED = 1e30
+"""What a supply written ``unlimited`` is."""
+
+
 def _unlimited(value: object) -> object:
-    return 1e30 if value == "unlimited" else value
+    return UNLIMITED if value == "unlimited" else value
 
 
 Supply = Annotated[float, BeforeValidator(_unlimited), Field(ge=0)]
@@ -261,7 +265,7 @@ class SubsidySpec(_Strict):
     types: tuple[str, ...] | None = None
     modes: tuple[Mode, ...] | None = None
     places_min: float = Field(default=0.0, ge=0)
-    places_max: Supply = 1e30
+    places_max: Supply = UNLIMITED
     yuan_place: float = Field(ge=0)
 
     @model_validator(mode="after")
@@ -304,7 +308,7 @@ class PayerSpec(_Strict):
     """A payer's share of a pool and its cap a period."""
 
     share: Share
-    cap: Supply = 1e30
+    cap: Supply = UNLIMITED
 
 
 class PoolSpec(_Strict):
@@ -630,6 +634,19 @@ class Scenario(_Strict):
     def years(self) -> tuple[int, ...]:
         """Base year and the last year of each period: the years needed of a projection."""
         return (self.base_year, *(p.to for p in self.periods))
+
+    def scaled(self, factor: float) -> Scenario:
+        """Return the scenario with every limited supply and cap of its pools times a factor."""
+
+        def cut(value: float) -> float:
+            return value if value >= UNLIMITED else value * factor
+
+        pools = {}
+        for name, pool in self.resources.items():
+            supply = {year: cut(v) for year, v in pool.supply.items()}
+            payers = {k: p.model_copy(update={"cap": cut(p.cap)}) for k, p in pool.payers.items()}
+            pools[name] = pool.model_copy(update={"supply": supply, "payers": payers})
+        return self.model_copy(update={"resources": pools})
 
     @property
     def digest(self) -> str:

@@ -12,7 +12,6 @@ import argparse
 import csv
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +22,6 @@ COLUMNS = (
     "resident_met", "destitute_met", "day_met", "home_met", "coverage_day", "places", "use_free",
     "nursing_share", "mean_minutes", "running_gap", "care_workers",
 )  # fmt: skip
-
-
-def part_of(case: Any, townships: set[str]) -> tuple[Any, float]:
-    """Return the case with some townships only, and their share of the county's people."""
-    from allocator.region import Region
-
-    region = case.region
-    kept = {
-        name: getattr(region, name)[getattr(region, name)["township_id"].isin(townships)]
-        for name in ("townships", "areas", "sites")
-    }
-    kept = {name: table.reset_index(drop=True) for name, table in kept.items()}
-    share = float(kept["areas"]["population"].sum() / region.areas["population"].sum())
-    homes = region.homes[region.homes["site_id"].isin(kept["sites"]["site_id"])]
-    small = Region(**{**region.__dict__, **kept, "homes": homes.reset_index(drop=True)})
-    points = {*kept["areas"]["area_id"], *kept["sites"]["site_id"]}
-    people, placed = case.population, case.placements
-    return replace(
-        case, region=small,
-        population=people[people["area_id"].isin(kept["areas"]["area_id"])].reset_index(drop=True),
-        placements=placed[placed["point_id"].isin(points)].reset_index(drop=True),
-    ), share  # fmt: skip
-
-
-def scaled(scenario: Any, share: float, gap: float) -> Any:
-    """Return the scenario with its supplies and caps at a share, and the gap asked."""
-    pools = {}
-    for name, pool in scenario.resources.items():
-        supply = {y: v if v >= 1e29 else v * share for y, v in pool.supply.items()}
-        payers = {
-            k: p.model_copy(update={"cap": p.cap if p.cap >= 1e29 else p.cap * share})
-            for k, p in pool.payers.items()
-        }
-        pools[name] = pool.model_copy(update={"supply": supply, "payers": payers})
-    solve = scenario.solve.model_copy(update={"gap": gap})
-    return scenario.model_copy(update={"resources": pools, "solve": solve})
 
 
 def figures(done: Any) -> dict[str, Any]:
@@ -95,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     from allocator.io.studies import read_study
     from allocator.run import Shared, run
 
-    case, share = part_of(read_case(CASE), set(a.townships.split(",")))
+    case, share = read_case(CASE).part(a.townships.split(","))
     shared, failed, out = Shared(), 0, None
     for path in sorted(QUESTIONS.glob("*.yaml")):
         if not path.stem.startswith(a.only):
@@ -110,7 +73,9 @@ def main(argv: list[str] | None = None) -> int:
             }
             begun = time.monotonic()
             try:
-                row = figures(run(case, scaled(scenario, share, a.gap), shared=shared))
+                solve = scenario.solve.model_copy(update={"gap": a.gap})
+                asked = scenario.scaled(share).model_copy(update={"solve": solve})
+                row = figures(run(case, asked, shared=shared))
             except AllocatorError as problem:
                 row, failed = {"short": str(problem)[:200]}, failed + 1
             row = {**label, **row, "seconds": round(time.monotonic() - begun, 1)}

@@ -7,7 +7,6 @@ from pathlib import Path
 from allocator.design import plain_data
 from allocator.io.case import read_case
 from allocator.io.scenarios import read_scenarios
-from allocator.region import Region
 
 ROOT = Path(__file__).resolve().parents[1]
 CASE, SCENARIOS = ROOT / "data" / "rongshui", ROOT / "scenarios" / "rongshui"
@@ -34,12 +33,9 @@ def corner(sites=SITES):
     places = region.sites[region.sites["site_id"].isin(sites)].reset_index(drop=True)
     homes = region.homes[region.homes["site_id"].isin(sites)].reset_index(drop=True)
     towns = region.townships[region.townships["township_id"].isin(TOWNSHIPS)]
-    small = Region(
-        **{
-            **region.__dict__, "areas": areas, "sites": places, "homes": homes,
-            "townships": towns.reset_index(drop=True),
-        }
-    )  # fmt: skip
+    small = replace(
+        region, areas=areas, sites=places, homes=homes, townships=towns.reset_index(drop=True)
+    )
     points = {*areas["area_id"], *sites}
     people, points_of = case.population, case.placements
     return replace(
@@ -55,21 +51,8 @@ def share(case):
     return float(case.region.areas["population"].sum() / whole)
 
 
-def scaled(scenario, factor):
-    """Return the scenario with every supply and cap of its pools times a factor."""
-    pools = {}
-    for name, pool in scenario.resources.items():
-        supply = {y: v if v >= 1e29 else v * factor for y, v in pool.supply.items()}
-        payers = {
-            k: p.model_copy(update={"cap": p.cap if p.cap >= 1e29 else p.cap * factor})
-            for k, p in pool.payers.items()
-        }
-        pools[name] = pool.model_copy(update={"supply": supply, "payers": payers})
-    return scenario.model_copy(update={"resources": pools})
-
-
 def written(name, **changes):
     """Return a shipped scenario with some of its keys written anew, its pools cut to the corner."""
     (scenario,) = read_scenarios(SCENARIOS, [name])
     data = plain_data(scenario)
-    return scaled(type(scenario).model_validate({**data, **changes}), share(corner()))
+    return type(scenario).model_validate({**data, **changes}).scaled(share(corner()))

@@ -18,6 +18,7 @@ from allocator.forecast import (
     needs_registered,
     people_by_age,
     project,
+    sampled_people,
 )
 from allocator.io.case import read_case
 from allocator.population import AGES_5
@@ -300,7 +301,7 @@ def test_bands_of_children_are_wider_than_those_of_elders_and_the_words_say_so()
     case = city()
     wish = scenario()
     need = need_of(case, wish, city_people())
-    table, told = need_bands(case, wish, city_people(), need)
+    table, told = need_bands(case, wish, city_people(), need, sampled_people(case, wish))
     width = table.pivot(index="year", columns="id", values="relative_width")
     assert (width["0-14"] > 3 * width["60+"]).all()
     assert (width.loc[2035] > width.loc[2030]).all()

@@ -13,7 +13,7 @@ from allocator.model import evaluate, exact, road_for, solve, solve_exactly
 from allocator.model.highs import Linear, Outcome, solve_linear
 from allocator.plan import Status
 from allocator.problem import Objective
-from allocator.rules import Forced, Hub, Resource, Served, SiteCount
+from allocator.rules import Floor, Forced, Hub, Resource, Served, SiteCount
 from allocator.verify import verify
 
 SEEDS = [s for s in range(40) if s % 3][:16]
@@ -349,3 +349,40 @@ def test_values_a_hair_off_are_snapped_and_checked(monkeypatch):
         values = getattr(plan, name)
         assert np.all(values >= 0) and not np.any(np.signbit(values))
     assert np.all(plan.places == np.round(plan.places))
+
+
+def _with_limits(problem, budget, share):
+    """The problem with other money and a hard least share of each hamlet served."""
+    rules = [
+        replace(r, supply=np.full_like(r.supply, budget)) if isinstance(r, Resource) else r
+        for r in problem.rules
+    ]
+    part = np.arange(len(problem.areas))
+    floor = Floor(id="floor", words=WORDS, service=0, part=part, share=np.full(len(problem.periods), share))  # fmt: skip
+    return replace(problem, rules=(*rules, floor))
+
+
+@pytest.mark.parametrize("tighter", [(310.0, 0.1), (320.0, 0.2), (320.0, 0.1)])
+def test_a_problem_with_tighter_hard_limits_alone_is_known_as_such(tighter):
+    """Then a bound of the looser one is a bound here, and a plan that holds here holds there."""
+    loose = _with_limits(three_hamlets(), 320.0, 0.1)
+    tight = _with_limits(three_hamlets(), *tighter)
+    assert tight.tightens(loose)
+    assert loose.tightens(tight) == (tighter == (320.0, 0.1))
+    assert _first(tight) >= _first(loose) - 1e-9
+
+
+def test_a_problem_that_differs_in_anything_else_tightens_nothing():
+    loose = _with_limits(three_hamlets(), 320.0, 0.1)
+    tight = _with_limits(three_hamlets(), 310.0, 0.1)
+    priced = [replace(r, price=1.0) if isinstance(r, Floor) else r for r in tight.rules]
+    changed = [replace(r, share=r.share + 0.1) if isinstance(r, Floor) else r for r in priced]
+    before = replace(loose, rules=(*loose.rules[:-1], priced[-1]))
+    for other in (
+        replace(tight, need=tight.need * 1.01),
+        replace(tight, arc_minutes=tight.arc_minutes + 1.0),
+        replace(tight, objectives=(replace(tight.objectives[0], constant=1.0),)),
+        replace(tight, rules=tight.rules[:-1]),
+    ):
+        assert not other.tightens(loose)
+    assert not replace(loose, rules=tuple(changed)).tightens(before), "a priced rule is no limit"

@@ -3,7 +3,7 @@
 from functools import cache
 
 import pytest
-from small_county import SCENARIOS, SITES, corner, scaled, share
+from small_county import SCENARIOS, SITES, corner, share
 
 from allocator.io.studies import read_study
 from allocator.model import solve
@@ -26,7 +26,7 @@ def shared(sites):
 
 def _problem(scenario, sites=FEW):
     case = corner(sites)
-    return prepare(case, scaled(scenario, share(case)), shared(sites))[0]
+    return prepare(case, scenario.scaled(share(case)), shared(sites))[0]
 
 
 def test_there_is_a_file_for_each_of_the_sixteen_questions():

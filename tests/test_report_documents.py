@@ -160,6 +160,52 @@ def _sheet_sums_to(sheet, table):
             assert sum(parts) * scale == pytest.approx(cell.value, abs=1e-6 * scale)
 
 
+@pytest.mark.slow
+def test_every_total_is_the_same_in_all_five_formats_and_both_languages(font, tmp_path):
+    """Each total is worked out anew from the layers, the sheet's cells and the page's rows."""
+    region = frame(towns=2, sites=3)
+    run = made_run(region)
+    made = documents([run], region=region, languages=("zh", "en"))
+    tables = {k: t for k, t in compose([run], region=region).tables.items() if t.total}
+    path = tmp_path / "plan.gpkg"
+    path.write_bytes(made["plan.gpkg"])
+    sites, towns = (gpd.read_file(path, layer=n) for n in ("sites", "townships"))
+    sheets = {
+        s["A1"].value: s for s in openpyxl.load_workbook(io.BytesIO(made["plan.xlsx"])).worksheets
+    }
+    page = _Cells(made["report.html"].decode()).tables
+    word = {n: _word_tables(made[f"report-{n}.docx"]) for n in ("zh", "en")}
+    pdf = {n: _pdf_text(made[f"report-{n}.pdf"]) for n in ("zh", "en")}
+    for table in tables.values():
+        numbers = [c.value for c in table.total if isinstance(c, Quantity)]
+        assert page[table.id][-len(numbers) :] == pytest.approx(numbers, nan_ok=True)
+        _sheet_sums_to(sheets[f"{table.title.zh}  {table.title.en}"], table)
+        for language in ("zh", "en"):
+            said = [getattr(written(c), language) if c is not None else "" for c in table.total]
+            assert word[language][getattr(table.title, language)][-1] == said
+            assert re.sub(r"\s", "", "".join(said)) in pdf[language]
+
+    def total(table, column):
+        ids = [c.id for c in tables[table].columns]
+        return tables[table].total[ids.index(column)].value
+
+    end = run.scenario.years[-1]
+    capital = sum(sites[f"capital_{y}"].sum() for y in run.scenario.years[1:])
+    assert capital == pytest.approx(total("projects", "capital"))
+    assert total("payers", "2030") + total("payers", "2035") == pytest.approx(capital, abs=2)
+    for service in ("resident", "day", "home"):
+        for column in ("need", "served", "unmet"):
+            assert towns[f"{service}_{column}"].sum() == pytest.approx(
+                total(f"townships-{service}", column)
+            )
+        unit = "visits" if service == "home" else "places"
+        changed = sites[sites["project"].notna()]
+        assert changed[f"{service}_{end}"].sum() == pytest.approx(
+            total("projects", f"{unit}_{service}")
+        )
+    assert towns["people_60"].sum() == pytest.approx(total("population", f"elders-{end}"))
+
+
 def test_project_list_indicators_and_money_are_one_set_of_numbers(made, tmp_path):
     tables = _both().tables
     capital = tables["projects"].total[9].value

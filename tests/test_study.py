@@ -13,8 +13,15 @@ import pytest
 import tiny_county
 from tiny_county import scenario
 
+from allocator.compare import compare
 from allocator.design import Study, expand
-from allocator.errors import CheckFailed, InputRefused, LimitReached, StudyIncomplete
+from allocator.errors import (
+    CheckFailed,
+    InputRefused,
+    LimitReached,
+    NoPlanExists,
+    StudyIncomplete,
+)
 from allocator.io import paths
 from allocator.io.case import read_case
 from allocator.io.runs import read_run, stored_runs
@@ -73,7 +80,8 @@ def test_a_study_gives_one_row_a_run_with_settings_and_indicators(finished):
     table = open_study(finished).table()
     assert list(table["name"]) == ["base-01", "base-02", "base-03"]
     assert list(table["budget"]) == [2e6, 4e6, 6e6]
-    assert (table["investment"] <= table["budget"] + 1).all()
+    assert (table["investment_all"] <= table["budget"] + 1).all()
+    assert (table["investment_all"] > table["investment"] - 1).all()
     assert table["objective.shortfall+unmet+travel"].is_monotonic_decreasing
     for row, run in zip(table.itertuples(), open_study(finished).read_runs(), strict=True):
         end = run.tables["indicators"]
@@ -109,10 +117,22 @@ def test_sites_that_every_run_chooses_are_found(finished):
     found = open_study(finished).no_regret()
     sites = open_study(finished).sites()
     for row in found.itertuples():
-        states = sites.drop(columns="today").loc[row.site_id]
+        states = sites.drop(columns="state_today").loc[row.site_id]
         assert row.share_of_runs == (states != row.today).mean()
         assert row.share_of_state == ((states == row.state) & (states != row.today)).mean()
     assert found["share_of_runs"].iloc[0] == 1.0 and found["share_of_runs"].iloc[-1] == 0.0
+
+
+def test_a_run_named_today_does_not_hide_what_stands_today(case, tmp_path):
+    kept = scenario(name="today", options={"modes": ["keep"]})
+    run_study(*made({}, today=kept), case, tmp_path / "s", road="here")
+    results = open_study(tmp_path / "s")
+    sites = results.sites()
+    assert list(sites.columns) == ["state_today", "today"]
+    assert (sites["state_today"] == sites["today"]).all()
+    assert (results.no_regret()["share_of_runs"] == 0.0).all()
+    (run,) = results.read_runs()
+    assert (compare([run]).sites()["share_of_runs"] == 0.0).all()
 
 
 def test_a_finished_study_is_not_done_again(case, folder, no_runs):
@@ -324,6 +344,61 @@ def test_a_plan_is_put_to_futures_as_it_stands_and_regret_is_told(case, tmp_path
     assert done.kept == 0 and run_study(*asked, case, tmp_path / "s", road="here").kept == 6
 
 
+def test_a_point_of_a_frontier_takes_the_plan_of_looser_limits_that_keeps_its_own(
+    case, tmp_path, monkeypatch
+):
+    asked = made({"frontier": {"budget": [4e6, 30e6, 60e6]}})
+    assert [m.looser for m in asked[1]] == ["base-02", "base-03", ""]
+    solved = []
+    module = import_module("allocator.run")
+    solve = module.solve
+    monkeypatch.setattr(module, "solve", lambda problem, **k: solved.append(problem) or solve(problem, **k))  # fmt: skip
+    done = run_study(*asked, case, tmp_path / "s", road="here")
+    tight, middle, loose = open_study(tmp_path / "s").read_runs()
+    planned = [p for p in solved if len(p.stint_site) > len(p.sites)]
+    assert len(planned) == 2, "the middle one is not solved"
+    assert middle.inputs["looser"] == loose.id and tight.inputs["looser"] == middle.id
+    assert "plan-of-looser-limits" in {f.code for f in middle.findings}
+    assert "plan-of-looser-limits" not in {f.code for f in tight.findings}
+    alone = module.run(case, asked[1][1].scenario)
+    (kept,), (own,) = middle.plan.objectives, alone.plan.objectives
+    assert kept.bound <= own.value * (1 + 1e-9) and own.bound <= kept.value * (1 + 1e-9)
+    assert middle.plan.gap <= asked[1][1].scenario.solve.gap
+    assert not module.verify(middle.problem, middle.plan)
+    assert module.run(case, asked[1][1].scenario, looser=loose).id == done.ids[1] != alone.id
+
+
+def test_a_point_tighter_than_one_without_a_plan_is_not_tried(case, tmp_path, monkeypatch):
+    asked = []
+
+    def none(case, s, **_):
+        asked.append(s.name)
+        raise NoPlanExists(())
+
+    monkeypatch.setattr(work, "run", none)
+    done = run_study(*made({"frontier": {"budget": [4e6, 6e6]}}), case, tmp_path / "s", road="here")
+    assert asked == ["base-02"]
+    assert {f.scenario: f.kind for f in done.failures} == {"base-01": "no-plan", "base-02": "no-plan"}  # fmt: skip
+    assert "base-02" in done.failures[0].reason
+
+
+def test_a_cluster_started_here_listens_on_this_machine_alone_and_on_any_free_port(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    asked = {}
+
+    class Stopped(Exception):
+        pass
+
+    def never(**options):
+        asked.update(options)
+        raise Stopped
+
+    monkeypatch.setattr(distributed, "LocalCluster", never)
+    with pytest.raises(Stopped):
+        list(roads.in_cluster(iter(()), bytes))
+    assert asked["host"] == "127.0.0.1" and asked["dashboard_address"] == "127.0.0.1:0"
+
+
 BEGUN = threading.Event()
 
 
@@ -337,7 +412,7 @@ def test_a_scheduler_that_goes_away_ends_the_study_with_words_and_not_as_a_bug(m
     monkeypatch.setattr(roads, "work", _slow)
     orders = (work.Order(run=str(n), name=str(n), scenario=scenario(), case="c") for n in range(9))
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     ) as cluster:
         threading.Thread(target=lambda: BEGUN.wait(10) and cluster.close()).start()
         with pytest.raises(StudyIncomplete) as found:

@@ -66,7 +66,7 @@ def compare(
     from allocator.compare import compare as compare_runs
 
     both = compare_runs([read_run(p) for p in runs])
-    cost = cost or "investment"
+    cost = cost or "investment_all"
     if as_json:
         print(both.table().to_json(orient="index", force_ascii=False))
         return 0
@@ -123,7 +123,7 @@ def _study(
     if as_json:
         print(table.to_json(orient="records", force_ascii=False))
         return 0
-    cost = cost or ("budget" if "budget" in table else "investment")
+    cost = cost or ("budget" if "budget" in table else "investment_all")
     sheets = {"runs": table, "no-regret": results.no_regret()}
     charts = {}
     sheets["frontier"] = results.frontier(cost, gain)

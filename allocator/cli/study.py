@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["study"]
 
 MOST_NAMED = 20
-SHOWN = ("resident_met", "day_met", "home_met", "coverage_day", "places", "investment", "running_gap", "mean_minutes")  # fmt: skip
+SHOWN = ("resident_met", "day_met", "home_met", "coverage_day", "places", "investment_all", "running_gap", "mean_minutes")  # fmt: skip
 
 
 def study(
@@ -156,10 +156,11 @@ def _tell(console: Console, done: Done, results: StudyResults, language: str) ->
 
 
 def indicators() -> list[tuple[str, Text, str]]:
-    """Return (id, words, unit) of every indicator."""
+    """Return (id, words, unit) of every indicator, and of capital over all periods."""
     from allocator.measures.indicators import INDICATORS
 
-    return [(name, words, unit) for name, (words, unit, _) in INDICATORS.items()]
+    summed = ("investment_all", Text("投资合计", "Investment, all periods"), "yuan")
+    return [*((name, words, unit) for name, (words, unit, _) in INDICATORS.items()), summed]
 
 
 def _plain(done: Done, results: StudyResults) -> dict[str, Any]:

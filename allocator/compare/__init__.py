@@ -12,7 +12,15 @@ from typing import Any
 import pandas as pd
 
 from allocator.compare.change import extra
-from allocator.compare.trade_offs import BETTER, dominated, frontier, marginal, regret, tornado
+from allocator.compare.trade_offs import (
+    BETTER,
+    STATE_TODAY,
+    dominated,
+    frontier,
+    marginal,
+    regret,
+    tornado,
+)
 from allocator.run import Run
 
 __all__ = [
@@ -101,7 +109,7 @@ class Comparison:
         return pd.concat(parts, names=["side", "what"])
 
     def sites(self) -> pd.DataFrame:
-        """State of every site at the end, one column a scenario, with the share of runs that change it."""
+        """State of every site today and at the end, one column a scenario, and the share of runs that change it."""
         columns = {}
         for run in self.runs:
             rows = run.tables["sites"]
@@ -109,8 +117,8 @@ class Comparison:
             columns[run.scenario.name] = last["state"]
         today = self.runs[0].tables["sites"]
         today = today[today["year"] == self.runs[0].scenario.base_year].set_index("site_id")
-        table = pd.DataFrame({"today": today["state"], **columns})
-        changed = table[list(columns)].ne(table["today"], axis=0)
+        table = pd.DataFrame({STATE_TODAY: today["state"], **columns})
+        changed = table[list(columns)].ne(table[STATE_TODAY], axis=0)
         table["share_of_runs"] = changed.mean(axis=1)
         return table
 
@@ -129,7 +137,7 @@ class Comparison:
         rows = []
         for name in self.names[1:]:
             for site in states.index:
-                today, a, b = (states.loc[site, c] for c in ("today", first, name))
+                today, a, b = (states.loc[site, c] for c in (STATE_TODAY, first, name))
                 n, m = (float(places.loc[site, c]) for c in (first, name))
                 if a == b and abs(n - m) < 0.5:
                     continue
@@ -153,7 +161,7 @@ class Comparison:
         """Sites that change, and into the same state, in every run."""
         table = self.sites()
         same = table[self.names].nunique(axis=1) == 1
-        return tuple(table.index[same & (table[self.names[0]] != table["today"])])
+        return tuple(table.index[same & (table[self.names[0]] != table[STATE_TODAY])])
 
     def gains(self, service: str = "elderly.resident") -> pd.DataFrame:
         """Change of the served share by township against today, one column a scenario."""
@@ -196,9 +204,16 @@ class Comparison:
         return table
 
     def one_a_run(self, year: int | None = None) -> pd.DataFrame:
-        """One row a run: ``name``, indicators, ``gap``: what the functions of `trade_offs` take."""
+        """One row a run: ``name``, indicators, ``gap``: what the functions of `trade_offs` take.
+
+        ``investment_all`` is the capital of all periods together, yuan.
+        """
         table = self.table(year)[self.names].T.rename_axis(index="name").reset_index()
-        return table.assign(gap=[r.plan.gap for r in self.runs])
+        spent = [
+            r.tables["indicators"].query("indicator == 'investment'")["value"].sum()
+            for r in self.runs
+        ]
+        return table.assign(investment_all=spent, gap=[r.plan.gap for r in self.runs])
 
     def marginal(self, cost: str, gain: str, year: int | None = None) -> pd.DataFrame:
         """What each step from plan to plan costs and brings; see `trade_offs.marginal`."""

@@ -17,12 +17,14 @@ __all__ = ["BETTER", "dominated", "frontier", "marginal", "regret", "tornado"]
 BETTER: Mapping[str, int] = {
     "places_per_1000": 1, "nursing_share": 1, "township_centres": 1, "destitute_met": 1,
     "resident_met": 1, "day_met": 1, "home_met": 1, "use_assigned": 1, "use_free": 1,
-    "coverage_day": 1, "empty_free": -1, "investment": -1, "running_gap": -1, "care_workers": -1,
+    "coverage_day": 1, "empty_free": -1, "investment_all": -1, "running_gap": -1, "care_workers": -1,
     "mean_minutes": -1, "p90_minutes": -1, "cost_person_day": -1, "budget": -1, "short": -1,
     "gini": -1,
 }  # fmt: skip
 """Which way an indicator is better: 1 more, -1 less. Places as such are neither."""
 SAME = 1e-9
+STATE_TODAY = "state_today"
+"""Column of what stands today in tables of sites by run: no run can bear the name."""
 
 
 def dominated(table: pd.DataFrame, directions: Mapping[str, int]) -> dict[str, str]:

@@ -7,7 +7,7 @@ which unit, and, where a threshold flags it, with which caution. Thresholds are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -24,13 +24,22 @@ from allocator.measures.inequality import (
     interval,
     location_quotient,
     lorenz,
+    means_by,
+    quantiles_by,
     theil,
     variation,
     weighted_mean,
-    weighted_quantile,
 )
 
-__all__ = ["BASES", "INDICES", "EquityChapter", "Future", "equity_chapter"]
+__all__ = [
+    "BASES",
+    "INDICES",
+    "EquityChapter",
+    "Evaluated",
+    "Future",
+    "equity_chapter",
+    "evaluated",
+]
 
 DIMENSIONS = ("township", "area_class", "age", "need")
 _KEY = ["service", "base", "index", "dimension", "part"]
@@ -80,6 +89,14 @@ class Future:
     state: pd.DataFrame
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluated:
+    """People and the state of services they live under, with every index of it."""
+
+    joined: _Joined
+    values: pd.Series
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class EquityChapter:
     """Tables of the chapter.
@@ -114,7 +131,7 @@ def equity_chapter(
     after: pd.DataFrame,
     flags: Iterable[EquityFlag],
     *,
-    before: pd.DataFrame | None = None,
+    before: pd.DataFrame | Evaluated | None = None,
     people_before: pd.DataFrame | None = None,
     area_km2: pd.Series | None = None,
     futures: Sequence[Future] = (),
@@ -134,7 +151,9 @@ def equity_chapter(
         standard's reach), ``minutes`` to the nearest open site (NaN: none in reach), ``access``
         (places a person, two-step), ``spending_yuan`` (a person a year; NaN: not known); optional
         ``base`` where access and spending are counted against the people of each base. An area that
-        is not listed has nothing in reach.
+        is not listed has nothing in reach. ``before`` may be `evaluated` already, once for many.
+    people_before
+        People of ``before``; those of ``after`` where none are given.
     flags
         Thresholds and readings, as a catalogue holds them.
     area_km2
@@ -151,16 +170,16 @@ def equity_chapter(
     ValueError
         When an area of ``after`` has no people row, or a table lacks a column.
     """
-    _require(people, ("area_id", "township", "area_class", "base", "persons"), "people")
     marks = tuple(flags)
-    now = _joined(people, after)
-    table = _values(now, area_km2).rename("after").to_frame()
-    start = people if people_before is None else people_before
-    then = [] if before is None else _joined(start, before)
-    table["before"] = _values(then, area_km2) if then else np.nan
+    now = evaluated(people, after, area_km2)
+    table = now.values.rename("after").to_frame()
+    then = before
+    if isinstance(then, pd.DataFrame):
+        then = evaluated(people if people_before is None else people_before, then, area_km2)
+    table["before"] = np.nan if then is None else then.values
     if futures:
         drawn = pd.DataFrame(
-            {k: _values(_joined(f.people, f.state), area_km2) for k, f in enumerate(futures)}
+            {k: evaluated(f.people, f.state, area_km2).values for k, f in enumerate(futures)}
         )
         weights = np.array([f.weight for f in futures])
         drawn = drawn.reindex(table.index)
@@ -176,11 +195,26 @@ def equity_chapter(
     rows = rows.sort_values(["service", "base", "dimension", "_order", "part"], ignore_index=True)
     columns = ["service", "index", "base", "unit_zh", "unit_en", "dimension", "part", "before",
                "after", "change", "low", "high", "is_flagged", "note_zh", "note_en"]  # fmt: skip
-    curves = [_curves(now, "after"), _curves(then, "before")]
+    curves = [_curves(now.joined, "after"), _curves([] if then is None else then.joined, "before")]
     cautions = tuple(dict.fromkeys(f.caution for f in marks if f.kind == "flag"))
     return EquityChapter(
         table=rows[columns], curves=pd.concat(curves, ignore_index=True), cautions=cautions
     )
+
+
+def evaluated(
+    people: pd.DataFrame, state: pd.DataFrame, area_km2: pd.Series | None = None
+) -> Evaluated:
+    """Return every index of one state of services; see `equity_chapter` for the tables.
+
+    Raises
+    ------
+    ValueError
+        When an area of the state has no people row, or a table lacks a column.
+    """
+    _require(people, ("area_id", "township", "area_class", "base", "persons"), "people")
+    joined = _joined(people, state)
+    return Evaluated(joined, _values(joined, area_km2))
 
 
 def _require(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
@@ -222,11 +256,10 @@ def _values(joined: _Joined, area_km2: pd.Series | None) -> pd.Series:
         key = (service, base)
         figures = rows[list(_FIGURES)].to_numpy(dtype=float)
         parts = {d: _Parts.of(rows[d]) for d in DIMENSIONS if d in rows}
-        _part_rows(found, key, "county", "county", figures)
+        whole = _Parts(("county",), np.zeros(len(rows), np.int64))
+        for dimension, split in {"county": whole, **parts}.items():
+            _part_rows(found, key, dimension, split, figures)
         _county_rows(found, key, figures, parts)
-        for dimension, split in parts.items():
-            for part, at in split:
-                _part_rows(found, key, dimension, part, figures[at])
         _township_rows(found, key, figures, parts["township"], area_km2)
     index = pd.MultiIndex.from_tuples(list(found), names=_KEY)
     return pd.Series(list(found.values()), index=index, dtype=float)
@@ -247,13 +280,6 @@ class _Parts:
         codes, names = pd.factorize(column, sort=True)
         return cls(tuple(str(n) for n in names), np.asarray(codes))
 
-    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each value with the positions of its rows."""
-        order = np.argsort(self.codes, kind="stable")
-        ends = np.searchsorted(self.codes[order], np.arange(len(self.names) + 1))
-        for k, name in enumerate(self.names):
-            yield name, order[ends[k] : ends[k + 1]]
-
     def labels(self) -> npt.NDArray[np.object_]:
         """Return the value of each row as text; rows without one have ``nan``."""
         named: npt.NDArray[np.object_] = np.array([*self.names, "nan"], dtype=object)
@@ -267,22 +293,25 @@ class _Parts:
 
 
 def _part_rows(
-    found: dict[tuple[str, ...], float], key: tuple[str, str], dimension: str, part: str, figures: np.ndarray
+    found: dict[tuple[str, ...], float], key: tuple[str, str], dimension: str, split: _Parts, figures: np.ndarray
 ) -> None:  # fmt: skip
     """Indices that hold of any part of the people; ``figures`` has the columns of `_FIGURES`."""
     w, covered, minutes, access, money = figures.T
     near, known = np.isfinite(minutes), np.isfinite(money)
+    at, count = split.codes, len(split.names)
+    some = at >= 0
     values = {
-        "persons": float(w.sum()),
-        "coverage": weighted_mean(covered, w),
-        "reached": weighted_mean(near.astype(float), w),
-        "mean-minutes": weighted_mean(minutes[near], w[near]),
-        "p90-minutes": weighted_quantile(minutes[near], w[near], _TAIL),
-        "access": weighted_mean(access, w) * _PER_1000,
-        "spending": weighted_mean(money[known], w[known]),
+        "persons": np.bincount(at[some], w[some], count),
+        "coverage": means_by(covered, w, at, count),
+        "reached": means_by(near.astype(float), w, at, count),
+        "mean-minutes": means_by(minutes[near], w[near], at[near], count),
+        "p90-minutes": quantiles_by(minutes[near], w[near], at[near], count, _TAIL),
+        "access": means_by(access, w, at, count) * _PER_1000,
+        "spending": means_by(money[known], w[known], at[known], count),
     }
-    for index, value in values.items():
-        found[(*key, index, dimension, part)] = value
+    for index, of_parts in values.items():
+        for part, value in zip(split.names, of_parts.tolist(), strict=True):
+            found[(*key, index, dimension, part)] = value
 
 
 def _county_rows(
@@ -302,7 +331,8 @@ def _county_rows(
         within = 1.0 - divided.between_share if divided.total > 0 else 0.0
         found[(*key, "theil-between", dimension, "all")] = divided.between_share
         found[(*key, "theil-within", dimension, "all")] = within
-    of = [weighted_mean(level[at], w[at]) for _, at in parts["township"]]
+    towns = parts["township"]
+    of = means_by(level, w, towns.codes, len(towns.names))
     found[(*key, "least-access", "county", "county")] = float(np.nanmin(of)) / mean
 
 

@@ -13,7 +13,7 @@ from allocator.case import Case
 from allocator.compile import origins
 from allocator.compile.norms import norms_by_period
 from allocator.errors import Text
-from allocator.measures.equity import Future, equity_chapter
+from allocator.measures.equity import Evaluated, Future, equity_chapter, evaluated
 from allocator.measures.equity_state import people_in_need, state_of_plan
 from allocator.plan import Plan
 from allocator.population import AGES_5
@@ -21,7 +21,7 @@ from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import CoverageRule, Scenario
 
-__all__ = ["Bases", "Stage", "equity_tables", "people_of_stage"]
+__all__ = ["Bases", "Stage", "Start", "equity_tables", "people_of_stage", "reach_of", "start_of"]
 
 _POINTS = 51
 _BANDS = ((0, "0-14"), (3, "15-59"), (12, "60-69"), (14, "70-79"), (16, "80+"))
@@ -53,6 +53,20 @@ class Stage:
     bases: Bases
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Today as plans are compared with it, and what counts as covered there and in the plans.
+
+    Parameters
+    ----------
+    reach
+        By service (I,) minutes within which it covers (`reach_of`).
+    """
+
+    reach: Mapping[str, Floats]
+    today: Evaluated
+
+
 def people_of_stage(case: Case, stage: Stage, t: int) -> pd.DataFrame:
     """Return persons in need, residents and registered persons of period ``t``, as `equity_chapter` takes them."""
     return _people(stage, _where(case), t)
@@ -62,27 +76,33 @@ def _where(case: Case) -> pd.DataFrame:
     return origins(case).rename(columns={"township_id": "township"})
 
 
+def start_of(case: Case, today: Stage, first: pd.DataFrame, reach: Mapping[str, Floats]) -> Start:
+    """Return today as the plans of all scenarios with one ``reach`` are compared with it.
+
+    ``first`` are the people of today's stage (`people_of_stage`).
+    """
+    return Start(reach, evaluated(first, _state(today, reach, _where(case), first, 0)))
+
+
 def equity_tables(
-    case: Case, today: Stage, first: pd.DataFrame, planned: Stage
+    case: Case, planned: Stage, start: Start
 ) -> tuple[dict[str, pd.DataFrame], tuple[Text, ...]]:
     """Return the tables ``equity`` and ``equity_curves``, and the cautions to print under them.
 
-    ``first`` are the people of today's stage (`people_of_stage`). One row a year, service, base, index and part; ``before`` is today. ``covered`` is within the
-    reach of the scenario's coverage rules, else of the service's own limit. With several futures
-    each row has the interval that holds four in five of them.
+    One row a year, service, base, index and part; ``before`` is today (`start_of`). With several
+    futures each row has the interval that holds four in five of them.
     """
-    where = _where(case)
-    start = _state(case, today, planned.scenario, where, first, 0)
+    where, reach = _where(case), start.reach
     tables, curves = [], []
     cautions: tuple[Text, ...] = ()
     for t, period in enumerate(planned.scenario.periods):
         people = _people(planned, where, t)
         futures: tuple[Future, ...] = ()
         if len(planned.problem.futures) > 1:
-            futures = tuple(_future(case, planned, where, t, w) for w in range(len(planned.problem.futures)))  # fmt: skip
+            futures = tuple(_future(planned, reach, where, t, w) for w in range(len(planned.problem.futures)))  # fmt: skip
         chapter = equity_chapter(
-            people, _state(case, planned, planned.scenario, where, people, t), case.catalogue.flags,
-            before=start, people_before=first, futures=futures,
+            people, _state(planned, reach, where, people, t), case.catalogue.flags,
+            before=start.today, futures=futures,
         )  # fmt: skip
         tables.append(chapter.table.assign(year=period.to))
         curves.append(_sampled(chapter.curves).assign(year=period.to))
@@ -106,9 +126,11 @@ def _sampled(curves: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else curves
 
 
-def _future(case: Case, stage: Stage, where: pd.DataFrame, t: int, w: int) -> Future:
+def _future(
+    stage: Stage, reach: Mapping[str, Floats], where: pd.DataFrame, t: int, w: int
+) -> Future:
     people = _people(stage, where, t, w)
-    state = _state(case, stage, stage.scenario, where, people, t, w)
+    state = _state(stage, reach, where, people, t, w)
     return Future(float(stage.problem.future_weight[w]), people, state)
 
 
@@ -116,25 +138,32 @@ def _people(stage: Stage, where: pd.DataFrame, t: int, w: int | None = None) -> 
     """Persons in need, residents and registered persons by area, service and age or grade."""
     problem = stage.problem
     keys = where[["area_id", "township", "area_class"]]
-    parts = [people_in_need(problem, keys, t, w)]
+    names, counts = [], []
+    edges = [*(low for low, _ in _BANDS), len(AGES_5)]
     for track, persons in stage.bases.persons.items():
         here = persons[:, :, t]
         mean = np.tensordot(problem.future_weight, here, axes=1) if w is None else here[w]
         for service in problem.services:
             wanted = mean * stage.bases.ages[service]
-            edges = [*(low for low, _ in _BANDS), len(AGES_5)]
-            for k, (low, name) in enumerate(_BANDS):
+            for k, (low, band) in enumerate(_BANDS):
                 some = wanted[:, low : edges[k + 1]].sum(axis=1)
                 if some.any():
-                    rows = keys.iloc[: len(some)].assign(service=service, base=track, age=name, persons=some)  # fmt: skip
-                    parts.append(rows)
-    return pd.concat(parts, ignore_index=True)
+                    names.append((service, track, band))
+                    counts.append(some)
+    in_need = people_in_need(problem, keys, t, w)
+    if not names:
+        return in_need
+    n = len(counts[0])
+    rows = keys.iloc[np.tile(np.arange(n), len(names))].reset_index(drop=True)
+    for column, values in zip(("service", "base", "age"), zip(*names, strict=True), strict=True):
+        rows[column] = np.repeat(np.array(values, dtype=object), n)
+    rows["persons"] = np.concatenate(counts)
+    return pd.concat([in_need, rows], ignore_index=True)
 
 
 def _state(
-    case: Case,
     stage: Stage,
-    asked: Scenario,
+    reach: Mapping[str, Floats],
     where: pd.DataFrame,
     people: pd.DataFrame,
     t: int,
@@ -142,13 +171,16 @@ def _state(
 ) -> pd.DataFrame:
     parts, _ = pd.factorize(where["township"], sort=True)
     return state_of_plan(
-        stage.problem, stage.plan, t, future=w, reach=_reach(case, asked, where),
-        people=people, part=np.asarray(parts),
-    )  # fmt: skip
+        stage.problem, stage.plan, t, future=w, reach=reach, people=people, part=np.asarray(parts)
+    )
 
 
-def _reach(case: Case, scenario: Scenario, where: pd.DataFrame) -> dict[str, Floats]:
-    """(I,) minutes within which a service counts as covering an area, by the coverage rules."""
+def reach_of(case: Case, scenario: Scenario) -> dict[str, Floats]:
+    """Return by service (I,) minutes within which it counts as covering, by the coverage rules.
+
+    A service without such a rule counts within its own limit.
+    """
+    where = _where(case)
     found: dict[str, Floats] = {}
     for rule in (r.value for r in scenario.rules):
         if not isinstance(rule, CoverageRule):

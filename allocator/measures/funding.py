@@ -73,7 +73,10 @@ def _grants(
     use: pd.DataFrame,
 ) -> pd.DataFrame:
     """What the grant programmes of the scenario pay for the beds of each site and year."""
+    columns = ["site", "pool", "period", "payer", "programme", "yuan"]
     wanted = [s for s in catalogue.steps if s.programme in scenario.grants]
+    if not wanted:
+        return pd.DataFrame(columns=columns)
     tables = []
     months = _occupied(problem, plan)
     for period, on in ((p.to, f"{p.from_}-12-31") for p in scenario.periods):
@@ -90,7 +93,6 @@ def _grants(
             steps = [s for s in wanted if s.pool == pool]
             tables.append(grants(table[table["places"] > 0], steps, on))
     out = [t for t in tables if len(t)]
-    columns = ["site", "pool", "period", "payer", "programme", "yuan"]
     return pd.concat(out, ignore_index=True) if out else pd.DataFrame(columns=columns)
 
 

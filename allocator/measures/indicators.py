@@ -18,7 +18,14 @@ from allocator.catalogue import FacilityType
 from allocator.compile import origins
 from allocator.errors import Finding, Rank, Text, Where
 from allocator.measures.choice import Use, assigned, free_choice, open_places
-from allocator.measures.evaluation import Bases, Stage, equity_tables, people_of_stage
+from allocator.measures.evaluation import (
+    Bases,
+    Stage,
+    Start,
+    equity_tables,
+    people_of_stage,
+    start_of,
+)
 from allocator.measures.funding import funding_tables
 from allocator.measures.policy import policy_tables
 from allocator.plan import Plan
@@ -26,7 +33,7 @@ from allocator.problem import Problem
 from allocator.rules import Floats, Resource
 from allocator.scenario import Scenario
 
-__all__ = ["INDICATORS", "Judged", "State", "measure", "site_use", "state_of"]
+__all__ = ["INDICATORS", "Judged", "State", "measure", "site_use", "start_under", "state_of"]
 
 RESIDENT, DAY, HOME = "elderly.resident", "elderly.day", "elderly.home"
 
@@ -94,10 +101,21 @@ def state_of(case: Case, judged: Judged) -> State:
     return State(judged, _tables(case, judged), people)
 
 
+def start_under(case: Case, today: State, reach: Mapping[str, Floats]) -> Start | None:
+    """Return today as plans of scenarios with one ``reach`` are compared with it, None without people."""
+    stage = today.judged.stage
+    if stage is None or today.people is None:
+        return None
+    return start_of(case, stage, today.people, reach)
+
+
 def measure(
-    case: Case, scenario: Scenario, today: State, planned: Judged
+    case: Case, scenario: Scenario, today: State, planned: Judged, start: Start | None = None
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any], tuple[Finding, ...]]:
-    """Return tables, scores and findings of a plan beside today's state."""
+    """Return tables, scores and findings of a plan beside today's state.
+
+    ``start`` is what the equity evaluation compares with (`start_under`); without it that is left out.
+    """
     both = [today.tables, _tables(case, planned)]
     tables = {name: pd.concat([b[name] for b in both], ignore_index=True) for name in both[0]}
     tables["pools"] = tables["pools"][tables["pools"]["year"] > scenario.base_year].reset_index(
@@ -107,9 +125,9 @@ def measure(
     tables |= funding_tables(case.catalogue, scenario, planned.problem, planned.plan, tables)
     tables |= policy_tables(case, scenario)
     cautions: tuple[Text, ...] = ()
-    before, after = today.judged.stage, planned.stage
-    if before is not None and after is not None and today.people is not None:
-        made, cautions = equity_tables(case, before, today.people, after)
+    stage = planned.stage
+    if stage is not None and start is not None:
+        made, cautions = equity_tables(case, stage, start)
         tables |= made
     tables["indicators"] = _indicators(case, scenario, tables)
     tables["changes"] = _changes(tables["townships"], scenario)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ __all__ = [
     "kernel_decay",
     "location_quotient",
     "lorenz",
+    "means_by",
+    "quantiles_by",
     "step_decay",
     "theil",
     "two_step",
@@ -75,6 +78,38 @@ def weighted_quantile(values: npt.ArrayLike, weights: npt.ArrayLike, q: float) -
     order = np.argsort(v, kind="stable")
     share = np.cumsum(w[order]) / w.sum()
     return float(v[order][min(int(np.searchsorted(share, q - 1e-12)), len(v) - 1)])
+
+
+def means_by(
+    values: npt.ArrayLike, weights: npt.ArrayLike, part: npt.ArrayLike, count: int
+) -> Floats:
+    """Return `weighted_mean` of each of ``count`` parts; ``part`` below 0 is in none."""
+    v, w, at = _in_parts(values, weights, part)
+    total = np.bincount(at, w, count)
+    out = np.full(count, np.nan)
+    np.divide(np.bincount(at, v * w, count), total, where=total > 0, out=out)
+    return out
+
+
+def quantiles_by(
+    values: npt.ArrayLike, weights: npt.ArrayLike, part: npt.ArrayLike, count: int, q: float
+) -> Floats:
+    """Return `weighted_quantile` of each of ``count`` parts; ``part`` below 0 is in none."""
+    v, w, at = _in_parts(values, weights, part)
+    order = np.lexsort((v, at))
+    ends = np.searchsorted(at[order], np.arange(count + 1))
+    parts = [order[a:b] for a, b in pairwise(ends)]
+    return np.array([weighted_quantile(v[rows], w[rows], q) for rows in parts])
+
+
+def _in_parts(
+    values: npt.ArrayLike, weights: npt.ArrayLike, part: npt.ArrayLike
+) -> tuple[Floats, Floats, Ints]:
+    """Return values, weights and part of those with a positive weight in some part."""
+    at = np.asarray(part, dtype=np.int64)
+    v, w = np.asarray(values, dtype=float)[at >= 0], np.asarray(weights, dtype=float)[at >= 0]
+    clean_v, clean_w = _clean(v, w)
+    return clean_v, clean_w, at[at >= 0][w > 0]
 
 
 def lorenz(values: npt.ArrayLike, weights: npt.ArrayLike) -> tuple[Floats, Floats]:

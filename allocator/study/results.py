@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from allocator.compare.trade_offs import frontier, marginal, regret, tornado
+from allocator.compare.trade_offs import STATE_TODAY, frontier, marginal, regret, tornado
 from allocator.design import Study
 from allocator.errors import CheckFailed, Where
 from allocator.io.findings import error, neutralised, refusal
@@ -103,7 +103,7 @@ class StudyResults:
     def table(self, year: int | None = None) -> pd.DataFrame:
         """Return one row a run: settings, indicators at a year (the last by default), objectives.
 
-        Columns of objectives are ``objective.<id>`` and ``bound.<id>``; ``gap`` and ``status`` say
+        ``investment_all`` is the capital of all periods together, yuan. Columns of objectives are ``objective.<id>`` and ``bound.<id>``; ``gap`` and ``status`` say
         how well each was solved.
         """
         long = self.long("indicator", "objective", "bound", "gap", "shortfall")
@@ -111,6 +111,7 @@ class StudyResults:
         runs = runs[runs["state"] == "done"].drop(columns="state")
         if not len(long):
             return runs
+        capital = long[(long["kind"] == "indicator") & (long["id"] == "investment")]
         if year is None:
             long = long[long["year"] == long.groupby("run")["year"].transform("max")]
         else:
@@ -122,8 +123,10 @@ class StudyResults:
         )
         wide = wide.rename(columns={"gap.plan": "gap"})
         wide["short"] = long[short].groupby("run")["value"].sum().reindex(wide.index).fillna(0.0)
+        wide["investment_all"] = capital.groupby("run")["value"].sum()
         wide["status"] = long[long["kind"] == "gap"].set_index("run")["text"]
         first = [c for c in long[long["kind"] == "indicator"]["id"].unique() if c in wide]
+        first.append("investment_all")
         rest = sorted(c for c in wide.columns if c not in first)
         order = [*sorted(first), *rest]
         return runs.merge(wide[order], left_on="id", right_index=True).reset_index(drop=True)
@@ -141,7 +144,7 @@ class StudyResults:
         wide = end.pivot(index="id", columns="run", values="text")
         names = {r["id"]: r["name"] for r in reversed(self.definition["runs"])}
         wide = wide.rename(columns=names)
-        wide.insert(0, "today", today.groupby("id")["text"].first())
+        wide.insert(0, STATE_TODAY, today.groupby("id")["text"].first())
         return wide.rename_axis(index="site_id", columns=None)
 
     def no_regret(self) -> pd.DataFrame:
@@ -150,7 +153,7 @@ class StudyResults:
         A site with a share of 1 is without regret: every run of the study that has a plan acts there.
         """
         wide = self.sites()
-        today, states = wide["today"], wide.drop(columns="today")
+        today, states = wide[STATE_TODAY], wide.drop(columns=STATE_TODAY)
         acts = states.ne(today, axis=0)
         rows = []
         for site, new in states.where(acts).iterrows():

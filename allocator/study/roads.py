@@ -1,6 +1,7 @@
 """Three ways to have orders done: here, in processes of this machine, on a cluster.
 
-Each takes orders one by one, so that few wait at a time, and yields outcomes as they end. A worker
+Each takes orders one by one, so that few wait at a time, and yields outcomes as they end. None
+instead of an order says that one of those in hand must end first. A worker
 that dies takes nothing with it: its orders are done again, and only an order that killed
 `MOST_DEATHS` workers is given up.
 """
@@ -29,7 +30,8 @@ PATIENCE_SECONDS = 300.0
 """How long a cluster may be without any worker."""
 
 Pack = Callable[[str], bytes]
-Roads = Callable[[Iterator[Order], Pack], Iterator[Outcome]]
+Orders = Iterator[Order | None]
+Roads = Callable[[Orders, Pack], Iterator[Outcome]]
 
 
 def has_dask() -> bool:
@@ -39,16 +41,16 @@ def has_dask() -> bool:
     return find_spec("distributed") is not None
 
 
-def here(orders: Iterator[Order], pack: Pack) -> Iterator[Outcome]:
+def here(orders: Orders, pack: Pack) -> Iterator[Outcome]:
     """Do orders one after another in this process."""
-    for order in orders:
+    for order in filter(None, orders):
         outcome = work(order, {})
         if outcome.lacks:
             outcome = work(order, {k: pack(k) for k in outcome.lacks})
         yield outcome
 
 
-def in_processes(orders: Iterator[Order], pack: Pack, workers: int) -> Iterator[Outcome]:
+def in_processes(orders: Orders, pack: Pack, workers: int) -> Iterator[Outcome]:
     """Do orders in processes of this machine."""
     ready = _Again(orders)
     while not ready.at_end:
@@ -59,7 +61,7 @@ def in_processes(orders: Iterator[Order], pack: Pack, workers: int) -> Iterator[
 class _Again:
     """Orders, and before them those to be done again."""
 
-    def __init__(self, orders: Iterator[Order]) -> None:
+    def __init__(self, orders: Orders) -> None:
         self.orders = orders
         self.again: list[tuple[Order, Mapping[str, bytes]]] = []
         self.deaths: dict[str, int] = {}
@@ -68,8 +70,11 @@ class _Again:
     def next(self) -> tuple[Order, Mapping[str, bytes]] | None:
         if self.again:
             return self.again.pop(0)
-        order = next(self.orders, None)
-        self.at_end = order is None
+        try:
+            order = next(self.orders)
+        except StopIteration:
+            self.at_end = True
+            return None
         return None if order is None else (order, {})
 
     def died(self, order: Order) -> Outcome | None:
@@ -131,7 +136,7 @@ class _Cluster:
 
 
 def in_cluster(
-    orders: Iterator[Order],
+    orders: Orders,
     pack: Pack,
     *,
     workers: int = 2,
@@ -193,6 +198,11 @@ def _cluster(workers: int, scheduler: str, scheduler_file: str, memory: str) -> 
         "distributed.scheduler.allowed-failures": MOST_DEATHS,
         "distributed.comm.timeouts.connect": "10s",
         "distributed.comm.retry.count": 0,
+        # Runs take seconds, so nothing need be looked at fifty times a second.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "500ms",
+        "distributed.admin.system-monitor.interval": "2s",
+        "distributed.worker.memory.monitor-interval": "500ms",
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
@@ -209,7 +219,7 @@ def _cluster(workers: int, scheduler: str, scheduler_file: str, memory: str) -> 
             local = stack.enter_context(
                 LocalCluster(
                     n_workers=workers, threads_per_worker=1, processes=True, memory_limit=memory,
-                    dashboard_address=None, host="127.0.0.1", silence_logs=logging.CRITICAL,
+                    dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=logging.CRITICAL,
                 )
             )  # fmt: skip
             client = Client(local, set_as_default=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,8 @@ from allocator.study.work import Order, Outcome, packed_case, packed_run
 __all__ = ["Done", "Progress", "carry_out", "road_of"]
 
 POLL_SECONDS = 0.5
+PARENTS = ("follows", "looser")
+"""What a member builds on, by the name it has in `Member`."""
 Cases = Mapping[str, Case | Path]
 
 
@@ -162,13 +165,13 @@ class _Batch:
         self.say = progress or (lambda _: None)
         self.retry_failed = retry_failed
         self.member: dict[str, Member] = {}
-        self.parent: dict[str, str] = {}
+        self.parents_of: dict[str, dict[str, str]] = {}
         by_name = {(m.case, m.name): i for m, i in zip(members, ids, strict=True)}
         for m, i in zip(members, ids, strict=True):
             self.member.setdefault(i, m)
-            if m.follows:
-                self.parent.setdefault(i, by_name[m.case, m.follows])
-        self.followed = set(self.parent.values())
+            known = {k: by_name[m.case, getattr(m, k)] for k in PARENTS if getattr(m, k)}
+            self.parents_of.setdefault(i, known)
+        self.parents = {p for known in self.parents_of.values() for p in known.values()}
         self.failures: dict[str, Failure] = {}
         self.done: set[str] = set()
         self.kept = 0
@@ -187,8 +190,6 @@ class _Batch:
         self.kept = len(self.done) + len(self.failures)
         self._tell("")
         self.begun = time.monotonic()
-        first = [i for i in self._left() if i not in self.parent]
-        self._through(road, first)
         self._through(road, self._left())
 
     def _through(self, road: Roads, todo: list[str]) -> None:
@@ -197,30 +198,53 @@ class _Batch:
             elsewhere: list[str] = []
             for outcome in road(self._orders(todo, elsewhere), self._pack):
                 self._take(outcome)
-            todo = [i for i in elsewhere if i in set(self._left())]
+            left = set(self._left())
+            todo = [i for i in elsewhere if i in left]
             if todo:
                 time.sleep(POLL_SECONDS)
 
-    def _orders(self, todo: Sequence[str], elsewhere: list[str]) -> Iterator[Order]:
-        for run in todo:
+    def _orders(self, todo: Sequence[str], elsewhere: list[str]) -> Iterator[Order | None]:
+        """Yield orders as soon as the runs they build on are done; None where one must end first."""
+        waiting, passed = deque(todo), 0
+        while waiting:
+            run = waiting.popleft()
             member = self.member[run]
+            if not self._is_ready(run):
+                waiting.append(run)
+                passed += 1
+                if passed < len(waiting):
+                    continue
+                if not self.order_of:  # what they wait for is done by another runner
+                    elsewhere += waiting
+                    return
+                passed = 0
+                yield None
+                continue
+            passed = 0
             if not self.claims.take(run):
                 elsewhere.append(run)
                 continue
             if self._found_by_now(run):
                 self.claims.release(run)
                 continue
-            parent = self.parent.get(run, "")
-            if parent in self.failures:
+            follow, looser = (self.parents_of[run].get(k, "") for k in PARENTS)
+            if follow in self.failures:
                 self._fail(Failure(member.name, f"there is no plan to follow: {member.follows}", "no-plan", run))  # fmt: skip
+                continue
+            if looser in self.failures:
+                reason = f"with looser limits there is none: {member.looser}"
+                self._fail(Failure(member.name, reason, self.failures[looser].kind, run))
                 continue
             order = Order(
                 run=run, name=member.name, scenario=member.scenario, case=self.keys.key(member.case),
-                follow=parent, code=code_version(),
-                keep_run=self.store.keep_runs or run in self.followed,
+                follow=follow, looser=looser, code=code_version(),
+                keep_run=self.store.keep_runs or run in self.parents,
             )  # fmt: skip
             self.order_of[run] = order
             yield order
+
+    def _is_ready(self, run: str) -> bool:
+        return all(p in self.done or p in self.failures for p in self.parents_of[run].values())
 
     def _found_by_now(self, run: str) -> bool:
         """Whether another runner has done the run since we looked."""
@@ -235,7 +259,7 @@ class _Batch:
         return known is not None
 
     def _is_done(self, run: str) -> bool:
-        if run in self.followed and not self.store.keep_runs:
+        if run in self.parents and not self.store.keep_runs:
             return self.store.is_done(run) and self.store.run_path(run) is not None
         return self.store.is_done(run)
 
@@ -326,11 +350,19 @@ class _Keys:
 
     def ids(self, members: Sequence[Member]) -> tuple[str, ...]:
         """Return the run id of each member."""
+        named = {(m.case, m.name): m for m in members}
         found: dict[tuple[str, str], str] = {}
-        for m in (*(m for m in members if not m.follows), *(m for m in members if m.follows)):
-            self.key(m.case)
-            parent = found[m.case, m.follows] if m.follows else ""
-            found[m.case, m.name] = run_id(self.get(m.case), m.scenario, parent)
+        for key in named:
+            waiting = [key]
+            while waiting:
+                m = named[waiting[-1]]
+                parents = {k: (m.case, getattr(m, k)) for k in PARENTS if getattr(m, k)}
+                missing = [p for p in parents.values() if p not in found]
+                waiting += missing
+                if not missing:
+                    self.key(m.case)
+                    known = {k: found[p] for k, p in parents.items()}
+                    found[waiting.pop()] = run_id(self.get(m.case), m.scenario, **known)
         return tuple(found[m.case, m.name] for m in members)
 
 
@@ -347,7 +379,7 @@ def _definition(
             {
                 "name": m.name, "case": m.case, "id": i, "role": m.role,
                 "scenario": m.scenario.digest, "settings": dict(m.settings),
-                "follows": by_name[m.case, m.follows] if m.follows else "",
+                **{k: by_name.get((m.case, getattr(m, k)), "") for k in PARENTS},
             }
             for m, i in zip(members, ids, strict=True)
         ],

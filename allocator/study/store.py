@@ -230,8 +230,8 @@ def changes_since(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, s
             reasons.append(f"code {old['code']} -> {new['code']}")
         if was["scenario"] != r["scenario"]:
             reasons.append("scenario")
-        if was["follows"] != r["follows"] and not reasons:
-            reasons.append("the plan it follows")
+        if any(was.get(k) != r[k] for k in ("follows", "looser")) and not reasons:
+            reasons.append("the run it builds on")
         found[r["name"]] = ", ".join(reasons) or "changed"
     return found
 

@@ -40,7 +40,7 @@ MOST_KEPT = 4
 class Order:
     """One run to be done.
 
-    ``case`` and ``follow`` are keys of what goes with the order: `work` is handed their bytes, or
+    ``case``, ``follow`` and ``looser`` are keys of what goes with the order: `work` is handed their bytes, or
     holds them from an earlier order.
     """
 
@@ -49,13 +49,14 @@ class Order:
     scenario: Scenario
     case: str
     follow: str = ""
+    looser: str = ""
     code: str = ""
     keep_run: bool = True
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Keys of what the order needs."""
-        return (self.case, self.follow) if self.follow else (self.case,)
+        return tuple(k for k in (self.case, self.follow, self.looser) if k)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,11 @@ def work(order: Order, packed: Mapping[str, bytes]) -> Outcome:
         return Outcome(run=order.run, lacks=lacks)
     try:
         case, shared = _held(order.case, packed, _unpacked_case)
-        follow = _held(order.follow, packed, _unpacked_run) if order.follow else None
-        made = run(case, order.scenario, shared=shared, follow=follow)
+        follow, looser = (
+            _held(key, packed, _unpacked_run) if key else None
+            for key in (order.follow, order.looser)
+        )
+        made = run(case, order.scenario, shared=shared, follow=follow, looser=looser)
         files = run_files(made) if order.keep_run else {}
         seconds = time.perf_counter() - begun
         return Outcome(run=order.run, files=files, part=part_bytes(made), seconds=seconds)

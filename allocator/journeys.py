@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from allocator.case import Case
 from allocator.compile import class_offers, origins
-from allocator.errors import Finding, Rank, Text, Where
+from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.rules import Floats
 from allocator.scenario import Scenario
 from allocator.travel import Arcs, nearest
@@ -23,6 +23,7 @@ __all__ = [
     "Store",
     "catchments_today",
     "journeys",
+    "minutes_among",
     "nearest_today",
     "resettled_within",
     "travel_findings",
@@ -71,6 +72,38 @@ def journeys(
     minutes[between.origin, between.destination] = between.minutes
     np.fill_diagonal(minutes, 0.0)
     return found, minutes
+
+
+def minutes_among(case: Case, site: str, areas: Sequence[str], mode: str) -> Floats:
+    """Return (n + 1, n + 1) minutes between a site (first) and some areas by a mode of travel.
+
+    inf where there is no way; 0 from a place to itself.
+
+    Raises
+    ------
+    InputRefused
+        When the case lacks the site or an area.
+    """
+    sites, places = _sites(case), _areas(case)
+    missing = sorted({site} - set(sites.ids) | set(areas) - set(places.ids))
+    if missing:
+        raise InputRefused(tuple(_not_of_the_case(m) for m in missing))
+    a, b = sites.take([i == site for i in sites.ids]), places.take(np.isin(places.ids, areas))
+    ends = Places(a.ids + b.ids, np.vstack([a.lonlat, b.lonlat]), a.township_id + b.township_id)
+    arcs = _timed(case, ends, ends, mode, DAY)
+    minutes = np.full((len(ends.ids), len(ends.ids)), np.inf)
+    minutes[arcs.origin, arcs.destination] = arcs.minutes
+    np.fill_diagonal(minutes, 0.0)
+    order = [0, *(1 + b.ids.index(i) for i in areas)]
+    return minutes[np.ix_(order, order)]
+
+
+def _not_of_the_case(id: str) -> Finding:
+    return Finding(
+        Rank.ERROR, "unknown-name", Where(id=id),
+        Text(f"本县没有 {id}。", f"The case has no {id}."),
+        Text("请给出该方案所用的案例文件夹。", "Name the case folder that the plan was made from."),
+    )  # fmt: skip
 
 
 def resettled_within(scenario: Scenario) -> float:

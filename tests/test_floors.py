@@ -16,7 +16,7 @@ FLOORS = [
     {"problem", "compile", "forecast", "calibration"},
     {"plan"},
     {"model", "verify", "certificate", "measures", "journeys"},
-    {"run", "compare", "alternatives", "rolling"},
+    {"run", "compare", "alternatives", "rolling", "routes"},
     {"io"},
     {"study", "report"},
     {"cli"},
@@ -29,6 +29,7 @@ WITHIN = {
     ("compare", "run"),
     ("alternatives", "run"),
     ("rolling", "run"),
+    ("routes", "run"),
     ("standards", "catalogue"),
 }
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

@@ -15,6 +15,7 @@ from allocator.cli.compare import compare
 from allocator.cli.equity import equity
 from allocator.cli.project import project
 from allocator.cli.roll import roll
+from allocator.cli.routes import routes
 from allocator.cli.show import (
     AsJson,
     Language,
@@ -50,6 +51,7 @@ app.command()(equity)
 app.command()(alternatives)
 app.command()(price)
 app.command()(roll)
+app.command()(routes)
 app.add_typer(catalogue_app, name="catalogue")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="folder for runs and reports")]

@@ -25,10 +25,12 @@ __all__ = ["dive"]
 
 _PART = 3
 """One site in so many, at least, is fixed at each step; slower descents ended at the same plans."""
-_BRANCHED, _NODES = 10_000, 10
-"""Columns of people served up to which branching follows, and its nodes."""
+_BRANCHED = 10_000
+"""Columns of people served up to which branching follows."""
+_NODES, _CHECKS = 10, 30
+"""Nodes of such a search, and how often it may ask whether to stop: a root may take long by itself."""
 _FAR = 5e-3
-"""Relative gap above which sites are decided again."""
+"""Relative gap above which sites are decided again; branching follows where it is no more."""
 _SURE = 0.99
 """How far an area is covered in the relaxation to be held so with others at once."""
 _FREED = 8
@@ -82,7 +84,7 @@ def dive(
         return None
     if relative_gap(best.value, bound) > _FAR:
         best = _decide_again(problem, columns, linear, cost, best, relaxed, gap, seed)
-    if relative_gap(best.value, bound) > gap:
+    if gap < relative_gap(best.value, bound) <= _FAR:
         best, bound = _branch(problem, columns, linear, cost, best, bound, reduced, gap, seed)
     status = Status.PROVED if relative_gap(best.value, bound) <= gap else Status.LIMIT
     return replace(best, status=status, bound=min(bound, best.value))
@@ -112,8 +114,9 @@ def _decide_again(
     lower = part.lower.copy()
     lower[y] = np.where(free, lower[y], on)
     out = solve_linear(
-        replace(part, lower=lower), cost, gap=gap, node_limit=_NODES, seed=seed, start=best.values
-    )
+        replace(part, lower=lower), cost, gap=gap, node_limit=_NODES, checks=_CHECKS, seed=seed,
+        start=best.values,
+    )  # fmt: skip
     return out if out.values is not None and out.value < best.value else best
 
 
@@ -136,7 +139,9 @@ def _branch(
     part, people = _without(problem, columns, linear, live)
     if people > _BRANCHED:
         return best, bound
-    out = solve_linear(part, cost, gap=gap, node_limit=_NODES, seed=seed, start=best.values)
+    out = solve_linear(
+        part, cost, gap=gap, node_limit=_NODES, checks=_CHECKS, seed=seed, start=best.values
+    )
     if out.status is Status.INFEASIBLE or not np.isfinite(out.bound):
         return best, bound
     if out.values is not None and out.value < best.value:

@@ -69,6 +69,7 @@ def solve_linear(
     relax: bool = False,
     gap: float = 1e-3,
     node_limit: int | None = None,
+    checks: int | None = None,
     seconds: float | None = None,
     seed: int = 0,
     threads: int = 1,
@@ -85,6 +86,9 @@ def solve_linear(
         Relative gap at which the solver may stop.
     node_limit, seconds
         Work limit in branch-and-bound nodes, and wall-clock limit (irreproducible).
+    checks
+        How often a search may ask whether to stop: a work limit that also holds at a root that takes
+        long, where nodes have not begun.
     start
         Values of a known solution, columns in order.
     progress
@@ -118,8 +122,20 @@ def solve_linear(
             )
 
         h.cbMipImprovingSolution.subscribe(better)
+    asked = 0
+    if checks is not None and is_mip:
+
+        def stop(event: highspy.HighsCallbackEvent) -> None:
+            nonlocal asked
+            asked += 1
+            if asked > checks:
+                event.interrupt()
+
+        h.cbMipInterrupt.subscribe(stop)
     _run(h, interruptible=is_mip)
     out = _outcome(h, cost, factor, is_mip)
+    if out.status is Status.INTERRUPTED and checks is not None and asked > checks:
+        out = replace(out, status=Status.LIMIT)
     if out.status is Status.PROVED and out.value - out.bound > 2 * gap * abs(out.value) + 1e-6:
         # Seen with HiGHS 1.16: "optimal" with the given start, far from its own bound.
         if start is not None:

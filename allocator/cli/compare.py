@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from allocator.cli.show import (
@@ -149,11 +150,13 @@ def _study(
     cost = cost or ("budget" if "budget" in table else "investment_all")
     sheets = {"runs": table, "no-regret": results.no_regret()}
     charts = {}
-    sheets["frontier"] = results.frontier(cost, gain)
-    sheets["steps"] = results.marginal(cost, gain)
-    charts["frontier"] = _frontier_chart(sheets["frontier"], cost, gain)
-    _print(console, sheets["frontier"], say(language, "前沿与被优于的方案", "Frontier and dominated plans"), language)  # fmt: skip
-    _steps(console, sheets["steps"], cost, gain, language)
+    drawn = study.samples is not None and study.frontier is None  # draws are no choices
+    if not drawn:
+        sheets["frontier"] = results.frontier(cost, gain)
+        sheets["steps"] = results.marginal(cost, gain)
+        charts["frontier"] = _frontier_chart(sheets["frontier"], cost, gain)
+        _print(console, sheets["frontier"], say(language, "前沿与被优于的方案", "Frontier and dominated plans"), language)  # fmt: skip
+        _steps(console, sheets["steps"], cost, gain, language)
     if study.samples is not None or len(study.axes) > 1:
         from allocator.report.study_charts import tornado_chart
 
@@ -167,7 +170,7 @@ def _study(
         sheets["regret"] = results.regret().reset_index()
         charts["regret"] = regret_chart(results.regret(), _writer(""))
         _print(console, sheets["regret"], say(language, "遗憾值（目标值，越小越好）", "Regret (objective; less is better)"), language)  # fmt: skip
-    _print(console, sheets["no-regret"].head(MOST_ROWS), say(language, "各地点入选比例", "Share of runs that choose each site"), language)  # fmt: skip
+    _print(console, sheets["no-regret"].query("share_of_runs > 0"), say(language, "各地点入选比例", "Share of runs that choose each site"), language)  # fmt: skip
     if out is not None:
         from allocator.io.paths import write_bytes
 
@@ -231,7 +234,7 @@ def _print(
         words, own = _words(str(name))
         words = COLUMNS.get(str(name), words)
         units.append(UNITS.get(str(name), own or (unit if name in MEASURED else "")))
-        shown.add_column(words.in_language(language), overflow="fold")
+        shown.add_column(escape(words.in_language(language)), overflow="fold")
     for row in table.head(MOST_ROWS).itertuples(index=False):
         shown.add_row(*(_cell(v, u, language) for v, u in zip(row, units, strict=True)))
     console.print(shown)
@@ -245,7 +248,7 @@ def _cell(value: object, unit: str, language: str) -> str:
     if isinstance(value, float):
         plain = "—" if value != value else f"{value:,.6g}"
         return number(value, unit, language) if unit else plain
-    return str(value)[:60]
+    return escape(str(value)[:60])
 
 
 def _write_tables(path: Path, sheets: dict[str, pd.DataFrame]) -> None:

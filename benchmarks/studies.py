@@ -1,6 +1,6 @@
 """What a study costs beyond its runs: two workers against one, and both against bare runs.
 
-    python -m benchmarks.studies [--runs 1000] [--bare 100] [--one 250] [--json]
+    python -m benchmarks.studies [--runs 1000] [--bare 80] [--one 200] [--json]
 
 The study is ``scenarios/rongshui/studies/nothing-built.yaml``: today's facilities of the demonstration
 county put to as many draws of six assumptions; no layout is optimised. Blocks alternate, so
@@ -160,8 +160,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--bare", type=int, default=100)
-    parser.add_argument("--one", type=int, default=250)
+    parser.add_argument("--bare", type=int, default=80)
+    parser.add_argument("--one", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     found = measured(given.runs, given.bare, given.one)

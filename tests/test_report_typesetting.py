@@ -1,5 +1,9 @@
 """Chinese punctuation: full width beside Chinese, untouched elsewhere."""
 
+import re
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from report_runs import frame, made_run
 
@@ -7,6 +11,7 @@ from allocator.errors import Text
 from allocator.report.typesetting import full_width
 from allocator.report.words import Names, norm_source
 
+ROOT = Path(__file__).resolve().parents[1]
 RUN = made_run(frame(towns=3, sites=6))
 
 
@@ -33,6 +38,16 @@ def test_ids_of_the_calculation_are_said_in_words():
     assert said == Text("80%人口15分钟内可达日间照料(县城)", "80% within 15 minutes of day care")
     assert names.said(Text("仍够不着 elderly.day。", "")).zh == "仍够不着日间照料。"
     assert names.said(Text("S01关停前先安置在住老人", "")).zh == "示例设施01关停前先安置在住老人"
+
+
+def test_the_basis_of_every_shipped_norm_reads_in_chinese():
+    """Numbers of standards and titles of foreign books stay as they are printed."""
+    known = {"Health", "Glance", "Who", "Cares"}
+    for name in ("standards", "quality_standards", "provision_modes", "subsidy_steps"):
+        table = pd.read_csv(ROOT / "data" / "catalogue" / f"{name}.csv", dtype=str)
+        for basis in table["basis"].dropna().unique():
+            words = set(re.findall(r"[A-Za-z]{3,}", norm_source(basis).zh))
+            assert not {w for w in words - known if not w.isupper()}, basis
 
 
 def test_recurring_english_of_norm_sources_reads_in_chinese():

@@ -11,6 +11,7 @@ import openpyxl
 import pandas as pd
 import pytest
 import tiny_county
+from rich.console import Console
 from tiny_county import scenario
 
 from allocator.compare import compare
@@ -289,6 +290,15 @@ def test_runs_of_one_definition_and_parts_alone_say_the_same(case, finished, tmp
     pd.testing.assert_frame_equal(open_study(tmp_path / "s").table(), open_study(finished).table())
 
 
+def test_words_in_brackets_are_text_on_the_console(capsys):
+    from allocator.cli.compare import _print
+
+    table = pd.DataFrame({"setting": ["need.factor.[elderly.day]"], "[red]": ["[bold]x[/bold]"]})
+    _print(Console(width=200), table, "t", "en")
+    said = capsys.readouterr().out
+    assert "need.factor.[elderly.day]" in said and "[bold]x[/bold]" in said and "[red]" in said
+
+
 def test_equal_scenarios_of_a_study_are_run_once(case, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(work, "run", lambda case, s, **_: asked.append(s.name) or refuse())
@@ -341,6 +351,7 @@ def test_a_plan_is_put_to_futures_as_it_stands_and_regret_is_told(case, tmp_path
     regret = results.regret()
     assert (regret.min() >= 0).all() and regret["worst"].is_monotonic_increasing
     assert regret.index[0] == "base"
+    assert set(results.frontier("investment_all")["name"]) == {"base", "small"}
     assert done.kept == 0 and run_study(*asked, case, tmp_path / "s", road="here").kept == 6
 
 

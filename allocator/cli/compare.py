@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from allocator.cli.show import (
@@ -37,6 +38,24 @@ WORDS = {
     "gini": (Text("基尼系数上限", "Gini at most"), "share"),
     "travel": (Text("平均出行上限", "Mean travel at most"), "minute"),
 }
+COLUMNS = {
+    "name": Text("方案", "Plan"), "run": Text("方案", "Plan"), "plan": Text("方案", "Plan"),
+    "dominated_by": Text("全面优于它的方案", "Dominated by"), "is_chosen": Text("所选方案", "Chosen"),
+    "site_id": Text("地点", "Site"), "what": Text("变化", "Change"), "today": Text("现状", "Today"),
+    "first": Text("对照方案", "In the first"), "state": Text("期末", "At the end"),
+    "places_first": Text("对照方案名额", "Places in the first"), "places": Text("名额", "Places"),
+    "share_of_runs": Text("有变动的运行占比", "Share of runs that act"),
+    "share_of_state": Text("同一做法的运行占比", "Share that do this"),
+    "service": Text("服务", "Service"), "township_id": Text("乡镇代码", "Township"), "group": Text("人群", "Group"),
+    "name_zh": Text("乡镇", "Township"), "name_en": Text("乡镇", "Township"),
+    "setting": Text("假设", "Assumption"), "low": Text("低值", "Low"), "high": Text("高值", "High"),
+    "at_low": Text("取低值时", "At low"), "at_high": Text("取高值时", "At high"), "swing": Text("幅度", "Swing"),
+    "rank_correlation": Text("秩相关", "Rank correlation"), "worst": Text("最坏", "Worst"),
+    "as-planned": Text("按规划情形", "As planned"),
+}  # fmt: skip
+"""Words of the columns that tables are shown under; tables in files keep the names."""
+MEASURED = ("at_low", "at_high", "swing")
+UNITS = {"share_of_runs": "share", "share_of_state": "share"}
 MOST_ROWS = 40
 
 
@@ -71,7 +90,7 @@ def compare(
         print(both.table().to_json(orient="index", force_ascii=False))
         return 0
     console.print(scoreboard(both, language))
-    _print(console, both.inputs().reset_index(names=say(language, "设置", "Setting")), say(language, "输入差异", "What differs in the inputs"))  # fmt: skip
+    _print(console, both.inputs().reset_index(names=say(language, "设置", "Setting")), say(language, "输入差异", "What differs in the inputs"), language)  # fmt: skip
     if len(both.runs) > 1:
         _against_first(console, both, cost, gain, language)
     if out is not None:
@@ -99,7 +118,12 @@ def _against_first(console: Console, both: Comparison, cost: str, gain: str, lan
     }
     changes = both.site_changes()
     changes["what"] = changes["what"].map(whats)
-    _print(console, changes, say(language, f"地点变化(相对于{first})", f"Sites, against {first}"))
+    _print(
+        console,
+        changes,
+        say(language, f"地点变化（相对于{first}）", f"Sites, against {first}"),
+        language,
+    )
     names = both.names[1:]
     for by, zh, en in (("township", "乡镇", "township"), ("group", "人群", "group")):
         who = both.who(by)
@@ -108,7 +132,7 @@ def _against_first(console: Console, both: Comparison, cost: str, gain: str, lan
         for name in names:
             shown[name] = [_arrow(v) for v in shown[name]]
         shown[both.names[0]] = [f"{v:.1%}" for v in shown[both.names[0]]]
-        _print(console, shown, say(language, f"满足率增减,按{zh}(相对于{first})", f"Who gains and loses, by {en}, against {first}"))  # fmt: skip
+        _print(console, shown, say(language, f"满足率增减，按{zh}（相对于{first}）", f"Who gains and loses, by {en}, against {first}"), language)  # fmt: skip
     _steps(console, both.marginal(cost, gain), cost, gain, language)
     sites = both.no_regret()
     console.print(say(language, "各方案均选、且相同的地点:", "Chosen alike in every plan: ") + (", ".join(sites) or "—"), highlight=False)  # fmt: skip
@@ -126,25 +150,27 @@ def _study(
     cost = cost or ("budget" if "budget" in table else "investment_all")
     sheets = {"runs": table, "no-regret": results.no_regret()}
     charts = {}
-    sheets["frontier"] = results.frontier(cost, gain)
-    sheets["steps"] = results.marginal(cost, gain)
-    charts["frontier"] = _frontier_chart(sheets["frontier"], cost, gain)
-    _print(console, sheets["frontier"], say(language, "前沿与被优于的方案", "Frontier and dominated plans"))  # fmt: skip
-    _steps(console, sheets["steps"], cost, gain, language)
+    drawn = study.samples is not None and study.frontier is None  # draws are no choices
+    if not drawn:
+        sheets["frontier"] = results.frontier(cost, gain)
+        sheets["steps"] = results.marginal(cost, gain)
+        charts["frontier"] = _frontier_chart(sheets["frontier"], cost, gain)
+        _print(console, sheets["frontier"], say(language, "前沿与被优于的方案", "Frontier and dominated plans"), language)  # fmt: skip
+        _steps(console, sheets["steps"], cost, gain, language)
     if study.samples is not None or len(study.axes) > 1:
         from allocator.report.study_charts import tornado_chart
 
         sheets["tornado"] = results.tornado(gain)
         words, unit = _words(gain)
         charts["tornado"] = tornado_chart(sheets["tornado"], words, _writer(unit))
-        _print(console, sheets["tornado"], say(language, f"各项假设对{words.zh}的影响", f"How far assumptions move {words.en}"))  # fmt: skip
+        _print(console, sheets["tornado"], say(language, f"各项假设对{words.zh}的影响", f"How far assumptions move {words.en}"), language, unit)  # fmt: skip
     if study.futures is not None:
         from allocator.report.study_charts import regret_chart
 
         sheets["regret"] = results.regret().reset_index()
         charts["regret"] = regret_chart(results.regret(), _writer(""))
-        _print(console, sheets["regret"], say(language, "遗憾值(目标值,越小越好)", "Regret (objective; less is better)"))  # fmt: skip
-    _print(console, sheets["no-regret"].head(MOST_ROWS), say(language, "各地点入选比例", "Share of runs that choose each site"))  # fmt: skip
+        _print(console, sheets["regret"], say(language, "遗憾值（目标值，越小越好）", "Regret (objective; less is better)"), language)  # fmt: skip
+    _print(console, sheets["no-regret"].query("share_of_runs > 0"), say(language, "各地点入选比例", "Share of runs that choose each site"), language)  # fmt: skip
     if out is not None:
         from allocator.io.paths import write_bytes
 
@@ -174,7 +200,7 @@ def _writer(unit: str) -> Callable[[float], Text]:
 def _steps(console: Console, steps: pd.DataFrame, cost: str, gain: str, language: str) -> None:
     (cost_words, cost_unit), (gain_words, gain_unit) = _words(cost), _words(gain)
     table = Table(title=say(language, "逐步的边际成本", "What each step costs and brings"))
-    for zh, en in (("由", "From"), ("到", "To"), (f"多花({cost_words.zh})", f"More {cost_words.en.lower()}"), (f"多得({gain_words.zh})", f"More {gain_words.en.lower()}"), ("每百分点", "A point")):  # fmt: skip
+    for zh, en in (("由", "From"), ("到", "To"), (f"多花（{cost_words.zh}）", f"More {cost_words.en.lower()}"), (f"多得（{gain_words.zh}）", f"More {gain_words.en.lower()}"), ("每百分点", "A point")):  # fmt: skip
         table.add_column(say(language, zh, en))
     for r in steps.itertuples():
         point = r.cost_per_gain / 100 if gain_unit == "share" else r.cost_per_gain
@@ -196,23 +222,33 @@ def _arrow(change: float) -> str:
     return "—" if change != change else f"{mark} {100 * change:+.1f}"
 
 
-def _print(console: Console, table: pd.DataFrame, title: str) -> None:
+def _print(
+    console: Console, table: pd.DataFrame, title: str, language: str, unit: str = ""
+) -> None:
+    """Print a table: columns by their words, numbers in the unit of their column, else in ``unit``."""
     if not len(table):
         return
     shown = Table(title=title)
+    units = []
     for name in table.columns:
-        shown.add_column(str(name), overflow="fold")
+        words, own = _words(str(name))
+        words = COLUMNS.get(str(name), words)
+        units.append(UNITS.get(str(name), own or (unit if name in MEASURED else "")))
+        shown.add_column(escape(words.in_language(language)), overflow="fold")
     for row in table.head(MOST_ROWS).itertuples(index=False):
-        shown.add_row(*(_cell(v) for v in row))
+        shown.add_row(*(_cell(v, u, language) for v, u in zip(row, units, strict=True)))
     console.print(shown)
     if len(table) > MOST_ROWS:
         console.print(f"… +{len(table) - MOST_ROWS}", style="dim")
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, unit: str, language: str) -> str:
+    if isinstance(value, bool):
+        return "★" if value else ""
     if isinstance(value, float):
-        return "—" if value != value else f"{value:,.6g}"
-    return str(value)[:60]
+        plain = "—" if value != value else f"{value:,.6g}"
+        return number(value, unit, language) if unit else plain
+    return escape(str(value)[:60])
 
 
 def _write_tables(path: Path, sheets: dict[str, pd.DataFrame]) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from allocator.errors import Text
 from allocator.report.cells import Cell
 from allocator.report.document import Block, Column, Items, Paragraph, Table
-from allocator.report.words import PAYERS, Names, word
+from allocator.report.words import PAYERS, Names, norm_source, word
 from allocator.run import Run
 from allocator.standards import MARK_WORDS
 
@@ -63,7 +63,7 @@ def standards(run: Run, used: bool | None = None) -> Table:
         rows.append(
             (
                 Text(r["title_zh"], r["title_en"]), Text(f"{value} {r['unit_zh']}", f"{value} {r['unit_en']}"),
-                Text(r["group_zh"], r["group_en"]), word(LEVELS, r["level"]), str(r["basis"]),
+                Text(r["group_zh"], r["group_en"]), word(LEVELS, r["level"]), norm_source(str(r["basis"])),
                 f"{r['valid_from']} – {r['valid_until'] or '…'}", USED[r["used"]], word(MARK_WORDS, r["mark"]),
             )
         )  # fmt: skip
@@ -83,7 +83,7 @@ def _quality(run: Run) -> Table:
         known = pd.notna(r["value"])
         zh = f"{r['criterion_zh']} {r['value']:g} {r['unit_zh']}" if known else r["criterion_zh"]
         en = f"{r['criterion_en']} {r['value']:g} {r['unit_en']}" if known else r["criterion_en"]
-        rows.append((Text(r["name_zh"], r["name_en"]), Text(zh, en), str(r["basis"]), word(MARK_WORDS, r["mark"])))  # fmt: skip
+        rows.append((Text(r["name_zh"], r["name_en"]), Text(zh, en), norm_source(str(r["basis"])), word(MARK_WORDS, r["mark"])))  # fmt: skip
     title = Text("基本质量标准", "Basic quality standards")
     return Table("quality", title, columns, tuple(rows), flagged=frozenset(flagged))
 

@@ -138,4 +138,6 @@ def _ticks(values: pd.Series) -> list[float]:
 
 
 def _short(value: object) -> str:
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -169,6 +169,15 @@ RULE_SOURCES: Mapping[str, Text] = {
 }
 _NORM_SOURCES: tuple[tuple[str, str], ...] = (
     ("standard's text not re-read; general knowledge of it", "未核对原文，据一般了解"),
+    ("Fuzhou (抚州), Jiangxi: ten measures", "江西省抚州市十条措施"), ("Fuzhou keeps a share of places", "抚州市保留一定比例床位"),
+    ("district notice, Huashan District, Ma'anshan (2023)", "马鞍山市花山区通知（2023 年）"), ("Henan 2011 rule", "河南省 2011 年规定"),
+    ("Beijing census of homes", "北京市养老机构普查"), ("Chengdu core-area plans", "成都市中心城区规划"),
+    ("Shanghai plan 2022-2035", "上海市 2022–2035 年规划"), ("Yanchuan County circuit", "延川县巡回服务"),
+    ("2018 survey definition", "2018 年调查口径"), ("2020 census definition", "2020 年普查口径"),
+    ("2015 bulletin", "2015 年统计公报"), ("2016 bulletin", "2016 年统计公报"), ("NHC briefing", "国家卫生健康委新闻发布会"),
+    ("county medical unions", "县域医共体"), ("modes of domain practice", "各领域通行方式"),
+    ("our addition, not in the policy", "本软件补充，政策中没有"), ("press quotation", "报刊引述"), ("survey", "调查"),
+    ("which standard fixes it is not confirmed", "具体出自哪项标准未确认"),
     ("text not re-read; general knowledge of it", "未核对原文，据一般了解"),
     ("standard's text not re-read", "未核对原文"),
     ("quoting the standard at second hand", "转引该标准"), ("Guiyang rules", "贵阳市规定"), ("secondary note on", "二手说明："),

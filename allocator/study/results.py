@@ -167,12 +167,19 @@ class StudyResults:
         return table.sort_values(order, ascending=[False, False, True], ignore_index=True)
 
     def frontier(self, cost: str = "budget", gain: str = "resident_met") -> pd.DataFrame:
-        """Runs by cost and gain, dominated ones named, the study's chosen one marked."""
-        return frontier(self.table(), cost, gain, self.study.chosen)
+        """Runs by cost and gain, dominated ones named, the study's chosen one marked.
+
+        Of a study of futures the plans as planned alone: what comes is nothing to choose from.
+        """
+        return frontier(self._choices(), cost, gain, self.study.chosen)
+
+    def _choices(self) -> pd.DataFrame:
+        table = self.table()
+        return table[table["role"].isin(("run", "plan"))].reset_index(drop=True)
 
     def marginal(self, cost: str = "budget", gain: str = "resident_met") -> pd.DataFrame:
         """What each step along the frontier costs and brings."""
-        return marginal(self.table(), cost, gain)
+        return marginal(self._choices(), cost, gain)
 
     def tornado(self, measure: str = "resident_met") -> pd.DataFrame:
         """How far each thing varied moves a measure."""

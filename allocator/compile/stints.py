@@ -20,13 +20,14 @@ from allocator.scenario import Scenario
 from allocator.schema import SCREENING
 
 __all__ = [
-    "POOLS", "Stints", "annuity", "make_stints", "pools_of", "present_value", "tiers_of",
+    "POOLS", "TO_DATE", "Stints", "annuity", "make_stints", "pools_of", "present_value", "tiers_of",
 ]  # fmt: skip
 
 POOLS = (
     "capital", "running", "care_workers", "land", "floor_area", "vehicle_hours", "purchased_places",
 )  # fmt: skip
 CLOSED = "closed"
+TO_DATE = "to-date"
 BARE = {
     "none": "absent",
     "idle-school": "idle-school",
@@ -139,6 +140,8 @@ def _stints_of_site(
         for provision in type_.provisions:
             if provision.mode not in levers.modes or state not in provision.from_states:
                 continue
+            if provision.mode != "extend" and _is_anothers(today, scenario):
+                continue
             for t in range(last + 1):
                 opens = _opening_period(scenario, t, provision.setup_years)
                 if opens is not None and (opens == t or t == 0):
@@ -153,6 +156,16 @@ def _stints_of_site(
                             j, state, type_.id, opens, last, provision.mode, type_, provision, None,
                             least, (low, high), grant,
                         )  # fmt: skip
+
+
+def _is_anothers(today: FacilityType | None, scenario: Scenario) -> bool:
+    """Whether a facility of another bureau serves needs that the scenario does not plan.
+
+    A school is given another use only where its pupils are planned for in the same problem.
+    """
+    if today is None or today.ownership != "bureau":
+        return False
+    return any(o.service not in scenario.services for o in today.offers)
 
 
 def _sizes(
@@ -193,7 +206,8 @@ def pools_of(scenario: Scenario) -> tuple[str, ...]:
 
     A pool divided among tiers is followed for every group of tiers but the whole, named
     ``care_workers:township+village``: what a group uses fits its own supply and what the others
-    lend exactly when each tier can be served (the cut condition of a flow through one hub).
+    lend exactly when each tier can be served (the cut condition of a flow through one hub). What is
+    carried over is followed as ``capital:to-date``, where each period bears all spent until then.
     """
     found: list[str] = []
     for pool in POOLS:
@@ -201,6 +215,8 @@ def pools_of(scenario: Scenario) -> tuple[str, ...]:
         if spec is None:
             continue
         found.append(pool)
+        if spec.carry_over:
+            found.append(f"{pool}:{TO_DATE}")
         tiers = sorted(spec.tiers)
         if spec.secondment < 1:
             for size in range(1, len(tiers)):
@@ -211,7 +227,7 @@ def pools_of(scenario: Scenario) -> tuple[str, ...]:
 def tiers_of(pool: str) -> frozenset[str] | None:
     """Return the tiers a pool follows, None for all."""
     _, mark, tiers = pool.partition(":")
-    return frozenset(tiers.split("+")) if mark else None
+    return frozenset(tiers.split("+")) if mark and tiers != TO_DATE else None
 
 
 def _serves(s: _Stint, scenario: Scenario, bought: frozenset[str], own: frozenset[str]) -> bool:
@@ -290,7 +306,8 @@ def _arrays(
         for name, k in pool_at.items() if v else ():
             tiers = tiers_of(name)
             if name.partition(":")[0] == pool and (tiers is None or tier in tiers):
-                use.extend((row, k * periods + t, v) for t in span)
+                when = range(span.start, periods) if name.endswith(f":{TO_DATE}") else span
+                use.extend((row, k * periods + t, v) for t in when)
 
     for p, s in enumerate(found):
         if s.type is None:

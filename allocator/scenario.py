@@ -251,7 +251,16 @@ class ForceSpec(_Strict):
 
 
 Mode = Literal[
-    "keep", "build", "extend", "convert", "merge", "purchase", "entrust", "mobile", "close"
+    "keep",
+    "build",
+    "extend",
+    "shrink",
+    "convert",
+    "merge",
+    "purchase",
+    "entrust",
+    "mobile",
+    "close",
 ]
 
 
@@ -475,11 +484,15 @@ class SitesRule(_Strict):
 
 
 class ReservedRule(_Strict):
-    """A share of places of a service kept for groups (特困保底)."""
+    """A share of places of a service kept for groups (特困保底).
+
+    ``types`` names the facilities that keep them (those run privately, say); blank: all.
+    """
 
     service: str = "elderly.resident"
     groups: tuple[str, ...] = ("destitute",)
     share: Share
+    types: tuple[str, ...] | None = None
 
 
 class EvenRule(_Strict):

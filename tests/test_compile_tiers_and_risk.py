@@ -11,7 +11,7 @@ from small_county import corner, whole_county, written
 from allocator.compile.stints import make_stints
 from allocator.errors import InputRefused, Text
 from allocator.model import solve
-from allocator.rules import Forced, Referral, Resource
+from allocator.rules import Forced, Referral, Reserved, Resource
 from allocator.run import prepare, refuse_unknown_names, run
 from allocator.verify import verify
 
@@ -214,3 +214,31 @@ def test_what_is_carried_over_is_supplied_again_in_the_table_of_pools():
     given = done.scenario.resources["capital"].supply
     assert second["supply"] == pytest.approx(given[2026] + given[2031] - first["use"])
     assert first["use"] > 0
+
+
+def test_a_half_empty_home_shrinks_where_running_money_is_short_and_keeps_its_residents():
+    """Each place kept costs running money; fewer places leave more of it for people."""
+    case = corner(FEW)
+    home = case.region.homes.set_index("site_id").loc["S02"]
+    assert home["residents"] < home["places"]
+    problem, _, _ = prepare(
+        case,
+        written("best-mix", rules=[], objective=["running"], options={"modes": ["keep", "shrink"]}),
+    )
+    plan = solve(problem, gap=0.0)
+    assert plan.is_complete and verify(problem, plan) == ()
+    mode = problem.modes.index("shrink")
+    shrunk = [s for s in plan.stints if problem.stint_mode[s] == mode]
+    assert "S02" in {problem.sites[problem.stint_site[s]] for s in shrunk}
+    floor = min(o.places_min for o in case.catalogue.types["township-home"].offers)
+    for f in np.flatnonzero(np.isin(problem.offer_stint, shrunk)):
+        if problem.sites[problem.stint_site[problem.offer_stint[f]]] == "S02":
+            assert plan.places[f] == pytest.approx(max(floor, home["residents"]))
+            assert problem.offer_max[f] == home["places"]
+
+
+def test_places_may_be_reserved_at_some_types_alone():
+    asked = {"share": 0.3, "types": ["township-centre"]}
+    problem, _, _ = prepare(corner(FEW), written("best-mix", **{**EASY, "rules": [{"reserved": asked}]}))  # fmt: skip
+    (rule,) = problem.rules_of(Reserved)
+    assert [problem.classes[c] for c in rule.classes] == ["elderly.resident/township-centre"]

@@ -285,7 +285,7 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
     elif isinstance(spec, RoomRule):
         yield _room(case, sets, spec, n)
     elif isinstance(spec, ReservedRule):
-        classes = np.flatnonzero(sets.class_service == sets.services.index(spec.service))
+        classes = _classes(case, sets, spec.service, spec.types)
         groups = np.array([sets.groups.index(g) for g in spec.groups], np.int64)
         yield Reserved(
             id=f"reserved-{n}", words=Text(f"为特困等对象保留{spec.share:.0%}床位", f"{spec.share:.0%} of places kept for {', '.join(spec.groups)}"),
@@ -310,16 +310,19 @@ def _room(case: Case, sets: Sets, spec: RoomRule, n: str) -> Room:
     )  # fmt: skip
 
 
+def _classes(case: Case, sets: Sets, service: str, types: tuple[str, ...] | None) -> Ints:
+    """Reach classes of a service, of the facility types named or of all."""
+    known = case.catalogue.types.values()
+    named = {o.id for t in known if types is None or t.id in types for o in t.offers}
+    mine = sets.class_service == sets.services.index(service)
+    return np.flatnonzero(mine & np.isin(np.array(sets.classes), sorted(named)))
+
+
 def _referral(
     case: Case, scenario: Scenario, sets: Sets, spec: ReferralRule | OverflowRule, n: str
 ) -> Referral:
     """Sites that offer the service, each with the place nearest to it, from which people go on."""
-    types = case.catalogue.types.values()
-    named = {o.id for t in types if spec.types is None or t.id in spec.types for o in t.offers}
-    service = sets.services.index(spec.service)
-    classes = np.flatnonzero(
-        (sets.class_service == service) & np.isin(np.array(sets.classes), sorted(named))
-    )
+    classes = _classes(case, sets, spec.service, spec.types)
     stints = sets.stints
     offering = np.isin(stints.offer_class, classes)
     sites = np.unique(stints.site[stints.offer_stint[offering]])

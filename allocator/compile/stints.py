@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -89,6 +89,7 @@ class _Stint:
     least: Mapping[str, float]  # places by service already there, for an extension
     size: tuple[float, float] = (0.0, math.inf)  # bounds of the main service's places
     grant: float = 0.0  # yuan a new place of the main service
+    most: Mapping[str, float] = field(default_factory=dict)  # places by service at most
 
 
 def make_stints(
@@ -125,6 +126,8 @@ def _stints_of_site(
     if today is not None and "close" in levers.modes and today.ownership != "bureau":
         for t in range(last + 1):
             yield _Stint(j, state, CLOSED, t, last, "close", None, None, None, {})
+    if "shrink" in levers.modes and today is not None and home is not None and existing:
+        yield from _smaller(j, today, home, existing, last)
     if any(getattr(site, c) == SCREENING[1] for c in SCREENS):
         return
     for type_ in case.catalogue.types.values():
@@ -156,6 +159,20 @@ def _stints_of_site(
                             j, state, type_.id, opens, last, provision.mode, type_, provision, None,
                             least, (low, high), grant,
                         )  # fmt: skip
+
+
+def _smaller(
+    j: int, today: FacilityType, home: pd.Series, existing: Mapping[str, float], last: int
+) -> Iterator[_Stint]:
+    """A home of today with fewer places (压减), as many as it has residents and its type at least."""
+    main = main_service(today)
+    floor = next(o.places_min for o in today.offers if o.service == main)
+    least = {main: max(floor, float(home["residents"]))}
+    if least[main] < existing[main]:
+        for t in range(last + 1):
+            yield _Stint(
+                j, today.id, today.id, t, last, "shrink", today, None, None, least, most=existing
+            )
 
 
 def _is_anothers(today: FacilityType | None, scenario: Scenario) -> bool:
@@ -335,7 +352,10 @@ def _arrays(
                 module = 0.0
             else:
                 low = max(low, s.least.get(offer.service, 0.0))
-                high = min(high, _most_places(scenario, s.type))
+                high = min(
+                    high, _most_places(scenario, s.type), s.most.get(offer.service, math.inf)
+                )
+                low = min(low, high) if offer.service != main_service(s.type) and s.most else low
                 if offer.service == main_service(s.type):
                     named = _named_places(scenario, site_ids[s.site], s.type)
                     if named is not None:

@@ -59,6 +59,7 @@ from allocator.population import Population, persons_of_group
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import (
+    NearestRule,
     OptionSpec,
     OverflowRule,
     Period,
@@ -635,6 +636,8 @@ def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
     for rule in scenario.rules:
         for key in ("types", "hubs"):
             named += [(f"rules.{key}", t, types) for t in getattr(rule.value, key, None) or ()]
+        if isinstance(rule.value, NearestRule):
+            named.append(("services", rule.value.service, set(scenario.services)))
         if isinstance(rule.value, ReferralRule | OverflowRule):
             both = (rule.value.service, rule.value.onward)
             named += [("services", s, set(scenario.services)) for s in both]

@@ -21,6 +21,7 @@ __all__ = [
     "EvenRule",
     "JointSpec",
     "MoveSpec",
+    "NearestRule",
     "NeedSpec",
     "NormChange",
     "OptionSpec",
@@ -516,6 +517,12 @@ class TravelRule(_Strict):
     from_: Year | None = Field(default=None, alias="from")
 
 
+class NearestRule(_Strict):
+    """People use the nearest open place of a service that they would use at all (就近)."""
+
+    service: str
+
+
 class RoomRule(_Strict):
     """What is fitted into a standing building stays within its floor area."""
 
@@ -562,6 +569,7 @@ class RuleSpec(_Strict):
     room: RoomRule | None = None
     referral: ReferralRule | None = None
     overflow: OverflowRule | None = None
+    nearest: NearestRule | None = None
 
     @model_validator(mode="after")
     def _one(self) -> RuleSpec:

@@ -12,7 +12,7 @@ from allocator.measures.inequality import gini
 from allocator.model import explain, solve
 from allocator.plan import Status
 from allocator.region import Region
-from allocator.rules import Coverage, Gini, Resettlement
+from allocator.rules import Coverage, Gini, Nearest, Resettlement
 from allocator.run import prepare, run
 from allocator.verify import verify
 
@@ -177,3 +177,11 @@ def test_a_county_moved_along_its_parallel_is_the_same_problem():
     assert other.arc_minutes == pytest.approx(here.arc_minutes, rel=1e-9)
     assert (here.acceptance == other.acceptance).all() and (here.need == other.need).all()
     assert len(here.arc_minutes) > 50
+
+
+def test_a_scenario_may_ask_that_people_use_the_nearest_place():
+    problem = _problem(rules=[{"nearest": {"service": "elderly.day"}}])
+    (rule,) = problem.rules_of(Nearest)
+    assert problem.services[rule.service] == "elderly.day"
+    plan = solve(problem, gap=0.05)
+    assert plan.is_complete and verify(problem, plan) == ()

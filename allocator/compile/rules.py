@@ -27,6 +27,7 @@ from allocator.rules import (
     Ints,
     Link,
     MeanTravel,
+    Nearest,
     Payer,
     PlacesRatio,
     PlacesShare,
@@ -47,6 +48,7 @@ from allocator.scenario import (
     EvenRule,
     ForceSpec,
     HubRule,
+    NearestRule,
     NursingRule,
     OverflowRule,
     PlacesRule,
@@ -282,6 +284,11 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
         )  # fmt: skip
     elif isinstance(spec, ReferralRule | OverflowRule):
         yield _referral(case, scenario, sets, spec, n)
+    elif isinstance(spec, NearestRule):
+        yield Nearest(
+            id=f"nearest-{n}", words=Text(f"{spec.service}就近使用", f"{spec.service}: people use the nearest open place"),
+            service=sets.services.index(spec.service),
+        )  # fmt: skip
     elif isinstance(spec, RoomRule):
         yield _room(case, sets, spec, n)
     elif isinstance(spec, ReservedRule):

@@ -31,6 +31,7 @@ __all__ = [
     "Hub",
     "Link",
     "MeanTravel",
+    "Nearest",
     "Payer",
     "PlacesRatio",
     "PlacesShare",
@@ -317,6 +318,17 @@ class MeanTravel(Rule):
 
     service: int
     minutes: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Nearest(Rule):
+    """Nobody of a service is served farther away than at an open place in reach (就近).
+
+    For every arc a of the service: ``sum of x over farther arcs of the same need <= D (1 - sum of y
+    offering the class of a at its site)``, per (i, g, t, w) with willingness (Rojeski and ReVelle 1970).
+    """
+
+    service: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

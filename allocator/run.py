@@ -55,11 +55,23 @@ from allocator.measures.choice import free_choice, open_places
 from allocator.measures.evaluation import Bases, reach_of
 from allocator.measures.indicators import Judged, State, measure, start_under, state_of
 from allocator.model import evaluate, explain, solve
+from allocator.model.alternatives import with_regret
 from allocator.plan import Plan, Status
 from allocator.population import Population, persons_of_group
 from allocator.problem import Problem
 from allocator.rules import Floats
-from allocator.scenario import OptionSpec, Period, PoolSpec, Scenario, SitesRule, SolveSpec
+from allocator.scenario import (
+    NearestRule,
+    OptionSpec,
+    OverflowRule,
+    Period,
+    PoolSpec,
+    ReferralRule,
+    RiskSpec,
+    Scenario,
+    SitesRule,
+    SolveSpec,
+)
 from allocator.travel import Arcs
 from allocator.verify import verify
 
@@ -283,7 +295,31 @@ def prepare(
         income_yuan_month=income, people=people,
         priorities=case.rates["priorities"],
     )  # fmt: skip
+    if scenario.risk.measure == "regret":
+        problem = _with_regret(problem, scenario)
     return problem, people, need
+
+
+def _with_regret(problem: Problem, scenario: Scenario) -> Problem:
+    """Return the problem with its first objective as regret; each future is solved alone for it.
+
+    Raises
+    ------
+    InputRefused
+        When the objective counts sites or places, or a future alone has no plan.
+    """
+    try:
+        return with_regret(problem, gap=scenario.solve.gap)
+    except ValueError as reason:
+        raise InputRefused(
+            (
+                Finding(
+                    Rank.ERROR, "regret-not-possible", Where(file=f"{scenario.name}.yaml", column="risk"),
+                    Text(f"不能按最大后悔值求解:{reason}。", f"Regret cannot be planned by: {reason}."),
+                    Text("首要目标改为 unmet、travel 或 shortfall,并放宽硬性规则。", "Put unmet, travel or shortfall first, and price hard rules."),
+                ),
+            )
+        ) from reason  # fmt: skip
 
 
 def _calibration(
@@ -390,6 +426,7 @@ def today_of(scenario: Scenario) -> Scenario:
             "resources": unlimited,
             "rules": (),
             "objective": ({"unmet": 1.0, "travel": 1e-4},),
+            "risk": RiskSpec(),
             "solve": SolveSpec(gap=1e-4, road="exact"),
         }
     )
@@ -640,7 +677,12 @@ def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
     named += [("services", s, set(case.catalogue.services)) for s in scenario.services]
     for rule in scenario.rules:
         for key in ("types", "hubs"):
-            named += [(f"rules.{key}", t, types) for t in getattr(rule.value, key, ())]
+            named += [(f"rules.{key}", t, types) for t in getattr(rule.value, key, None) or ()]
+        if isinstance(rule.value, NearestRule):
+            named.append(("services", rule.value.service, set(scenario.services)))
+        if isinstance(rule.value, ReferralRule | OverflowRule):
+            both = (rule.value.service, rule.value.onward)
+            named += [("services", s, set(scenario.services)) for s in both]
     found: list[Finding] = []
     for where, name, known in named:
         if name not in known:

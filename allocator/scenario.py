@@ -21,9 +21,11 @@ __all__ = [
     "EvenRule",
     "JointSpec",
     "MoveSpec",
+    "NearestRule",
     "NeedSpec",
     "NormChange",
     "OptionSpec",
+    "OverflowRule",
     "OwnWaySpec",
     "Period",
     "PhaseInSpec",
@@ -31,6 +33,8 @@ __all__ = [
     "PoolSpec",
     "PopulationSpec",
     "ProvisionSpec",
+    "ReferralRule",
+    "RiskSpec",
     "RoomRule",
     "RuleSpec",
     "Scenario",
@@ -252,7 +256,16 @@ class ForceSpec(_Strict):
 
 
 Mode = Literal[
-    "keep", "build", "extend", "convert", "merge", "purchase", "entrust", "mobile", "close"
+    "keep",
+    "build",
+    "extend",
+    "shrink",
+    "convert",
+    "merge",
+    "purchase",
+    "entrust",
+    "mobile",
+    "close",
 ]
 
 
@@ -316,16 +329,20 @@ class PoolSpec(_Strict):
 
     ``tiers`` splits the supply among tiers of facilities by shares that sum to 1; each tier uses
     its own and what others lend, at most the share ``secondment`` of theirs. 1, or no tiers, is one
-    county-wide pool.
+    county-wide pool. ``in_expectation``: the mean over futures stays within supply, not each of them.
+    A pool is always ``hard``: what it lacks shows as unmet need. ``carry_over`` (capital only): what a period leaves may be spent in later ones;
+    payers' caps stay those of each period.
     """
 
     unit: str
     supply: dict[Year, Supply]
     payers: dict[str, PayerSpec] = Field(default_factory=dict)
     sources: tuple[str, ...] = ()
-    hard: bool = True
+    hard: Literal[True] = True
+    in_expectation: bool = False
     tiers: dict[str, Share] = Field(default_factory=dict)
     secondment: Share = 1.0
+    carry_over: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> PoolSpec:
@@ -472,11 +489,15 @@ class SitesRule(_Strict):
 
 
 class ReservedRule(_Strict):
-    """A share of places of a service kept for groups (特困保底)."""
+    """A share of places of a service kept for groups (特困保底).
+
+    ``types`` names the facilities that keep them (those run privately, say); blank: all.
+    """
 
     service: str = "elderly.resident"
     groups: tuple[str, ...] = ("destitute",)
     share: Share
+    types: tuple[str, ...] | None = None
 
 
 class EvenRule(_Strict):
@@ -500,10 +521,40 @@ class TravelRule(_Strict):
     from_: Year | None = Field(default=None, alias="from")
 
 
+class NearestRule(_Strict):
+    """People use the nearest open place of a service that they would use at all (就近)."""
+
+    service: str
+
+
 class RoomRule(_Strict):
     """What is fitted into a standing building stays within its floor area."""
 
     modes: tuple[Mode, ...] = ("convert", "entrust", "merge")
+
+
+class ReferralRule(_Strict):
+    """Some of those whom a service serves at a site go on from there to another service (转诊、转介).
+
+    Of those served at each site of the ``types`` (blank: all that offer ``service``), at least
+    ``share`` are served by ``onward`` out of the place nearest to the site.
+    """
+
+    service: str
+    onward: str
+    share: Share
+    types: tuple[str, ...] | None = None
+    from_: Year | None = Field(default=None, alias="from")
+
+
+class OverflowRule(_Strict):
+    """All whom a service receives at a site are served by the onward service out of its place (分流)."""
+
+    service: str
+    onward: str
+    types: tuple[str, ...] | None = None
+    from_: Year | None = Field(default=None, alias="from")
+    share: Literal[1] = 1
 
 
 class RuleSpec(_Strict):
@@ -520,6 +571,9 @@ class RuleSpec(_Strict):
     even: EvenRule | None = None
     travel: TravelRule | None = None
     room: RoomRule | None = None
+    referral: ReferralRule | None = None
+    overflow: OverflowRule | None = None
+    nearest: NearestRule | None = None
 
     @model_validator(mode="after")
     def _one(self) -> RuleSpec:
@@ -532,6 +586,18 @@ class RuleSpec(_Strict):
     def value(self) -> Any:
         """The one rule given."""
         return next(v for k in type(self).model_fields if (v := getattr(self, k)) is not None)
+
+
+class RiskSpec(_Strict):
+    """How the first objective weighs futures (``population.futures``).
+
+    ``expected``: their weighted mean; ``worst``: the worst future; ``cvar``: the mean of the worst
+    ``share`` of them; ``regret``: the largest excess over what each future could have alone, where
+    the objective counts neither sites nor places.
+    """
+
+    measure: Literal["expected", "worst", "cvar", "regret"] = "expected"
+    share: float = Field(default=0.1, gt=0, le=1)
 
 
 class SolveSpec(_Strict):
@@ -586,6 +652,7 @@ class Scenario(_Strict):
         "unmet",
         "travel",
     )
+    risk: RiskSpec = RiskSpec()
     solve: SolveSpec = SolveSpec()
     abstract: bool = False
 
@@ -599,6 +666,11 @@ class Scenario(_Strict):
                 raise ValueError(f"period {p.id} ends before it starts")
             last = p.to
         self._check_phases()
+        if self.risk.measure != "expected" and not self.population.futures:
+            raise ValueError("risk: futures are weighed, so population.futures must ask for some")
+        carried = sorted(k for k, v in self.resources.items() if v.carry_over and k != "capital")
+        if carried:
+            raise ValueError(f"resources.{carried[0]}.carry_over: only capital is carried over")
         firsts = {p.from_ for p in self.periods}
         for pool, spec in self.resources.items():
             missing = sorted(firsts - spec.supply.keys())

@@ -28,6 +28,7 @@ from allocator.rules import (
     Hub,
     Link,
     MeanTravel,
+    Nearest,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -515,6 +516,28 @@ def check_mean_travel(facts: _Facts, rule: MeanTravel) -> Iterator[str]:
             yield f"{p.periods[t]}: {minutes[t, w] / n:.6g} minutes on average"
 
 
+def check_nearest(facts: _Facts, rule: Nearest) -> Iterator[str]:
+    """Nobody goes past an open place that they reach sooner and would use."""
+    p = facts.problem
+    phi = np.broadcast_to(p.acceptance, (len(p.arc_area), len(p.groups)))
+    offers = set(zip(p.offer_stint.tolist(), p.offer_class.tolist(), strict=True))
+    near: dict[tuple[int, int, int], float] = defaultdict(lambda: np.inf)
+    for a in range(len(p.arc_area)):
+        j, c = int(p.arc_site[a]), int(p.arc_class[a])
+        if int(p.class_service[c]) != rule.service:
+            continue
+        for t in range(len(p.periods)):
+            if any((s, c) in offers for s in facts.at[j, t]):
+                for g in np.flatnonzero(phi[a] > 0).tolist():
+                    key = (int(p.arc_area[a]), g, t)
+                    near[key] = min(near[key], float(p.arc_minutes[a]))
+    for a, g, t, _, x in facts.flows:
+        i = int(p.arc_area[a])
+        own = int(p.class_service[int(p.arc_class[a])]) == rule.service
+        if own and float(p.arc_minutes[a]) > near[i, g, t] and _over(x, 0.0):
+            yield f"{p.areas[i]} {p.periods[t]}: {x:.6g} go past a nearer place"
+
+
 def check_room(facts: _Facts, rule: Room) -> Iterator[str]:
     """What each stint named offers fits the floor of its building."""
     p, chosen = facts.problem, set(facts.stints)
@@ -567,6 +590,7 @@ CHECKS: dict[type[Rule], Callable[..., Iterator[str]]] = {
     Deviation: check_deviation,
     Gini: check_gini,
     MeanTravel: check_mean_travel,
+    Nearest: check_nearest,
     Room: check_room,
     Referral: check_referral,
 }

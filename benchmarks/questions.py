@@ -1,5 +1,7 @@
 """The sixteen questions on some townships of the demonstration county: a line of figures a variant.
 
+A last line on standard error names the projects that all variants of a question have in common.
+
     python -m benchmarks.questions [--townships 450225100,450225101,...] [--only 05] [--gap 0.02]
 
 Money, staff and other supplies are cut to the townships' share of the county's people. Figures are
@@ -65,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             continue
         study, members = read_study(path)
         names = [c.get("name", "") for c in study.changes] or [""]
+        common: set[str] | None = None
         for n, scenario in enumerate(m.scenario for m in members):
             label = {
                 "question": path.stem[:2],
@@ -75,7 +78,10 @@ def main(argv: list[str] | None = None) -> int:
             try:
                 solve = scenario.solve.model_copy(update={"gap": a.gap})
                 asked = scenario.scaled(share).model_copy(update={"solve": solve})
-                row = figures(run(case, asked, shared=shared))
+                done = run(case, asked, shared=shared)
+                row = figures(done)
+                mine = {f"{p.site_id} {p.type}" for p in done.tables["projects"].itertuples()}
+                common = mine if common is None else common & mine
             except AllocatorError as problem:
                 row, failed = {"short": str(problem)[:200]}, failed + 1
             row = {**label, **row, "seconds": round(time.monotonic() - begun, 1)}
@@ -94,6 +100,7 @@ def main(argv: list[str] | None = None) -> int:
                 out.writeheader()
             out.writerow(row)
             sys.stdout.flush()
+        print(f"{path.stem[:2]}: in all: {', '.join(sorted(common or ()))}", file=sys.stderr)
     return 1 if failed else 0
 
 

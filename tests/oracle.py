@@ -17,6 +17,7 @@ from allocator.rules import (
     Gini,
     Hub,
     MeanTravel,
+    Nearest,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -291,6 +292,12 @@ def _write(p, chosen, whole_places):
                         if n[2:] == (t, w) and p.class_service[p.arc_class[n[0]]] == r.service
                     }  # fmt: skip
                     lp.row(over, upper=0)
+        elif isinstance(r, Nearest):
+            # What stands is known here: whoever has a nearer open place may not use a farther one.
+            for cell, names in by_cell.items():
+                if cell[1] == r.service:
+                    least = min(p.arc_minutes[n[0]] for n in names)
+                    lp.row({n: 1.0 for n in names if p.arc_minutes[n[0]] > least}, upper=0)
         elif isinstance(r, Room):
             for s, room in zip(r.stints, r.room, strict=True):
                 inside = {("n", f): r.offer_area[f] for f in offers if p.offer_stint[f] == s}

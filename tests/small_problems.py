@@ -22,6 +22,7 @@ from allocator.rules import (
     Hub,
     Link,
     MeanTravel,
+    Nearest,
     Payer,
     PlacesRatio,
     PlacesShare,
@@ -319,6 +320,8 @@ def _rules(rng, p, families):
     if drawn("mean-travel", 0.2):
         minutes = np.where(rng.random(t_n) < 0.8, rng.uniform(5, 30, t_n), np.inf)
         yield MeanTravel(id="mean-travel", words=WORDS, service=s, minutes=minutes)
+    if drawn("nearest", 0.2):
+        yield Nearest(id="nearest", words=WORDS, service=s)
 
 
 def _objectives(rng, p, rules, risk):

@@ -1,5 +1,7 @@
 """How a scenario's rules become rules of the problem, on a corner of the county."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,7 +11,8 @@ from allocator.errors import InputRefused
 from allocator.measures.inequality import gini
 from allocator.model import explain, solve
 from allocator.plan import Status
-from allocator.rules import Coverage, Gini, Resettlement
+from allocator.region import Region
+from allocator.rules import Coverage, Gini, Nearest, Resettlement
 from allocator.run import prepare, run
 from allocator.verify import verify
 
@@ -159,3 +162,26 @@ def test_a_limit_on_mean_travel_binds_and_holds():
         assert people[mine].sum() > 0
         minutes.append((people * problem.arc_minutes[arcs])[mine].sum() / people[mine].sum())
     assert minutes[1] <= 6 + 1e-6 < minutes[0]
+
+
+def test_a_county_moved_along_its_parallel_is_the_same_problem():
+    """Only distances count: every point a degree further east, and nothing else changes."""
+    case, scenario = corner(FEW), written("best-mix", placement=None, rules=RULES)
+    moved = {
+        name: getattr(case.region, name).assign(lon=lambda t: t["lon"] + 1.0)
+        for name in ("areas", "sites")
+    }
+    there = replace(case, region=Region(**{**case.region.__dict__, **moved}))
+    here, other = (prepare(c, scenario)[0] for c in (case, there))
+    assert (here.arc_area == other.arc_area).all() and (here.arc_site == other.arc_site).all()
+    assert other.arc_minutes == pytest.approx(here.arc_minutes, rel=1e-9)
+    assert (here.acceptance == other.acceptance).all() and (here.need == other.need).all()
+    assert len(here.arc_minutes) > 50
+
+
+def test_a_scenario_may_ask_that_people_use_the_nearest_place():
+    problem = _problem(rules=[{"nearest": {"service": "elderly.day"}}])
+    (rule,) = problem.rules_of(Nearest)
+    assert problem.services[rule.service] == "elderly.day"
+    plan = solve(problem, gap=0.05)
+    assert plan.is_complete and verify(problem, plan) == ()

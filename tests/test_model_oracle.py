@@ -1,13 +1,15 @@
 """Brute force over every path of every site, written from `Problem` alone, agrees with the exact road."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from oracle import best_by_enumeration
-from small_problems import random_problem, three_hamlets
+from small_problems import WORDS, random_problem, three_hamlets
 
 from allocator.model import solve_exactly
 from allocator.plan import Status
-from allocator.rules import Rule
+from allocator.rules import Nearest, Rule
 from allocator.verify import verify
 
 
@@ -66,3 +68,17 @@ def test_enough_money_serves_all_but_who_will_not_go():
     plan = solve_exactly(three_hamlets(rules=tuple(rules)), gap=0.0)
     assert plan.objectives[0].value == pytest.approx(0)
     assert plan.objectives[1].value == pytest.approx(200)
+
+
+def test_where_people_go_to_the_nearest_place_a_full_one_turns_them_away():
+    """Hamlet 2 is nearer A. 330 buys 13 places at two homes, but not where they are needed then: with
+    both open hamlet 2 may not go on to B, so 12 are served, as with A alone."""
+    money = replace(three_hamlets().rules[-1], supply=np.array([330.0]))
+    free = three_hamlets(arc_minutes=np.array([10.0, 5.0, 10.0, 10.0]))
+    free = replace(free, rules=(*free.rules[:-1], money))
+    held = replace(free, rules=(*free.rules, Nearest(id="nearest", words=WORDS, service=0)))
+    plans = [solve_exactly(p, gap=0.0) for p in (free, held)]
+    assert [p.objectives[0].value for p in plans] == [pytest.approx(7), pytest.approx(8)]
+    assert verify(held, plans[1]) == ()
+    told = verify(held, replace(plans[0], problem=held.digest))
+    assert any("past a nearer place" in f.what.en for f in told)

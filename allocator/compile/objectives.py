@@ -86,6 +86,9 @@ def make_objectives(
             found += [one("shortfall"), one("cost")]
         else:
             found.append(one(entry))
+    if scenario.risk.measure in ("worst", "cvar"):
+        weighed = {"risk": scenario.risk.measure, "risk_share": scenario.risk.share}
+        found[0] = replace(found[0], **weighed)  # type: ignore[arg-type]
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from allocator.case import Case
 from allocator.compile.norms import norms_by_period, share_by_period
-from allocator.compile.stints import Stints, tiers_of
+from allocator.compile.stints import TO_DATE, Stints, tiers_of
 from allocator.errors import Text
 from allocator.rules import (
     Acceptance,
@@ -27,9 +27,11 @@ from allocator.rules import (
     Ints,
     Link,
     MeanTravel,
+    Nearest,
     Payer,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
@@ -46,8 +48,11 @@ from allocator.scenario import (
     EvenRule,
     ForceSpec,
     HubRule,
+    NearestRule,
     NursingRule,
+    OverflowRule,
     PlacesRule,
+    ReferralRule,
     ReservedRule,
     ResettleRule,
     RoomRule,
@@ -144,6 +149,13 @@ def _pools(scenario: Scenario, sets: Sets) -> Iterator[Rule]:
             Payer(name, p.share, (p.cap,) * len(supply)) for name, p in sorted(spec.payers.items())
         )
         words = POOL_WORDS[pool]
+        if spec.carry_over:
+            supply = np.cumsum(supply)
+        if name.endswith(f":{TO_DATE}"):
+            payers = ()
+            words = Text(
+                f"累计{words.zh}(含结转)", f"{words.en} to date, with what is carried over"
+            )
         if tiers is not None:
             own = sum(share for tier, share in spec.tiers.items() if tier in tiers)
             supply, payers = supply * (own + spec.secondment * (1 - own)), ()
@@ -157,6 +169,7 @@ def _pools(scenario: Scenario, sets: Sets) -> Iterator[Rule]:
             pool=number,
             supply=np.where(supply >= 1e29, np.inf, supply),
             payers=payers,
+            in_expectation=spec.in_expectation,
         )
 
 
@@ -269,10 +282,17 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
             service=sets.services.index(spec.service),
             minutes=np.where(limited, spec.at_most_minutes, np.inf),
         )  # fmt: skip
+    elif isinstance(spec, ReferralRule | OverflowRule):
+        yield _referral(case, scenario, sets, spec, n)
+    elif isinstance(spec, NearestRule):
+        yield Nearest(
+            id=f"nearest-{n}", words=Text(f"{spec.service}就近使用", f"{spec.service}: people use the nearest open place"),
+            service=sets.services.index(spec.service),
+        )  # fmt: skip
     elif isinstance(spec, RoomRule):
         yield _room(case, sets, spec, n)
     elif isinstance(spec, ReservedRule):
-        classes = np.flatnonzero(sets.class_service == sets.services.index(spec.service))
+        classes = _classes(case, sets, spec.service, spec.types)
         groups = np.array([sets.groups.index(g) for g in spec.groups], np.int64)
         yield Reserved(
             id=f"reserved-{n}", words=Text(f"为特困等对象保留{spec.share:.0%}床位", f"{spec.share:.0%} of places kept for {', '.join(spec.groups)}"),
@@ -294,6 +314,38 @@ def _room(case: Case, sets: Sets, spec: RoomRule, n: str) -> Room:
     return Room(
         id=f"room-{n}", words=Text("改造规模不超过现有建筑面积", "conversions fit the building's floor area"),
         stints=some, room=floor[some], offer_area=np.array(each, float),
+    )  # fmt: skip
+
+
+def _classes(case: Case, sets: Sets, service: str, types: tuple[str, ...] | None) -> Ints:
+    """Reach classes of a service, of the facility types named or of all."""
+    known = case.catalogue.types.values()
+    named = {o.id for t in known if types is None or t.id in types for o in t.offers}
+    mine = sets.class_service == sets.services.index(service)
+    return np.flatnonzero(mine & np.isin(np.array(sets.classes), sorted(named)))
+
+
+def _referral(
+    case: Case, scenario: Scenario, sets: Sets, spec: ReferralRule | OverflowRule, n: str
+) -> Referral:
+    """Sites that offer the service, each with the place nearest to it, from which people go on."""
+    classes = _classes(case, sets, spec.service, spec.types)
+    stints = sets.stints
+    offering = np.isin(stints.offer_class, classes)
+    sites = np.unique(stints.site[stints.offer_stint[offering]])
+    ordinary = sets.areas["home"].to_numpy() < 0
+    near = np.flatnonzero(np.isin(sets.arc_site, sites) & ordinary[sets.arc_area])
+    near = near[np.lexsort((sets.arc_area[near], sets.arc_minutes[near], sets.arc_site[near]))]
+    sites, first = np.unique(sets.arc_site[near], return_index=True)
+    whole = isinstance(spec, OverflowRule)
+    return Referral(
+        id=f"{'overflow' if whole else 'referral'}-{n}",
+        words=Text(
+            f"{spec.service}就地接收者全部转由{spec.onward}服务" if whole else f"{spec.service}服务对象中{spec.share:.1%}转由{spec.onward}服务",
+            f"all whom {spec.service} receives go on to {spec.onward}" if whole else f"{spec.share:.1%} of those served by {spec.service} go on to {spec.onward}",
+        ),
+        site=sites.astype(np.int64), area=sets.arc_area[near[first]], classes=classes,
+        service=sets.services.index(spec.onward), share=_share(scenario, float(spec.share), spec.from_),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -20,13 +20,14 @@ from allocator.scenario import Scenario
 from allocator.schema import SCREENING
 
 __all__ = [
-    "POOLS", "Stints", "annuity", "make_stints", "pools_of", "present_value", "tiers_of",
+    "POOLS", "TO_DATE", "Stints", "annuity", "make_stints", "pools_of", "present_value", "tiers_of",
 ]  # fmt: skip
 
 POOLS = (
     "capital", "running", "care_workers", "land", "floor_area", "vehicle_hours", "purchased_places",
 )  # fmt: skip
 CLOSED = "closed"
+TO_DATE = "to-date"
 BARE = {
     "none": "absent",
     "idle-school": "idle-school",
@@ -88,6 +89,7 @@ class _Stint:
     least: Mapping[str, float]  # places by service already there, for an extension
     size: tuple[float, float] = (0.0, math.inf)  # bounds of the main service's places
     grant: float = 0.0  # yuan a new place of the main service
+    most: Mapping[str, float] = field(default_factory=dict)  # places by service at most
 
 
 def make_stints(
@@ -124,6 +126,8 @@ def _stints_of_site(
     if today is not None and "close" in levers.modes and today.ownership != "bureau":
         for t in range(last + 1):
             yield _Stint(j, state, CLOSED, t, last, "close", None, None, None, {})
+    if "shrink" in levers.modes and today is not None and home is not None and existing:
+        yield from _smaller(j, today, home, existing, last)
     if any(getattr(site, c) == SCREENING[1] for c in SCREENS):
         return
     for type_ in case.catalogue.types.values():
@@ -139,6 +143,8 @@ def _stints_of_site(
         for provision in type_.provisions:
             if provision.mode not in levers.modes or state not in provision.from_states:
                 continue
+            if provision.mode != "extend" and _is_anothers(today, scenario):
+                continue
             for t in range(last + 1):
                 opens = _opening_period(scenario, t, provision.setup_years)
                 if opens is not None and (opens == t or t == 0):
@@ -153,6 +159,30 @@ def _stints_of_site(
                             j, state, type_.id, opens, last, provision.mode, type_, provision, None,
                             least, (low, high), grant,
                         )  # fmt: skip
+
+
+def _smaller(
+    j: int, today: FacilityType, home: pd.Series, existing: Mapping[str, float], last: int
+) -> Iterator[_Stint]:
+    """A home of today with fewer places (压减), as many as it has residents and its type at least."""
+    main = main_service(today)
+    floor = next(o.places_min for o in today.offers if o.service == main)
+    least = {main: max(floor, float(home["residents"]))}
+    if least[main] < existing[main]:
+        for t in range(last + 1):
+            yield _Stint(
+                j, today.id, today.id, t, last, "shrink", today, None, None, least, most=existing
+            )
+
+
+def _is_anothers(today: FacilityType | None, scenario: Scenario) -> bool:
+    """Whether a facility of another bureau serves needs that the scenario does not plan.
+
+    A school is given another use only where its pupils are planned for in the same problem.
+    """
+    if today is None or today.ownership != "bureau":
+        return False
+    return any(o.service not in scenario.services for o in today.offers)
 
 
 def _sizes(
@@ -193,7 +223,8 @@ def pools_of(scenario: Scenario) -> tuple[str, ...]:
 
     A pool divided among tiers is followed for every group of tiers but the whole, named
     ``care_workers:township+village``: what a group uses fits its own supply and what the others
-    lend exactly when each tier can be served (the cut condition of a flow through one hub).
+    lend exactly when each tier can be served (the cut condition of a flow through one hub). What is
+    carried over is followed as ``capital:to-date``, where each period bears all spent until then.
     """
     found: list[str] = []
     for pool in POOLS:
@@ -201,6 +232,8 @@ def pools_of(scenario: Scenario) -> tuple[str, ...]:
         if spec is None:
             continue
         found.append(pool)
+        if spec.carry_over:
+            found.append(f"{pool}:{TO_DATE}")
         tiers = sorted(spec.tiers)
         if spec.secondment < 1:
             for size in range(1, len(tiers)):
@@ -211,7 +244,7 @@ def pools_of(scenario: Scenario) -> tuple[str, ...]:
 def tiers_of(pool: str) -> frozenset[str] | None:
     """Return the tiers a pool follows, None for all."""
     _, mark, tiers = pool.partition(":")
-    return frozenset(tiers.split("+")) if mark else None
+    return frozenset(tiers.split("+")) if mark and tiers != TO_DATE else None
 
 
 def _serves(s: _Stint, scenario: Scenario, bought: frozenset[str], own: frozenset[str]) -> bool:
@@ -290,7 +323,8 @@ def _arrays(
         for name, k in pool_at.items() if v else ():
             tiers = tiers_of(name)
             if name.partition(":")[0] == pool and (tiers is None or tier in tiers):
-                use.extend((row, k * periods + t, v) for t in span)
+                when = range(span.start, periods) if name.endswith(f":{TO_DATE}") else span
+                use.extend((row, k * periods + t, v) for t in when)
 
     for p, s in enumerate(found):
         if s.type is None:
@@ -318,7 +352,10 @@ def _arrays(
                 module = 0.0
             else:
                 low = max(low, s.least.get(offer.service, 0.0))
-                high = min(high, _most_places(scenario, s.type))
+                high = min(
+                    high, _most_places(scenario, s.type), s.most.get(offer.service, math.inf)
+                )
+                low = min(low, high) if offer.service != main_service(s.type) and s.most else low
                 if offer.service == main_service(s.type):
                     named = _named_places(scenario, site_ids[s.site], s.type)
                     if named is not None:

@@ -451,7 +451,7 @@ def _areas(case: Case, judged: Judged, own: Use) -> pd.DataFrame:
 
 
 def _pools(judged: Judged) -> pd.DataFrame:
-    """Use and supply of each pool by year."""
+    """Use and supply of each pool by year; what is carried over is supplied again."""
     problem = judged.problem
     rows = []
     supply = {r.pool: r.supply for r in problem.rules_of(Resource)}  # type: ignore[attr-defined]
@@ -459,9 +459,10 @@ def _pools(judged: Judged) -> pd.DataFrame:
         if pool not in judged.scenario.resources:
             continue  # a group of tiers of a divided pool
         use = site_use(problem, judged.plan, pool).sum(0)
-        unit = judged.scenario.resources[pool].unit  # type: ignore[index]
+        spec = judged.scenario.resources[pool]  # type: ignore[index]
+        unit = spec.unit
         for t, year in enumerate(judged.years):
-            most = float(supply[k][t])
+            most = float(supply[k][t]) - (float(use[:t].sum()) if spec.carry_over else 0.0)
             rows.append((year, pool, unit, float(use[t]), most if np.isfinite(most) else np.nan))
     return pd.DataFrame(rows, columns=["year", "pool", "unit", "use", "supply"])
 

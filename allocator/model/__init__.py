@@ -17,6 +17,7 @@ from allocator.rules import (
     Gini,
     Hub,
     MeanTravel,
+    Nearest,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -30,8 +31,8 @@ from allocator.rules import (
 __all__ = ["Formulation", "evaluate", "explain", "formulate", "road_for", "solve", "solve_exactly"]
 
 _NOT_PRICED = (
-    Coverage, Deviation, Floor, Gini, Hub, MeanTravel, PlacesRatio, PlacesShare, Referral, Reserved,
-    Resettlement, Room, Served, WorstGroup,
+    Coverage, Deviation, Floor, Gini, Hub, MeanTravel, Nearest, PlacesRatio, PlacesShare, Referral,
+    Reserved, Resettlement, Room, Served, WorstGroup,
 )  # fmt: skip
 LARGEST_EXACT = 150_000  # columns of people served up to which the exact road is taken unasked
 

@@ -30,6 +30,7 @@ from allocator.rules import (
     Ints,
     Link,
     MeanTravel,
+    Nearest,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -172,9 +173,17 @@ def link_rows(problem: Problem, columns: Columns, rule: Rule, which: Ints) -> Bl
     Implied by capacity and scale for whole y, so only the rows ``which`` (positions among the x
     columns) that a relaxation violates are written.
     """
-    z = problem.shape
     rows = Rows(columns)
-    arc, t = columns.x_arc[which], columns.x_period[which]
+    row, chosen = _offering(problem, columns.x_arc[which], columns.x_period[which])
+    most = columns.upper[columns.x + which]
+    rows.put(np.arange(len(which)), columns.x + which, 1.0)
+    rows.put(row, columns.y + chosen, -most[row])
+    return rows.block(rule, -INF, 0.0, len(which))
+
+
+def _offering(problem: Problem, arc: Ints, t: Ints) -> tuple[Ints, Ints]:
+    """Return pairs of a position and a stint that offers its arc's class at its site in its period."""
+    z = problem.shape
     key = (problem.arc_site[arc] * z["c"] + problem.arc_class[arc]) * z["t"] + t
     f, period = np.nonzero(problem.stint_periods[problem.offer_stint])
     stint = problem.offer_stint[f]
@@ -182,13 +191,9 @@ def link_rows(problem: Problem, columns: Columns, rule: Rule, which: Ints) -> Bl
     order = np.argsort(offer_key, kind="stable")
     left = np.searchsorted(offer_key[order], key, "left")
     length = np.searchsorted(offer_key[order], key, "right") - left
-    row = np.repeat(np.arange(len(which)), length)
+    row = np.repeat(np.arange(len(arc)), length)
     offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    chosen = stint[order[np.repeat(left, length) + offset]]
-    most = columns.upper[columns.x + which]
-    rows.put(np.arange(len(which)), columns.x + which, 1.0)
-    rows.put(row, columns.y + chosen, -most[row])
-    return rows.block(rule, -INF, 0.0, len(which))
+    return row, stint[order[np.repeat(left, length) + offset]]
 
 
 def add_link(problem: Problem, columns: Columns, rule: Link) -> Block:
@@ -554,6 +559,33 @@ def add_mean_travel(problem: Problem, columns: Columns, rule: MeanTravel) -> Blo
     return rows.block(rule, -INF, 0.0, z["t"] * z["w"])
 
 
+def add_nearest(problem: Problem, columns: Columns, rule: Nearest) -> Block:
+    """Nearest first: ``sum of x farther than a <= D (1 - sum y offering at a)``, per arc, (g, t, w)."""
+    z = problem.shape
+    rows = Rows(columns)
+    arc = columns.x_arc
+    mine = np.flatnonzero(problem.class_service[problem.arc_class[arc]] == rule.service)
+    cell = (problem.arc_area[arc[mine]], columns.x_group[mine], columns.x_period[mine], columns.x_future[mine])  # fmt: skip
+    key = np.ravel_multi_index(cell, (z["i"], z["g"], z["t"], z["w"]))
+    minutes = problem.arc_minutes[arc[mine]]
+    order = np.lexsort((minutes, key))
+    mine, key, minutes = mine[order], key[order], minutes[order]
+    # Farther arcs of the same need follow an arc in this order, past those equally far.
+    rank = np.unique(np.column_stack([key, minutes]), axis=0, return_inverse=True)[1].ravel()
+    after = np.searchsorted(rank, rank, "right")
+    length = np.searchsorted(key, key, "right") - after
+    some = np.flatnonzero(length)  # the farthest arcs ask nothing
+    after, length = after[some], length[some]
+    row = np.repeat(np.arange(len(some)), length)
+    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    rows.put(row, columns.x + mine[np.repeat(after, length) + offset], 1.0)
+    i, g, t, w = (v[order][some] for v in cell)
+    need = problem.need[i, rule.service, g, t, w]
+    opened, stint = _offering(problem, arc[mine[some]], t)
+    rows.put(opened, columns.y + stint, need[opened])
+    return rows.block(rule, -INF, need, len(some))
+
+
 def add_room(problem: Problem, columns: Columns, rule: Room) -> Block:
     """Offers fit their building: ``sum area n <= room y``, per stint named."""
     rows = Rows(columns)
@@ -615,6 +647,7 @@ FAMILIES: dict[type[Rule], Callable[..., Block]] = {
     Deviation: add_deviation,
     Gini: add_gini,
     MeanTravel: add_mean_travel,
+    Nearest: add_nearest,
     Room: add_room,
     Referral: add_referral,
 }

@@ -33,6 +33,7 @@ from allocator.rules import (
     Ints,
     Link,
     MeanTravel,
+    Nearest,
     PlacesRatio,
     PlacesShare,
     Referral,
@@ -51,7 +52,7 @@ from allocator.rules import (
 __all__ = ["Explanation", "Relaxation", "apply_relaxations", "explanation", "is_satisfiable"]
 
 STRUCTURE = (Balance, Acceptance, Capacity, Scale, Link, SiteStates, WorstGroup)
-_WHOLE = (Deviation, Forced, Gini, Hub, MeanTravel, Referral, Resettlement, Room)
+_WHOLE = (Deviation, Forced, Gini, Hub, MeanTravel, Nearest, Referral, Resettlement, Room)
 """Rules that hold or do not: they give way by being dropped."""
 _NODES = 20_000
 _MARGIN = 1e-6

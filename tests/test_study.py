@@ -379,6 +379,15 @@ def test_a_point_of_a_frontier_takes_the_plan_of_looser_limits_that_keeps_its_ow
     assert module.run(case, asked[1][1].scenario, looser=loose).id == done.ids[1] != alone.id
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("road", ["processes", "cluster"])
+def test_a_frontier_ends_alike_in_one_process_and_in_two(case, tmp_path, road):
+    asked = made({"frontier": {"budget": [4e6, 20e6, 30e6, 60e6]}})
+    for name, way in (("one", "here"), ("two", road)):
+        assert not run_study(*asked, case, tmp_path / name, road=way, workers=2).failures
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
 def test_a_point_tighter_than_one_without_a_plan_is_not_tried(case, tmp_path, monkeypatch):
     asked = []
 

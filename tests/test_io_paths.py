@@ -1,6 +1,7 @@
 """Names and paths: nothing outside the folder, nothing that some system takes for a device."""
 
 import os
+import stat
 
 import pytest
 from hypothesis import given
@@ -71,3 +72,15 @@ def test_a_read_only_folder_is_told_with_its_path(tmp_path):
         write_bytes(tmp_path / "x", b"1")
     tmp_path.chmod(0o700)
     assert str(tmp_path) in caught.value.findings[0].where.file
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX")
+def test_a_written_file_may_be_read_by_whom_the_umask_allows(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = write_bytes(tmp_path / "deep" / "report.html", b"text")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert path.read_bytes() == b"text"
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]

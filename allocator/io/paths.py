@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
+import secrets
 from pathlib import Path
 
 import allocator
@@ -146,10 +146,14 @@ def write_bytes(path: Path, data: bytes) -> Path:
         When the disk is full, the folder read-only or the file held by another program; an
         older file of the name is unharmed and nothing is left beside it.
     """
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        beside = path.parent / f".part-{secrets.token_hex(8)}"
+        # Readable by whom the user's umask allows: reports lie in folders that are shared.
+        binary = getattr(os, "O_BINARY", 0)
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
+        temporary = beside
         with os.fdopen(handle, "wb") as f:
             f.write(data)
             f.flush()

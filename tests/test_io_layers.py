@@ -175,3 +175,14 @@ def test_a_broken_file_is_refused(tmp_path, suffix):
     path.write_bytes(b"\x00\x01nonsense" * 20)
     table, found = read_layer(path, AREAS)
     assert not len(table) and found[0].rank == "error"
+
+
+def test_a_column_that_a_file_holds_twice_is_told(tmp_path):
+    frame = gpd.GeoDataFrame(
+        {"area_id": ["1"], "area_ie": ["2"]}, geometry=[Point(109.2, 25.1)], crs=4490
+    )
+    frame.to_file(tmp_path / "areas.shp")
+    table = tmp_path / "areas.dbf"
+    table.write_bytes(table.read_bytes().replace(b"area_ie", b"area_id"))
+    _, found = read_layer(tmp_path / "areas.shp", SCHEMAS["areas"])
+    assert "column-twice" in {f.code for f in found}

@@ -339,3 +339,11 @@ def test_a_cut_or_spoilt_extract_is_a_network_or_a_refusal_and_nothing_else(extr
             refused += 1
             assert error.findings[0].code in ("file-unreadable", "network-empty")
     assert refused > 5
+
+
+def test_a_road_that_leaves_the_earth_is_refused(tmp_path):
+    road = shapely.LineString([(109.2, 25.1), (1e300, 25.2)])
+    layer = gpd.GeoDataFrame({"way": ["primary"]}, geometry=[road], crs="EPSG:4490")
+    layer.to_file(tmp_path / "roads.gpkg")
+    with pytest.raises(InputRefused):
+        read_road_layer(tmp_path / "roads.gpkg", speeds={"*": 20.0})

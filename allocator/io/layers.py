@@ -374,7 +374,8 @@ def _same(own: str, crs: str) -> bool:
 
 def _grid(table: pd.DataFrame, where: Where, found: tuple[Finding, ...]) -> Grid:
     """Turn typed attributes into text cells; numbers in columns of ids are refused by `table_of`."""
-    columns = tuple(_cells(table[c]) for c in table.columns)
+    # By position: a damaged or careless file may give one name twice, which `table_of` tells.
+    columns = tuple(_cells(table.iloc[:, n]) for n in range(table.shape[1]))
     return Grid(
         where=where,
         headers=tuple(str(c) for c in table.columns),

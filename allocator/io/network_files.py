@@ -124,9 +124,12 @@ def read_osm(
             Text(f"没有可供 {mode} 通行的道路。", f"It has no way open to {mode}."),
             Text("核对范围与出行方式。", "Check its extent and the mode of travel."),
         )  # fmt: skip
-    return network_from_vertices(
-        vertex, xy, line, speed_kmh=kmh, oneway=oneway, crs="EPSG:4326", spacing_km=spacing_km
-    )
+    try:
+        return network_from_vertices(
+            vertex, xy, line, speed_kmh=kmh, oneway=oneway, crs="EPSG:4326", spacing_km=spacing_km
+        )
+    except ValueError as error:
+        raise _unreadable(path, "OSM PBF", error) from error
 
 
 def _osm_speed(tags: Any, mode: str, by_way: Mapping[str, float]) -> float:
@@ -221,9 +224,16 @@ def read_road_layer(
     if oneway_column:
         stated = pd.to_numeric(parts[oneway_column], errors="coerce").fillna(0)
         oneway = np.sign(stated.to_numpy(float)).astype(int)
-    return network_from_lines(
-        parts.geometry.to_numpy(), speed_kmh=kmh, oneway=oneway, crs=system, spacing_km=spacing_km
-    )
+    try:
+        return network_from_lines(
+            parts.geometry.to_numpy(),
+            speed_kmh=kmh,
+            oneway=oneway,
+            crs=system,
+            spacing_km=spacing_km,
+        )
+    except ValueError as error:  # vertices that lie nowhere on earth
+        raise _unreadable(path, "layer", error) from error
 
 
 def read_edge_tables(

@@ -1,0 +1,219 @@
+"""Any bytes in place of a layer, a network or a raster give a value or listed findings, never a traceback.
+
+Tables, workbooks and YAML have fuzz of their own beside their tests; here are all other readers. Real
+files are spoilt: bytes changed, cut off, put in, repeated.
+"""
+
+import json
+import resource
+import shutil
+import time
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shapely.geometry import LineString, Point, Polygon
+
+from allocator.errors import InputRefused
+from allocator.io.layers import read_layer, read_outline
+from allocator.io.network_files import (
+    read_cover_surface,
+    read_edge_tables,
+    read_osm,
+    read_road_layer,
+    read_speeds,
+    read_surface,
+)
+from allocator.schema import SCHEMAS
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # drivers warn of much that is then refused
+MOST_SECONDS, MOST_MB = 10, 1024
+SPOIL = st.lists(
+    st.tuples(
+        st.sampled_from(["change", "cut", "insert", "repeat"]),
+        st.floats(0, 1, exclude_max=True),
+        st.binary(min_size=1, max_size=8),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def spoilt(data: bytes, changes) -> bytes:
+    for kind, where, some in changes:
+        at = int(where * len(data))
+        if kind == "change":
+            data = data[:at] + some + data[at + len(some) :]
+        elif kind == "cut":
+            data = data[:at]
+        elif kind == "insert":
+            data = data[:at] + some + data[at:]
+        else:
+            data = data[:at] + data[at : at + 64] * 3 + data[at:]
+    return data
+
+
+def _points():
+    return gpd.GeoDataFrame(
+        {
+            "area_id": ["001", "002", "003"], "township_id": ["01", "01", "02"],
+            "population": [100, 200, 300],
+        },
+        geometry=[Point(109.2, 25.1), Point(109.3, 25.2), Point(109.25, 25.15)], crs=4490,
+    )  # fmt: skip
+
+
+def _lines():
+    return gpd.GeoDataFrame(
+        {"way": ["primary", "track"], "oneway": [1, 0]},
+        geometry=[LineString([(109.2, 25.1), (109.3, 25.2)]), LineString([(109.3, 25.2), (109.25, 25.15)])],
+        crs=4490,
+    )  # fmt: skip
+
+
+def _layer(path: Path):
+    return read_layer(path, SCHEMAS["areas"], crs="EPSG:4490")
+
+
+def _roads(path: Path):
+    return read_road_layer(path, speeds={"*": 20.0}, oneway_column="oneway", crs="EPSG:4490")
+
+
+def _vector(write, name, main):
+    def make(folder: Path) -> Path:
+        frame = _lines() if name.startswith("roads") else _points()
+        write(frame, folder / name)
+        return folder / (main or name)
+
+    return make
+
+
+def _raster(folder: Path, name: str, values) -> Path:
+    rasterio = pytest.importorskip("rasterio")
+    path = folder / name
+    with rasterio.open(
+        path, "w", driver="GTiff", height=8, width=9, count=1, dtype=values.dtype, crs="EPSG:4546",
+        transform=rasterio.transform.from_origin(5e5, 2.8e6, 100, 100), nodata=-1,
+    ) as out:  # fmt: skip
+        out.write(values, 1)
+    return path
+
+
+def _speed(folder):
+    return _raster(folder, "walk.tif", np.linspace(1, 5, 72, dtype=np.float32).reshape(8, 9))
+
+
+def _cover(folder):
+    (folder / "speeds.csv").write_text("class,mode,speed_kmh\n1,walk,4\n2,walk,2\n", "utf-8")
+    return _raster(folder, "cover.tif", (np.arange(72, dtype=np.int16) % 2 + 1).reshape(8, 9))
+
+
+def _outline(folder):
+    square = Polygon([(109, 25), (109.5, 25), (109.5, 25.5), (109, 25.5)])
+    path = folder / "outline.geojson"
+    feature = {"type": "Feature", "properties": {}, "geometry": square.__geo_interface__}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
+    return path
+
+
+def _edges(folder):
+    (folder / "nodes.csv").write_text(
+        "node_id,lon,lat\na,109.2,25.1\nb,109.3,25.2\nc,109.25,25.15\n", "utf-8"
+    )
+    (folder / "edges.csv").write_text(
+        "from_node,to_node,km,minutes\na,b,2.5,7\nb,c,1.5,\n", "utf-8"
+    )
+    return folder / "edges.csv"
+
+
+def _osm(folder):
+    osmium = pytest.importorskip("osmium")
+    path = folder / "roads.osm.pbf"
+    with osmium.SimpleWriter(str(path)) as out:
+        for n, (lon, lat) in enumerate([(109.2, 25.1), (109.21, 25.11), (109.22, 25.1)], 1):
+            out.add_node(osmium.osm.mutable.Node(id=n, location=(lon, lat)))
+        out.add_way(osmium.osm.mutable.Way(id=1, nodes=[1, 2, 3], tags={"highway": "residential"}))
+    return path
+
+
+def _gpkg(frame, path):
+    frame.to_file(path, layer="one", driver="GPKG")
+
+
+READERS = {
+    "geojson": (_vector(lambda f, p: f.to_file(p, driver="GeoJSON"), "areas.geojson", None), _layer),
+    "gpkg": (_vector(_gpkg, "areas.gpkg", None), _layer),
+    "shp": (_vector(lambda f, p: f.to_file(p), "areas.shp", None), _layer),
+    "dbf": (_vector(lambda f, p: f.to_file(p), "areas.shp", "areas.dbf"), lambda p: _layer(p.with_suffix(".shp"))),
+    "parquet": (_vector(lambda f, p: f.to_parquet(p), "areas.parquet", None), _layer),
+    "outline": (_outline, read_outline),
+    "roads-gpkg": (_vector(_gpkg, "roads.gpkg", None), _roads),
+    "roads-shp": (_vector(lambda f, p: f.to_file(p), "roads.shp", None), _roads),
+    "edges": (_edges, lambda p: read_edge_tables(p.with_name("nodes.csv"), p, speed_kmh=20, crs="EPSG:4490")),
+    "osm": (_osm, lambda p: read_osm(p, mode="car", speeds=read_speeds())),
+    "surface": (_speed, read_surface),
+    "cover": (_cover, lambda p: read_cover_surface(p, p.with_name("speeds.csv"), modes=["walk"])),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return by reader the folder of its whole file and the file's path; made when asked for."""
+    made: dict[str, Path] = {}
+
+    def of(name: str) -> Path:
+        if name not in made:
+            made[name] = READERS[name][0](tmp_path_factory.mktemp(name))
+        return made[name]
+
+    return of
+
+
+def outcome(whole, tmp_path_factory, name, data):
+    source = whole(name)
+    folder = tmp_path_factory.mktemp("spoilt")
+    for beside in source.parent.iterdir():
+        shutil.copy(beside, folder)
+    path = folder / source.name
+    path.write_bytes(data)
+    begun = time.monotonic()
+    try:
+        READERS[name][1](path)
+    except InputRefused as refused:
+        assert refused.findings and all(f.what.zh and f.what.en for f in refused.findings)
+    finally:
+        shutil.rmtree(folder)
+    assert time.monotonic() - begun < MOST_SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MOST_MB * 1024
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_whole_file_is_read(whole, tmp_path_factory, name):
+    READERS[name][1](whole(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+@settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(changes=SPOIL)
+def test_spoilt_bytes_give_a_value_or_findings(whole, tmp_path_factory, name, changes):
+    outcome(whole, tmp_path_factory, name, spoilt(whole(name).read_bytes(), changes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+@settings(max_examples=10, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.binary(max_size=400))
+def test_any_bytes_give_a_value_or_findings(whole, tmp_path_factory, name, data):
+    outcome(whole, tmp_path_factory, name, data)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", READERS)
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(changes=SPOIL)
+def test_spoilt_bytes_ten_thousand_times(whole, tmp_path_factory, name, changes):
+    outcome(whole, tmp_path_factory, name, spoilt(whole(name).read_bytes(), changes))

@@ -161,6 +161,10 @@ def _osm_direction(tags: Any, mode: str) -> int:
     return int(round_about)
 
 
+_FARTHEST = 1e8
+"""Degrees or metres: no coordinate of a place on earth is as large."""
+
+
 def read_road_layer(
     path: Path,
     *,

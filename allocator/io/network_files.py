@@ -228,15 +228,14 @@ def read_road_layer(
     if oneway_column:
         stated = pd.to_numeric(parts[oneway_column], errors="coerce").fillna(0)
         oneway = np.sign(stated.to_numpy(float)).astype(int)
+    lines = parts.geometry.to_numpy()
     try:
+        if not (np.abs(shapely.get_coordinates(lines)) < _FARTHEST).all():
+            raise ValueError("a vertex lies nowhere on earth")
         return network_from_lines(
-            parts.geometry.to_numpy(),
-            speed_kmh=kmh,
-            oneway=oneway,
-            crs=system,
-            spacing_km=spacing_km,
+            lines, speed_kmh=kmh, oneway=oneway, crs=system, spacing_km=spacing_km
         )
-    except ValueError as error:  # vertices that lie nowhere on earth
+    except ValueError as error:
         raise _unreadable(path, "layer", error) from error
 
 

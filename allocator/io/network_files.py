@@ -193,6 +193,7 @@ def read_road_layer(
         Of a shapefile without a ``.cpg``, such as ``GBK``.
     """
     import geopandas as gpd
+    import shapely
     from pyogrio.errors import DataSourceError
 
     try:

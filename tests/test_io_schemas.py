@@ -1,5 +1,6 @@
 """The shipped JSON Schemas are those of the code, and documents of the formats satisfy them."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from allocator.io.json_schemas import FOLDER, json_schemas
 from allocator.io.paths import shipped
+from allocator.io.policy_files import TABLES
 from allocator.io.values import json_bytes
 from allocator.io.yaml_file import read_yaml
 from allocator.schema import SCHEMAS
@@ -81,3 +83,23 @@ def codes():
 
 def test_json_of_a_schema_is_stable():
     assert json.loads(json_bytes(json_schemas()["case"]))["title"] == "case.yaml"
+
+
+@pytest.mark.parametrize("stem", sorted(TABLES))
+def test_the_shipped_policy_tables_satisfy_their_schemas(stem):
+    schema = json_schemas()[f"catalogue-{stem}"]
+    kinds = {k: v["type"] for k, v in schema["items"]["properties"].items()}
+    with (shipped("data") / "catalogue" / f"{stem}.csv").open(encoding="utf-8") as file:
+        rows = [{k: _typed(v, kinds[k]) for k, v in row.items()} for row in csv.DictReader(file)]
+    jsonschema.validate(rows, schema)
+    del rows[0][schema["items"]["required"][0]]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(rows, schema)
+
+
+def _typed(text, kind):
+    if kind == "integer":
+        return int(text)
+    if kind == "number" or ("number" in kind and text):
+        return float(text)
+    return None if "null" in kind and not text else text

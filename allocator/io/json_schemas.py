@@ -6,7 +6,7 @@ shipped files equal to what this module derives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from allocator.design import Study
 from allocator.io.case import CaseFile
 from allocator.io.catalogue_files import CATALOGUE_SCHEMAS
 from allocator.io.paths import write_bytes
+from allocator.io.policy_files import TABLES
 from allocator.io.runs import FORMAT
 from allocator.io.values import json_bytes
 from allocator.plan import Status
@@ -36,6 +37,8 @@ def json_schemas() -> Mapping[str, Mapping[str, Any]]:
         found[f"table-{name}"] = _table(schema)
     for name, schema in CATALOGUE_SCHEMAS.items():
         found[f"catalogue-{name}"] = _table(schema)
+    for stem, policy in TABLES.items():
+        found[f"catalogue-{stem}"] = _policy(stem, policy.columns, policy.optional)
     found["case"] = _model(CaseFile, "case.yaml")
     found["scenario"] = _model(Scenario, "scenario file")
     found["study"] = _model(Study, "study file")
@@ -70,6 +73,30 @@ def _table(schema: Schema) -> dict[str, Any]:
             "type": "object",
             "properties": {c.name: _column(c) for c in schema.columns},
             "required": [c.name for c in schema.columns if c.required],
+        },
+    }
+
+
+def _policy(stem: str, columns: Mapping[str, str], optional: Collection[str]) -> dict[str, Any]:
+    """Return the schema of a policy table as a list of rows; ``words`` are two columns, zh and en."""
+    properties: dict[str, Any] = {}
+    for name, kind in columns.items():
+        filled = {"number": "number", "number?": "number", "integer": "integer"}.get(kind, "string")
+        out: dict[str, Any] = {"type": [filled, "null"] if kind == "number?" else filled}
+        if kind in ("list", "yes-no"):
+            out["x-kind"] = kind
+        if kind == "yes-no":
+            out["enum"] = ["yes", "no"]
+        for column in (f"{name}_zh", f"{name}_en") if kind == "words" else (name,):
+            properties[column] = out
+    return {
+        "$schema": _DIALECT,
+        "title": stem,
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": properties,
+            "required": [name for name in properties if name not in optional],
         },
     }
 

@@ -102,6 +102,32 @@ def test_the_interval_holds_the_best_covering_plan(seed):
     _interval_holds(problems.covering_problem(d), _brute_covering(d))
 
 
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("seed", range(10))
+def test_branching_proves_the_best_median(seed, whole):
+    """Whole distances prove a step of one; other distances end within the gap asked."""
+    rng = np.random.default_rng(seed)
+    n, p = 14, 2 + seed % 3
+    place = rng.random((n, 2)) * 100
+    distance = np.linalg.norm(place[:, None] - place[None], axis=-1)
+    distance = np.round(distance) if whole else distance
+    truth = min(distance[:, pick].min(axis=1).sum() for pick in itertools.combinations(range(n), p))
+    plan = solve_by_prices(problems.median_problem(distance, p), gap=1e-6, threads=1)
+    assert plan.objectives[0].value == pytest.approx(truth, rel=1e-9)
+    assert truth * (1 - 2e-6) <= plan.objectives[0].bound <= truth * (1 + 1e-9)
+
+
+def test_a_loose_gap_never_bounds_above_the_best():
+    """Sites settled for less than the slack count in the bound."""
+    for seed in range(20):
+        d = instances.covering(30, 8, p=3, share=0.12, seed=seed)
+        d["demand"] = d["demand"] * 0.37
+        plan = solve_by_prices(problems.covering_problem(d), gap=0.05, threads=1)
+        truth = _brute_covering(d)
+        assert plan.objectives[0].bound <= truth + 1e-9
+        assert truth <= plan.objectives[0].value + 1e-9
+
+
 @pytest.mark.long
 def test_the_interval_holds_in_a_thousand_cases():
     for seed in range(1000):
@@ -118,7 +144,9 @@ def test_stored_prices_prove_the_bound_in_plain_python():
         plan = solve_by_prices(problem, gap=1e-4, threads=1, time_limit=20)
         again = bound_from_prices(problem, plan.prices)
         assert again is not None
-        assert again >= plan.objectives[0].bound - 1e-6 * abs(again)
+        assert again == pytest.approx(plan.work["price_bound"], rel=1e-6)
+        if plan.work["nodes"] == 0:  # branching proves more than prices do
+            assert again >= plan.objectives[0].bound - 1e-6 * abs(again)
         assert again <= plan.objectives[0].value + 1e-6 * abs(again)
 
 

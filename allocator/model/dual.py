@@ -111,7 +111,7 @@ class Dual:
 
 @dataclass
 class DualState:
-    """What the search has found so far."""
+    """What the search has found so far: ``bound`` is what the prices prove, ``branched`` the tree."""
 
     price: Floats
     bound: float
@@ -119,6 +119,8 @@ class DualState:
     y_mean: Floats
     rounds: int
     history: list[tuple[float, float]]
+    branched: float = -np.inf
+    nodes: int = 0
 
 
 def scales(dual: Dual) -> Floats:

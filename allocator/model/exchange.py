@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from allocator.model.branch import Ranked, prove
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.kernels import group_by
 from allocator.model.relaxation import Relaxation
@@ -310,6 +311,16 @@ class Exchange:
         _closest(*args, is_open, first, second, site)
         return self.value(is_open, first), is_open
 
+    def shaken(self, is_open: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a set of sites with a twentieth shut and half as many opened, at random."""
+        out = is_open.copy()
+        here = np.flatnonzero(is_open)
+        count = min(len(here), max(3, len(here) // 20))
+        out[rng.choice(here, count, replace=False)] = False
+        there = np.flatnonzero(~out & np.isfinite(self.opening))
+        out[rng.choice(there, min(len(there), count // 2), replace=False)] = True
+        return out
+
     def closest(self, is_open: np.ndarray) -> tuple[Floats, Floats, Ints]:
         """Return the best and second best gain of every need among open sites, and the best site."""
         n = len(self.rx.need)
@@ -318,17 +329,32 @@ class Exchange:
         _closest(*args, is_open, first, second, site)
         return first, second, site
 
+    def ranked(self) -> Ranked:
+        """Return the gains of every need, greatest first, without those that are none."""
+        row = np.repeat(np.arange(len(self.rx.need)), np.diff(self.area_ptr))
+        gain = self.gain[self.by_area]
+        order = np.lexsort((-gain, row))
+        order = order[gain[order] > 0]
+        ptr = np.searchsorted(row[order], np.arange(len(self.rx.need) + 1))
+        return Ranked(
+            ptr, self.site_of[self.by_area[order]], gain[order], self.opening, self.rx.need, self.p
+        )
+
     def first_prices(self, dual: Dual, is_open: np.ndarray) -> Floats:
         """Return prices near a set of sites: a need it serves is worth half to any other site."""
+        first, second, _ = self.closest(is_open)
+        return self.prices_of(dual, 0.5 * (first + second))
+
+    def prices_of(self, dual: Dual, worth: Floats) -> Floats:
+        """Return the prices that say the same as a worth of each need over leaving it unmet."""
         rx = self.rx
         n = len(rx.need)
-        first, second, _ = self.closest(is_open)
         price = np.zeros(dual.b + dual.m)
-        price[:n] = rx.unmet_cost - 0.5 * (first + second) / rx.need
+        price[:n] = rx.unmet_cost - worth / rx.need
         if dual.m:
             dual(price)
-            worth = np.sort(-dual.site_value)[::-1]
-            price[n] = max(worth[min(self.p, len(worth)) - 1], 0.0)
+            surplus = np.sort(-dual.site_value)[::-1]
+            price[n] = max(surplus[min(self.p, len(surplus)) - 1], 0.0)
         return price
 
     def answer(self, is_open: np.ndarray) -> Answer:
@@ -380,13 +406,58 @@ def solve_exchange(
     seed: int,
     trace: bool = False,
 ) -> tuple[DualState, npt.NDArray[np.bool_]]:
-    """Alternate price search and exchange until the gap is met."""
+    """Find a set of sites and bound it: by branching, or in turn with prices until the gap is met.
+
+    Branching wants whole needs: everybody goes to one site. Where only a share of a need would go
+    to a site, prices and exchange alternate.
+    """
     ex = Exchange.of(rx)
     rng = np.random.default_rng(seed)
     t0 = time.monotonic()
     value, chosen = ex.better(np.zeros(len(rx.problem.sites), bool), rng)
     if trace:
         print("greedy and exchange", value, round(time.monotonic() - t0, 2))
+    if np.array_equal(rx.cap, rx.need[rx.row]):
+        state, chosen = _branch(ex, dual, start, chosen, gap, deadline, rng)
+    else:
+        state, chosen = _alternate(ex, dual, start, value, chosen, gap, deadline, rng, trace)
+    if trace:
+        print("bound", state.bound, state.branched, round(time.monotonic() - t0, 2))
+    return state, chosen
+
+
+def _branch(
+    ex: Exchange, dual: Dual, start: Floats, chosen: np.ndarray, gap: float, deadline: float,
+    rng: np.random.Generator,
+) -> tuple[DualState, np.ndarray]:  # fmt: skip
+    """Bound by worths of needs, then by branching; the worths of the root become prices."""
+    rx = ex.rx
+    n = len(rx.need)
+    if np.any(start):
+        worth = np.maximum(rx.unmet_cost - start[:n], 0.0) * rx.need
+    else:
+        first, second, _ = ex.closest(chosen)
+        worth = 0.5 * (first + second)
+    all_unmet = float(rx.unmet_cost @ rx.need)
+    first, _, _ = ex.closest(chosen)
+    proof = prove(
+        ex.ranked(), worth, chosen, polish=lambda sites: ex.better(sites, rng)[1],
+        shake=lambda sites: ex.better(ex.shaken(sites, rng), rng)[1],
+        slack=0.98 * gap * abs(ex.value(chosen, first)), deadline=deadline,
+    )  # fmt: skip
+    price = ex.prices_of(dual, proof.worth)
+    bound, slope = dual(price)
+    state = DualState(
+        price, bound, slope, dual.y.copy(), proof.rounds, [], all_unmet - proof.bound, proof.nodes
+    )
+    return state, proof.is_open
+
+
+def _alternate(
+    ex: Exchange, dual: Dual, start: Floats, value: float, chosen: np.ndarray, gap: float,
+    deadline: float, rng: np.random.Generator, trace: bool,
+) -> tuple[DualState, np.ndarray]:  # fmt: skip
+    """Alternate price search and exchange until the gap is met."""
     state: DualState | None = None
     price = start if np.any(start) else ex.first_prices(dual, chosen)
     for lap in range(8):
@@ -410,7 +481,7 @@ def solve_exchange(
             if time.monotonic() > deadline:
                 break
         if trace:
-            print("lap", lap, "bound", state.bound, "value", value, round(time.monotonic() - t0, 2))
+            print("lap", lap, "bound", state.bound, "value", value)
         if relative_gap(value, state.bound) <= gap:
             break
         if value >= before and lap > 1 and state.rounds < 300:

@@ -81,7 +81,7 @@ def solve_by_prices(
         )
     late = time.monotonic() > deadline
     plan = to_plan(rx, dual, state, answer, gap=gap, seed=seed, late=late, work={
-        "rounds": float(dual.calls), "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,
+        "rounds": float(dual.calls + state.rounds * (state.nodes > 0)), "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,
     })  # fmt: skip
     if progress is not None:
         progress("plan", plan.objectives[0].bound, plan.objectives[0].value)
@@ -202,7 +202,8 @@ def to_plan(
         rx.stint_cost @ done.y + rx.offer_cost @ done.n + rx.cost[e] @ x + rx.unmet_cost @ u
     )
     value += float(rx.shared.extra_cost @ done.v) if len(done.v) else 0.0
-    bound = min(state.bound, value)
+    bound = min(max(state.bound, state.branched), value)
+    work = {**work, "price_bound": state.bound + obj.constant, "nodes": float(state.nodes)}
     status = Status.PROVED if relative_gap(value, bound) <= gap else Status.LIMIT
     return Plan(
         problem=pr.digest, status=status, stints=np.flatnonzero(done.y > 0.5), places=done.n,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,6 +40,7 @@ from allocator.io.case_sheets import (
 )
 from allocator.io.catalogue_files import catalogue_and_findings
 from allocator.io.coordinates import DATUMS, to_degrees
+from allocator.io.datums import check_datums
 from allocator.io.findings import data_gap, error
 from allocator.io.paths import digest_of, inside, read_bytes, shipped
 from allocator.io.policy_files import read_local, read_policy
@@ -49,7 +51,7 @@ from allocator.io.yaml_file import read_yaml, validated
 from allocator.region import Region
 from allocator.scenario import Title
 from allocator.schema import SCHEMAS, Schema
-from allocator.travel.journeys import TravelSpec
+from allocator.travel.journeys import TravelSpec, moved
 
 __all__ = ["CaseFile", "read_case"]
 
@@ -173,6 +175,7 @@ def read_case(folder: Path | str) -> Case:
     _fill_gaps(reading, rates, travel)
     if file is not None:
         reading.findings += check_case(reading.tables, outline, file, catalogue)
+        reading.findings += check_datums(reading.tables, _roads(travel))
         _gaps_of_file(reading)
         _calibrate(reading, rates, travel, region_crs)
     reading.findings = [reading.placed(f) for f in reading.findings]
@@ -515,6 +518,12 @@ def _read_travel(reading: _Reading, catalogue: Catalogue | None, crs: str) -> Tr
     reading.findings += found
     reading.digests |= digests
     return spec
+
+
+def _roads(travel: TravelSpec) -> np.ndarray | None:
+    """Return points along the roads in degrees, of any one mode; None without a network."""
+    network = next(iter(travel.networks.values()), None)
+    return None if network is None else moved(network.xy, network.crs, GEOGRAPHIC)
 
 
 def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame], travel: TravelSpec) -> None:

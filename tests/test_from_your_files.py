@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import geopandas as gpd
 import numpy as np
 import openpyxl
 import pytest
@@ -60,7 +61,8 @@ def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
     assert "青石县" in html and "数据缺口清单" in html and "没有本地出行速度" in html
     book = openpyxl.load_workbook(report / "plan.xlsx", read_only=True)
     assert book.sheetnames
-    assert (report / "plan.gpkg").stat().st_size > 0
+    drawn = set(gpd.list_layers(report / "plan.gpkg")["name"])
+    assert ("catchments" in drawn) == (sheets is gcj02), "without points there is nothing to draw"
 
 
 def test_an_unfilled_template_says_what_to_fill_and_runs_nothing(tmp_path, capsys):

@@ -10,12 +10,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
 from report_runs import DISCLAIMER, FOOTER, frame, made_run, scenario
+from shapely.geometry import Point
 
 from allocator.errors import InputRefused, Text
+from allocator.journeys import catchments_today
 from allocator.report import Note, html_report, layers, workbook
 from allocator.report.cells import FEW, WITHHELD, Quantity, withhold, written
 from allocator.report.chapters import compose
@@ -150,6 +153,37 @@ def test_every_sheet_layer_and_map_carries_disclaimer_or_footer(page, book, tmp_
     assert {"sites", "areas", "townships", "county"} <= {name for name, _ in rows}
     assert styled == {"sites", "areas", "townships", "county"}
     assert all(SAID in words for _, words in rows)
+
+
+def test_catchments_of_today_are_areas_that_part_the_county_by_nearest_facility(tmp_path):
+    points = RUN.tables["areas"].drop_duplicates("point")
+    homes = REGION.sites["site_id"].iloc[:3].to_numpy()
+    near = pd.DataFrame(
+        {
+            "service": "elderly.resident", "point": points["point"], "township_id": points["township_id"],
+            "area_class": points["area_class"], "people_60": 2.0, "minutes": 10.0, "in_limit": True,
+            "site_id": [*homes[np.arange(len(points) - 1) % 3], ""],
+        }
+    )  # fmt: skip
+    run = made_run(REGION, nearest=near, catchments=catchments_today(near))
+    path = tmp_path / "plan.gpkg"
+    path.write_bytes(layers(run, region=REGION))
+    areas = gpd.read_file(path, layer="catchments")
+    assert set(areas["site_id"]) == {*homes, ""} and areas["places"].sum() == len(points)
+    whole = REGION.outline.union_all()
+    assert sum(g.area for g in areas.geometry) == pytest.approx(whole.area)
+    assert areas.union_all().area == pytest.approx(whole.area)
+    blank = areas[areas["site_id"] == ""]
+    assert list(blank["site_en"]) == ["no facility in reach"] and blank["people_60"].isna().all()
+    assert areas["people_60"].notna().sum() == 3 and (areas["disclaimer"] == SAID).all()
+    assert set(areas["site_zh"]) > set(REGION.sites["name_zh"].iloc[:3])
+    shapes = areas.set_index("site_id").geometry
+    for site, lon, lat in zip(near["site_id"], points["lon"], points["lat"], strict=True):
+        assert shapes[site].distance(Point(lon, lat)) < 1e-9
+    base = sqlite3.connect(path)
+    styled = {r[0] for r in base.execute("SELECT f_table_name FROM layer_styles")}
+    base.close()
+    assert "catchments" in styled
 
 
 def test_areas_of_the_map_have_no_name(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from allocator.catalogue import Catalogue
+from allocator.errors import Text
 from allocator.region import Region
 from allocator.report.cells import Quantity, clean, written
 from allocator.report.maps import township_points
@@ -19,16 +20,19 @@ from allocator.report.tables import service_ids, townships
 from allocator.report.typesetting import full_width
 from allocator.report.words import Names
 from allocator.run import Run
+from allocator.travel.isochrones import cells_joined
 
 __all__ = ["write"]
 
 WHEN = "2000-01-01T00:00:00.000Z"
+_NOWHERE = Text("现有设施均不可达", "no facility in reach")
 
 
 def write(run: Run, *, region: Region, catalogue: Catalogue | None = None) -> bytes:
-    """Return the bytes of a GeoPackage with layers sites, areas, townships and county.
+    """Return the bytes of a GeoPackage with layers catchments, sites, areas, townships and county.
 
-    Counts of people under five are left blank, as in the tables; areas are points without a name.
+    Counts of people under five are left blank, as in the tables; areas are points without a name. Catchments
+    are those of today: who is nearest to which facility, by service.
 
     Raises
     ------
@@ -43,6 +47,8 @@ def write(run: Run, *, region: Region, catalogue: Catalogue | None = None) -> by
         "areas": _areas(run),
         "sites": _sites(run, names),
     }
+    if (caught := _catchments(run, region, names)) is not None:
+        layers = {"catchments": caught, **layers}
     if region.outline is not None and len(region.outline):
         layers = {"county": region.outline[["geometry"]].assign(name=region.title.zh), **layers}
     about = full_width(run.inputs["disclaimer"]["zh"])
@@ -94,6 +100,32 @@ def _areas(run: Run) -> gpd.GeoDataFrame:
     return _points(out.reset_index(drop=True))
 
 
+def _catchments(run: Run, region: Region, names: Names) -> gpd.GeoDataFrame | None:
+    """One area a service and facility of today: where it is the nearest; None without a point."""
+    if "nearest" not in run.tables:
+        return None
+    places = run.tables["areas"].drop_duplicates("point").set_index("point")[["lon", "lat"]]
+    near = run.tables["nearest"].join(places, on="point").dropna(subset=["lon", "lat"])
+    if near.empty:
+        return None
+    outline = region.outline.union_all() if region.outline is not None else None
+    drawn = [
+        cells_joined(
+            part["site_id"].fillna(""), part[["lon", "lat"]], crs=region.crs, outline=outline
+        ).assign(service=service)
+        for service, part in near.groupby("service")
+    ]
+    out = pd.concat(drawn).rename(columns={"destination_id": "site_id"})
+    figures = run.tables["catchments"].fillna({"site_id": ""})
+    out = out.merge(figures, on=["service", "site_id"], how="left")
+    out["people_60"] = out["people_60"].where(~out["people_60"].between(0.5, 4.99))
+    words = [(names.service(s), names.site(i) if i else _NOWHERE) for s, i in zip(out["service"], out["site_id"], strict=True)]  # fmt: skip
+    for language in ("zh", "en"):
+        out[f"service_{language}"] = [getattr(s, language) for s, _ in words]
+        out[f"site_{language}"] = [getattr(i, language) for _, i in words]
+    return gpd.GeoDataFrame(out, geometry="geometry")
+
+
 def _townships(run: Run, names: Names) -> gpd.GeoDataFrame:
     """Townships at the mean of their points, with the figures of the published tables."""
     points = township_points(run)
@@ -138,10 +170,17 @@ def _finish(path: Path, run: Run, layers: list[str]) -> None:
     base.close()
 
 
+_FILLS = {
+    "county": ("246,244,238,255", "141,138,125,255"),
+    "catchments": ("47,120,179,40", "47,120,179,255"),
+}
+
+
 def _style(layer: str) -> str:
     """Return a QGIS style: marks told apart by shape as well as colour."""
-    if layer == "county":
-        symbol = '<symbol name="0" type="fill"><layer class="SimpleFill"><Option type="Map"><Option name="color" type="QString" value="246,244,238,255"/><Option name="outline_color" type="QString" value="141,138,125,255"/></Option></layer></symbol>'
+    if layer in _FILLS:
+        fill, line = _FILLS[layer]
+        symbol = f'<symbol name="0" type="fill"><layer class="SimpleFill"><Option type="Map"><Option name="color" type="QString" value="{fill}"/><Option name="outline_color" type="QString" value="{line}"/></Option></layer></symbol>'
         return _qml(f'<renderer-v2 type="singleSymbol"><symbols>{symbol}</symbols></renderer-v2>')
     if layer == "townships":
         symbol = _marker("0", "circle", "255,255,255,0", 1.2)

@@ -14,7 +14,7 @@ from allocator.travel.arcs import Arcs, Floats, nearest
 from allocator.travel.network import Network, snap
 from allocator.travel.surface import Surface, surface_minutes
 
-__all__ = ["catchments", "isochrones", "nearest_table", "surface_isochrones"]
+__all__ = ["catchments", "cells_joined", "isochrones", "nearest_table", "surface_isochrones"]
 
 
 def isochrones(
@@ -138,8 +138,33 @@ def catchments(
         ``destination_id`` (blank: nothing in reach), ``places``, mean ``minutes``, area.
     """
     table = nearest_table(arcs, origin_ids, destination_ids)
-    points = shapely.points(np.asarray(origins_lonlat, dtype=np.float64))
-    spots, where = np.unique(shapely.get_coordinates(points), axis=0, return_inverse=True)
+    areas = cells_joined(table["destination_id"], origins_lonlat, crs=crs, outline=outline)
+    counts = table.groupby("destination_id").agg(
+        places=("origin_id", "size"), minutes=("minutes", "mean")
+    )
+    return areas.join(counts, on="destination_id")[
+        ["destination_id", "geometry", "places", "minutes"]
+    ]
+
+
+def cells_joined(
+    destinations: Sequence[str],
+    origins_lonlat: npt.ArrayLike,
+    *,
+    crs: str,
+    outline: shapely.Geometry | None = None,
+) -> gpd.GeoDataFrame:
+    """Return the cells of places joined by the destination of each: ``destination_id``, area.
+
+    Parameters
+    ----------
+    origins_lonlat
+        (N, 2) points in ``crs``, none blank; of places at one point the first has the cell.
+    outline
+        Areas are cut to it.
+    """
+    points = np.asarray(origins_lonlat, dtype=np.float64)
+    spots, where = np.unique(points, axis=0, return_inverse=True)
     if len(spots) < 2:
         cells = np.array([outline or shapely.Point(spots[0]).buffer(1e-3)], dtype=object)
     else:
@@ -150,9 +175,6 @@ def catchments(
     if outline is not None:
         cells = shapely.intersection(cells, outline)
     first = pd.Series(where).drop_duplicates().index
-    frame = gpd.GeoDataFrame(table, geometry=cells[where], crs=crs)
-    areas = frame.loc[first, ["destination_id", "geometry"]].dissolve("destination_id")
-    counts = table.groupby("destination_id").agg(
-        places=("origin_id", "size"), minutes=("minutes", "mean")
-    )
-    return areas.join(counts).reset_index()
+    names = pd.Series(list(destinations), name="destination_id")
+    frame = gpd.GeoDataFrame(names, geometry=cells[where], crs=crs)
+    return frame.loc[first].dissolve("destination_id").reset_index()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from allocator.io.network_files import (
     read_speeds,
     read_surface,
 )
+from allocator.io.population_files import PopulationFile, read_people
 from allocator.schema import SCHEMAS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # drivers warn of much that is then refused
@@ -139,6 +141,48 @@ def _osm(folder):
     return path
 
 
+def _people(path):
+    """Read a raster of persons, or a layer of zones with counts."""
+    frame = _points()
+    areas = pd.DataFrame(frame.drop(columns="geometry")).assign(
+        area_class="village", lon=frame.geometry.x, lat=frame.geometry.y
+    )
+    towns = pd.DataFrame({"township_id": ["01", "02"], "population": [300, 300]})
+    kind = "zones" if path.suffix == ".gpkg" else "raster"
+    file = PopulationFile.model_validate({"year": 2020, kind: path.name, "control": "none"})
+    spread = read_people(
+        path.parent,
+        file,
+        areas=areas,
+        townships=towns,
+        outline=None,
+        standard=None,
+        crs="EPSG:4490",
+    )
+    if spread.totals is None:
+        raise InputRefused(spread.findings)
+    assert np.isfinite(spread.totals).all() and (spread.totals >= 0).all()
+
+
+def _persons(folder):
+    rasterio = pytest.importorskip("rasterio")
+    pytest.importorskip("exactextract")
+    path = folder / "people.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=8, width=9, count=1, dtype="float32", crs="EPSG:4326",
+        transform=rasterio.transform.from_origin(109.18, 25.22, 0.02, 0.02), nodata=-1,
+    ) as out:  # fmt: skip
+        out.write(np.linspace(1, 5, 72, dtype=np.float32).reshape(8, 9), 1)
+    return path
+
+
+def _zones(folder):
+    square = [Polygon([(109.2, 25.1), (109.3, 25.1), (109.3, 25.2), (109.2, 25.2)])]
+    frame = gpd.GeoDataFrame({"population": [12.0]}, geometry=square, crs=4326)
+    frame.to_file(folder / "zones.gpkg", driver="GPKG")
+    return folder / "zones.gpkg"
+
+
 def _gpkg(frame, path):
     frame.to_file(path, layer="one", driver="GPKG")
 
@@ -155,6 +199,8 @@ READERS = {
     "edges": (_edges, lambda p: read_edge_tables(p.with_name("nodes.csv"), p, speed_kmh=20, crs="EPSG:4490")),
     "osm": (_osm, lambda p: read_osm(p, mode="car", speeds=read_speeds())),
     "surface": (_speed, read_surface),
+    "people": (_persons, _people),
+    "zones": (_zones, _people),
     "cover": (_cover, lambda p: read_cover_surface(p, p.with_name("speeds.csv"), modes=["walk"])),
 }  # fmt: skip
 

@@ -44,6 +44,7 @@ from allocator.io.datums import check_datums
 from allocator.io.findings import data_gap, error
 from allocator.io.paths import digest_of, inside, read_bytes, shipped
 from allocator.io.policy_files import read_local, read_policy
+from allocator.io.population_files import PopulationFile, read_people
 from allocator.io.rates import read_case_rates
 from allocator.io.tables import empty_table, read_table
 from allocator.io.travel_files import TravelFile, read_travel
@@ -99,6 +100,7 @@ class CaseFile(_Strict):
     declared_population: int | None = Field(default=None, ge=0)
     seat: tuple[float, float] | None = None
     travel: TravelFile = TravelFile()
+    population: PopulationFile | None = None
     catalogue: str = "shipped"
     disclaimer: Sentence | None = None
     map_footer: Sentence | None = None
@@ -172,6 +174,7 @@ def read_case(folder: Path | str) -> Case:
     catalogue = _read_catalogue(reading)
     rates = _read_rates(reading)
     travel = _read_travel(reading, catalogue, region_crs)
+    _spread_people(reading, outline, rates, region_crs)
     _fill_gaps(reading, rates, travel)
     if file is not None:
         reading.findings += check_case(reading.tables, outline, file, catalogue)
@@ -518,6 +521,32 @@ def _read_travel(reading: _Reading, catalogue: Catalogue | None, crs: str) -> Tr
     reading.findings += found
     reading.digests |= digests
     return spec
+
+
+def _spread_people(
+    reading: _Reading,
+    outline: gpd.GeoDataFrame | None,
+    rates: Mapping[str, pd.DataFrame],
+    crs: str,
+) -> None:
+    """Bring people of a raster or of zones to the areas; stated totals of areas stay."""
+    file, tables = reading.file.population, reading.tables
+    if file is None or not len(tables["areas"]):
+        return
+    if "population" in tables:
+        reading.findings.append(_twice("population"))
+        return
+    spread = read_people(
+        reading.folder, file, areas=tables["areas"], townships=tables["townships"],
+        outline=outline, standard=rates.get("standard_population"), crs=crs,
+    )  # fmt: skip
+    reading.findings += spread.findings
+    reading.digests |= spread.digests
+    if spread.table is not None:
+        tables["population"] = spread.table
+    elif spread.totals is not None:
+        blank = tables["areas"]["population"].isna()
+        tables["areas"].loc[blank, "population"] = spread.totals[blank.to_numpy()]
 
 
 def _roads(travel: TravelSpec) -> np.ndarray | None:

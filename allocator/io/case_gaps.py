@@ -14,7 +14,14 @@ from allocator.io.tables import empty_table
 from allocator.population import AGES_5, estimate_ages
 from allocator.schema import SCHEMAS
 
-__all__ = ["default_population", "default_sites", "least_findings", "place_at_seats"]
+__all__ = [
+    "age_pattern",
+    "age_table",
+    "default_population",
+    "default_sites",
+    "least_findings",
+    "place_at_seats",
+]
 
 Tables = Mapping[str, pd.DataFrame]
 DEFAULT_TYPE = "township-home"
@@ -171,8 +178,7 @@ def default_population(
     ]
     if standard is None or areas.empty:
         return empty_table(schema), found
-    patterns = {urban: _pattern(standard, urban) for urban in (False, True)}
-    donor = np.stack([patterns[_is_urban(c)] for c in areas["area_class"]])
+    donor = age_pattern(standard, areas)
     totals = _totals(areas, tables["townships"])
     aged = {
         60: areas["registered_60"].to_numpy(dtype=float),
@@ -195,6 +201,11 @@ def default_population(
     persons = estimate_ages(totals, donor, aged=aged)
     years = tables["townships"]["year"]
     year = int(years.max()) if len(years) else base_year
+    return age_table(areas, persons, year), found
+
+
+def age_table(areas: pd.DataFrame, persons: np.ndarray, year: int) -> pd.DataFrame:
+    """Return (area, age, sex) persons as a table of modelled residents."""
     count = len(AGES_5) * 2
     table = pd.DataFrame(
         {
@@ -209,7 +220,13 @@ def default_population(
     )
     for name in ("area_id", "track", "sex", "age", "mark"):
         table[name] = table[name].astype("str")
-    return table, found
+    return table
+
+
+def age_pattern(standard: pd.DataFrame, areas: pd.DataFrame) -> np.ndarray:
+    """Return (area, age, sex) persons of the standard population of town or country."""
+    patterns = {urban: _pattern(standard, urban) for urban in (False, True)}
+    return np.stack([patterns[_is_urban(c)] for c in areas["area_class"]])
 
 
 def _is_urban(area_class: str) -> bool:

@@ -23,7 +23,7 @@ from allocator.io.paths import MEBIBYTE, read_bytes
 from allocator.io.tables import MAX_ROWS, Grid, empty_table, table_of
 from allocator.schema import Schema
 
-__all__ = ["LAYER_SUFFIXES", "read_layer", "read_outline"]
+__all__ = ["LAYER_SUFFIXES", "read_layer", "read_outline", "read_polygons"]
 
 LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
 MAX_BYTES = 500 * MEBIBYTE
@@ -99,6 +99,36 @@ def read_layer(
     grid = _grid(frame, where, (*found, *points))
     table, all_found = table_of(grid, schema)
     return table, all_found
+
+
+def read_polygons(
+    path: Path, *, crs: str, name: str = ""
+) -> tuple[gpd.GeoDataFrame, tuple[Finding, ...]]:
+    """Return a layer of polygons with its attributes, and what was found.
+
+    Parameters
+    ----------
+    crs
+        The system of a file that declares none, with a finding.
+
+    Raises
+    ------
+    InputRefused
+        When it is no readable layer, or has empty, self-crossing or other than polygonal shapes.
+    """
+    where = Where(file=name or path.name)
+    frame, found = _frame(path, name or path.name, None, None)
+    shaped = frame._geometry_column_name in frame.columns and len(frame) > 0
+    if not shaped or not frame.geom_type.isin(["Polygon", "MultiPolygon"]).all():
+        raise refusal(
+            "layer-not-polygons",
+            where,
+            ("应为面图层。", "The layer must consist of polygons."),
+            ("请提供面图层。", "Provide a layer of polygons."),
+        )
+    if frame.crs is None:
+        return frame.set_crs(crs), (*found, _undeclared(where, crs))
+    return frame, found
 
 
 def _geojson(path: Path, name: str) -> tuple[gpd.GeoDataFrame, tuple[Finding, ...]]:

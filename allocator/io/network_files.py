@@ -21,12 +21,14 @@ from allocator.travel.network import (
 from allocator.travel.surface import Surface, speeds_from_land_cover
 
 __all__ = [
+    "checked_file",
     "read_cover_surface",
     "read_edge_tables",
     "read_osm",
     "read_road_layer",
     "read_speeds",
     "read_surface",
+    "unreadable",
 ]
 
 MAX_BYTES = 2_000_000_000
@@ -39,7 +41,8 @@ def _refused(path: Path, code: str, what: Text, remedy: Text) -> InputRefused:
     return InputRefused((Finding(Rank.ERROR, code, Where(file=path.name), what, remedy),))
 
 
-def _check(path: Path) -> Path:
+def checked_file(path: Path) -> Path:
+    """Return the path of a file that is there and of a size that may be read; refuse another."""
     if not path.is_file():
         raise _refused(
             path, "file-missing",
@@ -55,7 +58,8 @@ def _check(path: Path) -> Path:
     return path
 
 
-def _unreadable(path: Path, kind: str, error: Exception) -> InputRefused:
+def unreadable(path: Path, kind: str, error: Exception) -> InputRefused:
+    """Return the refusal of a file that is not of its kind."""
     return _refused(
         path, "file-unreadable",
         Text(f"不是可读的 {kind} 文件({type(error).__name__})。",
@@ -70,7 +74,7 @@ def read_speeds(path: Path | None = None) -> Speeds:
         beside = Path(__file__).parents[2] / "data" / "travel" / "speeds.csv"
         shipped = files("allocator") / "shipped" / "data" / "travel" / "speeds.csv"
         path = beside if beside.is_file() else Path(str(shipped))
-    return Speeds(pd.read_csv(_check(path), dtype={"way": str}, encoding="utf-8-sig"))
+    return Speeds(pd.read_csv(checked_file(path), dtype={"way": str}, encoding="utf-8-sig"))
 
 
 def read_osm(
@@ -91,7 +95,7 @@ def read_osm(
     InputRefused
         When the file is missing, too large, not an extract, or has no way for the mode.
     """
-    _check(path)  # told even where the reader is not installed
+    checked_file(path)  # told even where the reader is not installed
     import osmium
 
     by_way = speeds.of(mode, population_class)
@@ -117,7 +121,7 @@ def read_osm(
             kmh.append(speed)
             oneway.append(_osm_direction(way.tags, mode))
     except (RuntimeError, ValueError) as error:
-        raise _unreadable(path, "OSM PBF", error) from error
+        raise unreadable(path, "OSM PBF", error) from error
     if not kmh:
         raise _refused(
             path, "network-empty",
@@ -129,7 +133,7 @@ def read_osm(
             vertex, xy, line, speed_kmh=kmh, oneway=oneway, crs="EPSG:4326", spacing_km=spacing_km
         )
     except ValueError as error:
-        raise _unreadable(path, "OSM PBF", error) from error
+        raise unreadable(path, "OSM PBF", error) from error
 
 
 def _osm_speed(tags: Any, mode: str, by_way: Mapping[str, float]) -> float:
@@ -197,9 +201,9 @@ def read_road_layer(
     from pyogrio.errors import DataSourceError
 
     try:
-        layer = gpd.read_file(_check(path), **({"encoding": encoding} if encoding else {}))
+        layer = gpd.read_file(checked_file(path), **({"encoding": encoding} if encoding else {}))
     except (DataSourceError, UnicodeDecodeError) as error:
-        raise _unreadable(path, "layer", error) from error
+        raise unreadable(path, "layer", error) from error
     missing = [c for c in (speed_column, oneway_column) if c and c not in layer.columns]
     if not speed_column and speeds and set(speeds) != {ANY} and way_column not in layer.columns:
         missing.append(way_column)
@@ -237,7 +241,7 @@ def read_road_layer(
             lines, speed_kmh=kmh, oneway=oneway, crs=system, spacing_km=spacing_km
         )
     except ValueError as error:
-        raise _unreadable(path, "layer", error) from error
+        raise unreadable(path, "layer", error) from error
 
 
 def read_edge_tables(
@@ -253,12 +257,12 @@ def read_edge_tables(
         When columns are missing, an id is unknown or given twice, or a figure is not possible.
     """
     try:
-        points = pd.read_csv(_check(nodes), dtype={"node_id": str}, encoding="utf-8-sig")
+        points = pd.read_csv(checked_file(nodes), dtype={"node_id": str}, encoding="utf-8-sig")
         links = pd.read_csv(
-            _check(edges), dtype={"from_node": str, "to_node": str}, encoding="utf-8-sig"
+            checked_file(edges), dtype={"from_node": str, "to_node": str}, encoding="utf-8-sig"
         )
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise _unreadable(nodes, "CSV", error) from error
+        raise unreadable(nodes, "CSV", error) from error
     found = [
         *_missing(nodes, points, ("node_id", "lon", "lat")),
         *_missing(edges, links, ("from_node", "to_node", "km")),
@@ -350,9 +354,9 @@ def read_cover_surface(
     layers, frame = _aligned(given)
     at = {p: layer for p, layer in zip(given, layers, strict=True)}
     try:
-        table = pd.read_csv(_check(speeds), encoding="utf-8-sig", dtype={"mode": str})
+        table = pd.read_csv(checked_file(speeds), encoding="utf-8-sig", dtype={"mode": str})
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise _unreadable(speeds, "CSV", error) from error
+        raise unreadable(speeds, "CSV", error) from error
     missing = _missing(speeds, table, ("class", "mode", "speed_kmh"))
     if missing:
         raise InputRefused(tuple(missing))
@@ -391,7 +395,7 @@ def _aligned(
     layers, frames = [], []
     for path in paths:
         try:
-            with rasterio.open(_check(path)) as raster:
+            with rasterio.open(checked_file(path)) as raster:
                 place = raster.transform
                 straight = place.b == 0 and place.d == 0 and place.a > 0 and place.e < 0
                 if raster.crs is None or not straight or raster.width * raster.height > MAX_CELLS:
@@ -404,7 +408,7 @@ def _aligned(
                 layers.append(raster.read(1, masked=True).astype(np.float64).filled(np.nan))
                 frames.append((place.c, place.f, place.a, -place.e, raster.crs.to_string()))
         except RasterioError as error:
-            raise _unreadable(path, "GeoTIFF", error) from error
+            raise unreadable(path, "GeoTIFF", error) from error
     if any(f != frames[0] for f in frames) or any(x.shape != layers[0].shape for x in layers):
         raise _values(paths[0])
     return layers, frames[0]

@@ -21,7 +21,7 @@ from allocator.compile import class_offers, with_joint_types
 from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.journeys import minutes_among
 from allocator.rules import Floats, Ints
-from allocator.run import Run
+from allocator.run import Run, placed
 
 __all__ = ["RouteCheck", "Shift", "Tours", "check_routes", "plan_tours"]
 
@@ -158,10 +158,7 @@ def check_routes(
     shift, say = shift or Shift(), progress or (lambda text: None)
     _refuse_without_pyvrp()
     problem, plan, scenario = run.problem, run.plan, run.scenario
-    case = with_joint_types(case, scenario)
-    if scenario.placement is not None and case.placements is not None:
-        points = case.placements[case.placements["seed"] == scenario.placement]
-        case = Case(**{**case.__dict__, "region": case.region.placed(points)})
+    case = with_joint_types(placed(case, scenario), scenario)
     teams = {o.id: o for o in class_offers(case, scenario) if o.minutes_visit > 0}
     arc = plan.served_arc
     served = pd.DataFrame(
@@ -249,12 +246,11 @@ def _told(run: Run, table: pd.DataFrame, shift: Shift) -> Iterator[Finding]:
                 Text("调低目录中每趟上门次数(visits_trip),或增加车辆工时后重新计算。", "Lower visits_trip in the catalogue, or supply more vehicle-hours, and plan again."),
             )  # fmt: skip
     pool = run.scenario.resources.get("vehicle_hours")
-    for period in run.scenario.periods if pool is not None else ():
-        assert pool is not None
-        need, have = (
-            float(table.loc[table["period"] == period.id, "hours"].sum()),
-            pool.supply[period.from_],
-        )
+    if pool is None:
+        return
+    for period in run.scenario.periods:
+        need = float(table.loc[table["period"] == period.id, "hours"].sum())
+        have = pool.supply[period.from_]
         if need > have * 1.005:
             yield Finding(
                 Rank.WARNING, "routes-beyond-the-fleet", Where(id="vehicle_hours", column=period.id),

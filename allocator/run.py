@@ -279,7 +279,7 @@ def prepare(
 ) -> tuple[Problem, dict[str, Floats], Need]:
     """Return the problem of a scenario, the people behind it by age band, and the need."""
     shared = Shared() if shared is None else shared
-    case = _placed(case, scenario, shared)
+    case = placed(case, scenario, shared)
     case = with_joint_types(case, scenario)
     here = case_under(case, scenario)
     population = _people(case, scenario, shared).population
@@ -380,12 +380,12 @@ def _need_key(scenario: Scenario) -> tuple[object, ...]:
     )
 
 
-def _placed(case: Case, scenario: Scenario, shared: Shared) -> Case:
+def placed(case: Case, scenario: Scenario, shared: Shared | None = None) -> Case:
     """Return the case with its points at the scenario's placement, where it has several."""
     table = case.placements
     if scenario.placement is None or table is None:
         return case
-    made: Case = shared.get(
+    made: Case = (shared or Shared()).get(
         ("case", scenario.placement), lambda: _moved(case, table, int(scenario.placement or 0))
     )
     return made
@@ -469,7 +469,7 @@ def run(
     named = refuse_unknown_names(case, scenario)
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
-    here = _placed(case, scenario, shared)
+    here = placed(case, scenario, shared)
     told = refuse_if_any(check_journeys(here, scenario, shared))
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
@@ -568,7 +568,7 @@ def _today(case: Case, base: Scenario, shared: Shared) -> tuple[State, pd.DataFr
     broken = verify(problem, plan)
     if broken:
         raise CheckFailed(broken)
-    here = _placed(case, base, shared)
+    here = placed(case, base, shared)
     judged = Judged(base, problem, plan, people, bases_of(case, base, shared))
     near = nearest_today(here, base, people["60+"][:, 0])
     return state_of(with_joint_types(here, base), judged), near, catchments_today(near)

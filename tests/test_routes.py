@@ -112,6 +112,19 @@ def test_every_base_with_visits_is_checked_beside_what_the_plan_allotted(planned
 
 
 @needs_pyvrp
+def test_a_case_with_placements_is_checked_after_it_was_run(planned):
+    """What a run keeps on its case (rates as need is estimated from them) does not stand in the way."""
+    _, case, done = planned
+    areas = case.region.areas.rename(columns={"area_id": "point_id"})
+    points = areas[["point_id", "lon", "lat"]].assign(seed=1)
+    assert case.need_rates is not None
+    drawn = replace(done, scenario=done.scenario.model_copy(update={"placement": 1}))
+    moved = replace(case, placements=points)
+    assert moved.need_rates is not None
+    assert check_routes(drawn, moved).table.equals(check_routes(done, case).table)
+
+
+@needs_pyvrp
 def test_an_estimate_that_was_too_small_is_told_in_planners_words(planned):
     """Thirty visits a journey are promised; a shift of four hours holds five or so."""
     _, case, done = planned

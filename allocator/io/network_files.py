@@ -22,6 +22,7 @@ from allocator.travel.surface import Surface, speeds_from_land_cover
 
 __all__ = [
     "checked_file",
+    "checked_frame",
     "read_cover_surface",
     "read_edge_tables",
     "read_osm",
@@ -385,6 +386,20 @@ def read_cover_surface(
     return Surface(speed, *frame, None if height is None else at[height])
 
 
+def checked_frame(path: Path, raster: Any) -> Any:
+    """Return how an open raster lies; refuse one without a system, not north up, or too large."""
+    place = raster.transform
+    straight = place.b == 0 and place.d == 0 and place.a > 0 and place.e < 0
+    if raster.crs is None or not straight or raster.width * raster.height > MAX_CELLS:
+        raise _refused(
+            path, "raster-frame",
+            Text("须有坐标系、正北向上且不超过 4 亿个栅格。",
+                 "It needs a coordinate system, north up, and at most 4e8 cells."),
+            Text("重投影或裁剪。", "Reproject or cut it."),
+        )  # fmt: skip
+    return place
+
+
 def _aligned(
     paths: Sequence[Path],
 ) -> tuple[list[np.ndarray], tuple[float, float, float, float, str]]:
@@ -396,15 +411,7 @@ def _aligned(
     for path in paths:
         try:
             with rasterio.open(checked_file(path)) as raster:
-                place = raster.transform
-                straight = place.b == 0 and place.d == 0 and place.a > 0 and place.e < 0
-                if raster.crs is None or not straight or raster.width * raster.height > MAX_CELLS:
-                    raise _refused(
-                        path, "raster-frame",
-                        Text("须有坐标系、正北向上且不超过 4 亿个栅格。",
-                             "It needs a coordinate system, north up, and at most 4e8 cells."),
-                        Text("重投影或裁剪。", "Reproject or cut it."),
-                    )  # fmt: skip
+                place = checked_frame(path, raster)
                 layers.append(raster.read(1, masked=True).astype(np.float64).filled(np.nan))
                 frames.append((place.c, place.f, place.a, -place.e, raster.crs.to_string()))
         except RasterioError as error:

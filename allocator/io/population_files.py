@@ -23,7 +23,7 @@ from allocator.errors import Finding, InputRefused, Where
 from allocator.io.case_gaps import age_pattern, age_table
 from allocator.io.findings import error, library_missing, notice, refusal, warning
 from allocator.io.layers import read_polygons
-from allocator.io.network_files import MAX_CELLS, checked_file, unreadable
+from allocator.io.network_files import checked_file, checked_frame, unreadable
 from allocator.io.paths import digest_of, inside
 from allocator.population import AGES_5
 from allocator.schema import SCHEMAS
@@ -288,15 +288,7 @@ def _sums(path: Path, shapes: gpd.GeoDataFrame) -> Floats:
     where = Where(file=path.name)
     try:
         with rasterio.open(path) as raster:
-            place = raster.transform
-            straight = place.b == 0 and place.d == 0 and place.a > 0 and place.e < 0
-            if raster.crs is None or not straight or raster.width * raster.height > MAX_CELLS:
-                raise refusal(
-                    "raster-frame",
-                    where,
-                    ("须有坐标系、正北向上且不超过 4 亿个栅格。", "It needs a coordinate system, north up, and at most 4e8 cells."),
-                    ("重投影或裁剪。", "Reproject or cut it."),
-                )  # fmt: skip
+            place = checked_frame(path, raster)
             there = shapes.to_crs(raster.crs)
             if not np.isfinite(there.total_bounds).all():
                 raise ValueError("shapes cannot be brought to its system")

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array, csr_array, vstack
 
 from allocator.model.columns import Columns
 from allocator.model.objectives import objective_coefficients, risk_block, tighten_risk
-from allocator.model.rows import INF, Block, Rows
+from allocator.model.rows import INF, Block, Rows, stretches
 from allocator.problem import Problem
 from allocator.rules import (
     Acceptance,
@@ -75,10 +75,8 @@ def add_acceptance(problem: Problem, columns: Columns, rule: Acceptance) -> Bloc
     column alone is its bound.
     """
     rows = Rows(columns)
-    one = problem.acceptance.shape[1] == 1
-    phi = problem.acceptance[columns.x_arc, 0 if one else columns.x_group]
-    order = np.lexsort((phi, columns.x_cell))
-    cell, level = columns.x_cell[order], phi[order]
+    order = np.lexsort((columns.x_phi, columns.x_cell))
+    cell, level = columns.x_cell[order], columns.x_phi[order]
     if not len(order):
         return rows.block(rule, -INF, 0.0, 0)
     new_cell = np.r_[True, cell[1:] != cell[:-1]]
@@ -88,9 +86,7 @@ def add_acceptance(problem: Problem, columns: Columns, rule: Acceptance) -> Bloc
     length = end - first[end] + 1
     keep = (level[end] < 1 - 1e-12) & (length > 1)
     end, length = end[keep], length[keep]
-    row = np.repeat(np.arange(len(end)), length)
-    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    entry = np.repeat(first[end], length) + offset
+    row, entry = stretches(first[end], length)
     rows.put(row, columns.x + order[entry], 1.0)
     upper = level[end] * problem.need.ravel()[cell[end]]
     return rows.block(rule, -INF, upper, len(end))
@@ -191,9 +187,8 @@ def _offering(problem: Problem, arc: Ints, t: Ints) -> tuple[Ints, Ints]:
     order = np.argsort(offer_key, kind="stable")
     left = np.searchsorted(offer_key[order], key, "left")
     length = np.searchsorted(offer_key[order], key, "right") - left
-    row = np.repeat(np.arange(len(arc)), length)
-    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    return row, stint[order[np.repeat(left, length) + offset]]
+    row, at = stretches(left, length)
+    return row, stint[order[at]]
 
 
 def add_link(problem: Problem, columns: Columns, rule: Link) -> Block:
@@ -575,10 +570,8 @@ def add_nearest(problem: Problem, columns: Columns, rule: Nearest) -> Block:
     after = np.searchsorted(rank, rank, "right")
     length = np.searchsorted(key, key, "right") - after
     some = np.flatnonzero(length)  # the farthest arcs ask nothing
-    after, length = after[some], length[some]
-    row = np.repeat(np.arange(len(some)), length)
-    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    rows.put(row, columns.x + mine[np.repeat(after, length) + offset], 1.0)
+    row, at = stretches(after[some], length[some])
+    rows.put(row, columns.x + mine[at], 1.0)
     i, g, t, w = (v[order][some] for v in cell)
     need = problem.need[i, rule.service, g, t, w]
     opened, stint = _offering(problem, arc[mine[some]], t)

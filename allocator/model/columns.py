@@ -36,8 +36,8 @@ __all__ = ["Columns", "make_columns", "offered"]
 class Columns:
     """Positions and bounds of all variables of a problem.
 
-    ``x_*`` describe the columns of people served: arc, group, period, future, and the need cell
-    they draw on (flat index into ``problem.need``); ``u_cell`` the cells with any need.
+    ``x_*`` describe the columns of people served: arc, group, period, future, the need cell they
+    draw on (flat index into ``problem.need``) and the share willing; ``u_cell`` the cells with any need.
     ``auxiliary`` maps (rule or objective id, kind) to (start, shape).
     """
 
@@ -51,6 +51,7 @@ class Columns:
     x_period: Ints
     x_future: Ints
     x_cell: Ints
+    x_phi: Floats
     u_cell: Ints
     auxiliary: Mapping[tuple[str, str], tuple[int, tuple[int, ...]]]
     lower: Floats
@@ -114,7 +115,7 @@ def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
         if kind == "modules":
             integer[start : start + shape[0]] = True
     return Columns(
-        size, y, n, x, u, arc, group, period, future, cell, u_cell, auxiliary,
+        size, y, n, x, u, arc, group, period, future, cell, phi, u_cell, auxiliary,
         np.concatenate(lower), np.concatenate(upper), integer,
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ from scipy.sparse import coo_array, csr_array, vstack
 
 from allocator.model.columns import Columns
 from allocator.model.highs import Linear, solve_linear
+from allocator.model.rows import stretches
 from allocator.problem import Problem
 from allocator.rules import Acceptance, Coverage, Floats, Ints
 
@@ -51,7 +52,7 @@ _FEW = 10
 def cuts_of(problem: Problem, columns: Columns, links: csr_array) -> Cuts:
     """Return the cuts of a problem, from the link rows ``x <= phi D sum of y`` of all its arcs."""
     graded = any(isinstance(rule, Acceptance) for rule in problem.rules)
-    bands = _nested(problem, columns, links) if graded else None
+    bands = _nested(columns, links) if graded else None
 
     def violated(values: Floats) -> tuple[csr_array, Floats, Floats] | None:
         nested = bands.violated(values) if bands else None
@@ -109,24 +110,20 @@ class _Nested:
         return rows, np.full(count, -np.inf), self.limit[cut]
 
 
-def _nested(problem: Problem, columns: Columns, links: csr_array) -> _Nested:
-    arc = columns.x_arc
-    most = columns.upper[columns.x : columns.x + len(arc)]
+def _nested(columns: Columns, links: csr_array) -> _Nested:
+    most = columns.upper[columns.x : columns.x + len(columns.x_arc)]
     of_stints = links[:, columns.y : columns.n].tocoo()
     open_ = csr_array(
         (np.ones(of_stints.nnz), (of_stints.row, columns.y + of_stints.col)), shape=links.shape
     )
-    one = problem.acceptance.shape[1] == 1
-    phi = problem.acceptance[arc, 0 if one else columns.x_group]
+    phi = columns.x_phi
     order = np.lexsort((phi, columns.x_cell))
     cell, level = columns.x_cell[order], phi[order]
     last = np.r_[(cell[1:] != cell[:-1]) | (level[1:] > level[:-1] + 1e-12), True]
     nearer = np.r_[cell[1:] == cell[:-1], False]
     end = np.flatnonzero(last & nearer)  # the last arc at a level that is not its need's highest
     first_of = np.searchsorted(cell, cell[end], "left")
-    length = np.searchsorted(cell, cell[end], "right") - first_of
-    row = np.repeat(np.arange(len(end)), length)
-    at = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length) + first_of[row]
+    row, at = stretches(first_of, np.searchsorted(cell, cell[end], "right") - first_of)
     x = order[at]
     need = most[x] / phi[x]
     near = np.where(at <= end[row], 0.0, (phi[x] - level[end][row]) * need)

@@ -110,11 +110,9 @@ def _decide_again(
     on = best.values[y] > 0.5
     differ = np.unique(problem.stint_site[np.abs(best.values[y] - relaxed[y]) > 1e-6])
     free = np.isin(problem.stint_site, differ)
-    part, _ = _without(problem, columns, linear, on | free)
-    lower = part.lower.copy()
-    lower[y] = np.where(free, lower[y], on)
+    part = _kept(problem, columns, linear, on, free)
     out = solve_linear(
-        replace(part, lower=lower), cost, gap=gap, node_limit=_NODES, checks=_CHECKS, seed=seed,
+        part, cost, gap=gap, node_limit=_NODES, checks=_CHECKS, seed=seed,
         start=best.values,
     )  # fmt: skip
     return out if out.values is not None and out.value < best.value else best
@@ -163,6 +161,21 @@ def _without(
     shut = ~there[problem.arc_site[arc], problem.arc_class[arc], columns.x_period]
     upper[columns.x + np.flatnonzero(shut)] = 0.0
     return replace(linear, lower=lower, upper=upper), int((~shut).sum())
+
+
+def _kept(
+    problem: Problem,
+    columns: Columns,
+    linear: Linear,
+    on: npt.NDArray[np.bool_],
+    free: npt.NDArray[np.bool_],
+) -> Linear:
+    """Keep sites at the stints that are on, all but those free."""
+    part, _ = _without(problem, columns, linear, on | free)
+    lower = part.lower.copy()
+    y = slice(columns.y, columns.n)
+    lower[y] = np.where(free, lower[y], on)
+    return replace(part, lower=lower)
 
 
 def _hold_coverage(problem: Problem, columns: Columns, hot: Hot) -> Ints:
@@ -334,9 +347,6 @@ def _whole(
     stints = np.arange(len(problem.stint_site))
     on = np.isin(stints, [p for c in chosen if c >= 0 for p in paths.stints[c]])
     free = np.isin(problem.stint_site, np.flatnonzero(chosen < 0))
-    part, _ = _without(problem, columns, linear, on | free)
-    lower = part.lower.copy()
-    lower[columns.y + stints] = on
-    part = replace(part, lower=lower)
+    part = _kept(problem, columns, linear, on, free)
     out = solve_linear(part, cost, gap=2e-4, node_limit=200, seed=seed)
     return out if out.values is not None else None

@@ -173,17 +173,16 @@ def solve_formulation(
         # Objectives that follow may cost this one its tolerance: it is solved that much closer.
         last = objective is problem.objectives[-1]
         asked = gap if last else max(gap - objective.tolerance, 0.5 * gap)
-        open_ = bool(linear.integer[columns.y : columns.n].any())  # sites still to be decided
         hot = None
-        if open_:  # capacity and scale imply the links of sites that are fixed
+        if linear.integer[columns.y : columns.n].any():  # of fixed sites places imply the links
             linear, hot = _with_links(problem, columns, linear, cost)
         if progress:
             progress(f"{objective.id}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
         dived = None
-        if open_ and hot is not None and start is None and len(columns.x_arc) > _LARGE:
+        if hot is not None and start is None and len(columns.x_arc) > _LARGE:
             dived = dive(problem, columns, hot, linear, cost, gap=asked, seed=seed)
         # Branching alone has no other limit that bounds its root.
-        alone = dived is None and open_ and hot is not None and len(columns.x_arc) > _LARGE
+        alone = dived is None and hot is not None and len(columns.x_arc) > _LARGE
         clock = _SECONDS if alone and seconds is None else seconds
         clocked = clocked or clock is not None
         out = dived or solve_linear(

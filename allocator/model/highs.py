@@ -200,7 +200,7 @@ class Hot:
 
     def __init__(self, h: highspy.Highs, factor: float) -> None:
         self._h, self._factor = h, factor
-        self.bound = self.value
+        self.bound = float(h.getInfo().objective_function_value) / factor
 
     @property
     def values(self) -> Floats | None:
@@ -213,11 +213,6 @@ class Hot:
     def reduced(self) -> Floats:
         """What a unit of each column adds to the relaxation's value beyond what it is worth."""
         return np.array(self._h.getSolution().col_dual) / self._factor
-
-    @property
-    def value(self) -> float:
-        """The relaxation's value as it stands."""
-        return float(self._h.getInfo().objective_function_value) / self._factor
 
     def bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
         """Set bounds of columns."""

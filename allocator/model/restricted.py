@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
 from allocator.model.relaxation import Relaxation
+from allocator.model.rows import stretches
 from allocator.rules import Floats, Ints
 
 __all__ = ["Answer", "solve_restricted"]
@@ -158,9 +159,8 @@ def solve_restricted(
         add(row, o_x + np.arange(len(es)), 1.0)
         cell_offer_ptr, order = _by_cell(rx.ocell, offer_of, oc_keep, len(rx.cell_most))
         count = np.diff(cell_offer_ptr)[cell]
-        rep = np.repeat(np.arange(len(es)), count)
-        within = np.arange(len(rep)) - np.repeat(np.cumsum(count) - count, count)
-        offer = order[cell_offer_ptr[cell[rep]] + within]
+        rep, place = stretches(cell_offer_ptr[cell], count)
+        offer = order[place]
         add(row[rep], pos_p[pr.offer_stint[offer]], -rx.cap[es][rep])
         row_low.append(np.full(len(es), -np.inf))
         row_high.append(np.zeros(len(es)))

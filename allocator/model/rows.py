@@ -10,7 +10,7 @@ from scipy.sparse import coo_array, csr_array
 from allocator.model.columns import Columns
 from allocator.rules import Floats, Ints, Rule
 
-__all__ = ["INF", "Block", "Rows"]
+__all__ = ["INF", "Block", "Rows", "stretches"]
 
 INF = np.inf
 
@@ -51,3 +51,10 @@ class Rows:
         matrix = csr_array(coo_array((value, (row, column)), shape=(count, self._size)))
         full = np.zeros(count)
         return Block(rule.id, matrix, full + np.asarray(lower), full + np.asarray(upper))
+
+
+def stretches(first: Ints, length: Ints) -> tuple[Ints, Ints]:
+    """Return all positions of stretches ``first .. first + length - 1``, and which stretch each is of."""
+    of = np.repeat(np.arange(len(first)), length)
+    within = np.arange(len(of)) - np.repeat(np.cumsum(length) - length, length)
+    return of, first[of] + within

@@ -9,10 +9,16 @@ from small_problems import random_problem
 from allocator.certificate import bound_from_prices
 from allocator.model import formulate
 from allocator.model.curve import bound_curve, coverage_curve
+from allocator.model.dual import Dual
+from allocator.model.exact import solve_exactly
+from allocator.model.master import Master
 from allocator.model.prices import bound_at, solve_by_prices
 from allocator.model.relaxation import relax
+from allocator.model.restricted import restrict
 from allocator.rules import Resettlement
+from allocator.verify import verify
 from benchmarks import instances, problems
+from benchmarks.full import full_problem
 
 
 def _small_county(seed):
@@ -148,6 +154,43 @@ def test_stored_prices_prove_the_bound_in_plain_python():
         if plan.work["nodes"] == 0:  # branching proves more than prices do
             assert again >= plan.objectives[0].bound - 1e-6 * abs(again)
         assert again <= plan.objectives[0].value + 1e-6 * abs(again)
+
+
+@pytest.mark.parametrize("seed", (1, 2, 3))
+def test_over_several_periods_the_relaxation_goes_on_from_the_search(seed):
+    """Its prices are proven in plain Python, its plan is verified, and the exact road's interval overlaps."""
+    problem = full_problem(instances.county_full(12, 4, seed=seed))
+    plan = solve_by_prices(problem, gap=5e-3, threads=1, time_limit=30)
+    exact = solve_exactly(problem, gap=1e-4)
+    value, bound = plan.objectives[0].value, plan.objectives[0].bound
+    assert not verify(problem, plan)
+    assert bound_from_prices(problem, plan.prices) == pytest.approx(bound, rel=1e-6)
+    assert bound <= exact.objectives[0].value + 1e-6 * abs(value)
+    assert value >= exact.objectives[0].bound - 1e-6 * abs(value)
+
+
+def test_entries_left_out_of_the_relaxation_join_until_none_pays():
+    """Started from too few entries, the relaxation ends at the value of the one with all entries."""
+    problem = full_problem(instances.county_full(20, 6, seed=1))
+    rx = relax(problem)
+    dual = Dual(rx)
+    every = np.ones(len(rx.stint_cost), bool)
+    cell = np.repeat(np.arange(len(rx.cell_most)), np.diff(rx.cell_ptr))
+    _, one_each = np.unique(cell, return_index=True)
+    master = Master(rx, restrict(rx, every, one_each))
+    while True:
+        price, cells = master.prices(dual)
+        dual(price)
+        more = master.paying(dual, price, cells)
+        if not len(more):
+            break
+        before = master.value
+        master.join(more)
+        assert master.value <= before + 1e-6 * abs(before)
+    whole = Master(rx, restrict(rx, every, np.arange(len(rx.row))))
+    assert len(master.entry) < len(rx.row)
+    assert master.value == pytest.approx(whole.value, rel=1e-6)
+    assert dual(price)[0] >= whole.value - 1e-6 * abs(whole.value)
 
 
 def test_any_prices_bound_the_plan_from_below():

@@ -21,7 +21,7 @@ from allocator.plan import Status, relative_gap
 from allocator.problem import Problem
 from allocator.rules import Coverage, Floats, Ints
 
-__all__ = ["dive"]
+__all__ = ["Paths", "descend", "dive", "paths_of"]
 
 _PART = 3
 """One site in so many, at least, is fixed at each step; slower descents ended at the same plans."""
@@ -38,7 +38,7 @@ _FREED = 8
 
 
 @dataclass(frozen=True, eq=False)
-class _Paths:
+class Paths:
     """Every path of stints of every site, sorted by site."""
 
     site: Ints
@@ -69,7 +69,7 @@ def dive(
     """
     if hot.values is None:
         return None
-    bound, paths, reduced, relaxed = hot.bound, _paths(problem), hot.reduced, hot.values
+    bound, paths, reduced, relaxed = hot.bound, paths_of(problem), hot.reduced, hot.values
     back = hot.remember()
     held = _hold_coverage(problem, columns, hot)
     best = _plan(problem, columns, hot, linear, cost, paths, solves, seed)
@@ -227,12 +227,12 @@ def _plan(
     hot: Hot,
     linear: Linear,
     cost: Floats,
-    paths: _Paths,
+    paths: Paths,
     solves: int,
     seed: int,
 ) -> Outcome | None:
     """Descend once, then make places whole; where a site fits nowhere, the last are freed again."""
-    descent = _descend(problem, columns, hot, paths, solves)
+    descent = descend(problem, hot, paths, solves, first=columns.y)
     if descent is None:
         return None
     chosen, fixed = descent
@@ -244,11 +244,11 @@ def _plan(
     return None
 
 
-def _paths(problem: Problem) -> _Paths:
-    """List the paths of stints from today's state to the last period."""
+def paths_of(problem: Problem, kept: npt.NDArray[np.bool_] | None = None) -> Paths:
+    """List the paths of stints (of those ``kept``) from today's state to the last period."""
     periods = len(problem.periods)
     starts: dict[tuple[int, int, int], list[int]] = {}
-    for p in range(len(problem.stint_site)):
+    for p in range(len(problem.stint_site)) if kept is None else np.flatnonzero(kept).tolist():
         key = (int(problem.stint_site[p]), int(problem.stint_from[p]), int(problem.stint_first[p]))
         starts.setdefault(key, []).append(p)
     site: list[int] = []
@@ -264,16 +264,34 @@ def _paths(problem: Problem) -> _Paths:
             for p in reversed(starts.get((j, state, t), [])):
                 after = (*taken, p)
                 open_.append((after, int(problem.stint_option[p]), int(problem.stint_last[p]) + 1))
-    return _Paths(np.array(site), tuple(found))
+    return Paths(np.array(site), tuple(found))
 
 
-def _descend(
-    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, solves: int
+def descend(
+    problem: Problem,
+    hot: Hot,
+    paths: Paths,
+    solves: int,
+    *,
+    first: int = 0,
+    guide: Floats | None = None,
 ) -> tuple[Ints, list[int]] | None:
     """Fix the surest sites, solve, and again until all are fixed; None where it cannot go on.
 
     Where a part of the sites cannot have their paths together, the less sure half gives way; a
     path that one site cannot have even alone is not tried again.
+
+    Parameters
+    ----------
+    first
+        The first column of the stints in the relaxation.
+    guide
+        (P,) how likely each stint is by other means; counts half.
+
+    Returns
+    -------
+    tuple
+        The path (a position in ``paths``) of each site, -1 for none; sites in the order fixed.
     """
     sites = len(problem.sites)
     chosen = np.full(sites, -1)
@@ -286,7 +304,9 @@ def _descend(
         values = hot.values
         if values is None:
             return None
-        weight = np.array([values[columns.y + np.array(p)].min() for p in paths.stints])
+        likely = values[first : first + len(problem.stint_site)]
+        likely = likely if guide is None else 0.5 * (likely + guide)
+        weight = np.array([likely[list(p)].min() for p in paths.stints])
         weight[banned] = -1.0
         top = _best_path(paths, weight, sites)
         sure = weight[top[left]]
@@ -296,36 +316,34 @@ def _descend(
         now = left[np.argsort(-sure, kind="stable")[:count]]
         surest = int(now[0])
         chosen[now] = top[now]
-        _fix(problem, columns, hot, paths, chosen[now], now)
+        _fix(problem, first, hot, paths, chosen[now], now)
         hot.solve()
-        if hot.values is None and not len(_give_way(problem, columns, hot, chosen, now)):
+        if hot.values is None and not len(_give_way(problem, first, hot, chosen, now)):
             banned.append(int(top[surest]))
         fixed += [int(j) for j in now if chosen[j] >= 0]
     return chosen, fixed
 
 
-def _give_way(problem: Problem, columns: Columns, hot: Hot, chosen: Ints, now: Ints) -> Ints:
+def _give_way(problem: Problem, first: int, hot: Hot, chosen: Ints, now: Ints) -> Ints:
     """Free the half of the sites just fixed that were least sure, until a plan exists again."""
     while hot.values is None and len(now):
         freed, now = now[len(now) // 2 :], now[: len(now) // 2]
         chosen[freed] = -1
         stints = np.flatnonzero(np.isin(problem.stint_site, freed))
-        hot.bounds(columns.y + stints, np.zeros(len(stints)), np.ones(len(stints)))
+        hot.bounds(first + stints, np.zeros(len(stints)), np.ones(len(stints)))
         hot.solve()
     if hot.values is None:
         hot.restart()
     return now
 
 
-def _fix(
-    problem: Problem, columns: Columns, hot: Hot, paths: _Paths, chosen: Ints, sites: Ints
-) -> None:
+def _fix(problem: Problem, first: int, hot: Hot, paths: Paths, chosen: Ints, sites: Ints) -> None:
     stints = np.flatnonzero(np.isin(problem.stint_site, sites))
     on = np.isin(stints, [p for c in chosen if c >= 0 for p in paths.stints[c]]).astype(float)
-    hot.bounds(columns.y + stints, on, on)
+    hot.bounds(first + stints, on, on)
 
 
-def _best_path(paths: _Paths, weight: Floats, sites: int) -> Ints:
+def _best_path(paths: Paths, weight: Floats, sites: int) -> Ints:
     """Return the heaviest path of each site, the first of equals."""
     order = np.lexsort((np.arange(len(weight)), -weight, paths.site))
     first = np.r_[True, np.diff(paths.site[order]) > 0]
@@ -339,7 +357,7 @@ def _whole(
     columns: Columns,
     linear: Linear,
     cost: Floats,
-    paths: _Paths,
+    paths: Paths,
     chosen: Ints,
     seed: int,
 ) -> Outcome | None:

@@ -360,7 +360,6 @@ class Exchange:
     def answer(self, is_open: np.ndarray) -> Answer:
         """Return the plan of a set of open sites."""
         rx, pr = self.rx, self.rx.problem
-        n = len(rx.need)
         first, _, site = self.closest(is_open)
         y = np.zeros(len(rx.stint_cost))
         y[self.stint[is_open]] = 1.0
@@ -377,7 +376,6 @@ class Exchange:
         places[:] = np.where(is_open[site_of_offer], np.minimum(needed, pr.offer_max), 0.0)
         return Answer(
             self.value(is_open, first), -np.inf, "exchange", y, places, entry, x, np.zeros(0),
-            np.zeros(n), np.zeros(len(rx.shared.low)), 0,
         )  # fmt: skip
 
 

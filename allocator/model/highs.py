@@ -17,7 +17,17 @@ from scipy.sparse import csr_array
 from allocator.plan import Status
 from allocator.rules import Floats, Ints
 
-__all__ = ["Linear", "Outcome", "relax_and_tighten", "solve_linear", "stacked", "version"]
+__all__ = [
+    "Hot",
+    "Linear",
+    "Outcome",
+    "model_of",
+    "quiet",
+    "relax_and_tighten",
+    "solve_linear",
+    "stacked",
+    "version",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +69,7 @@ class Outcome:
 
 def version() -> str:
     """Return the solver's name and version."""
-    return f"HiGHS {_quiet().version()}"
+    return f"HiGHS {quiet().version()}"
 
 
 def solve_linear(
@@ -94,8 +104,8 @@ def solve_linear(
     progress
         Called with a line of text at each better plan.
     """
-    scaled, factor = _scaled(problem, cost)
-    h = _quiet()
+    scaled, factor, _ = _scaled(problem, cost)
+    h = quiet()
     for option, value in {
         "threads": threads,
         "random_seed": seed,
@@ -105,7 +115,7 @@ def solve_linear(
         **({"time_limit": float(seconds)} if seconds else {}),
     }.items():
         h.setOptionValue(option, value)
-    h.passModel(_model(scaled, cost * factor, relax))
+    h.passModel(model_of(scaled, cost * factor, relax))
     is_mip = not relax and bool(problem.integer.any())
     if start is not None and is_mip:
         given = highspy.HighsSolution()
@@ -169,12 +179,12 @@ def relax_and_tighten(
     Hot
         The relaxation with all rows, solved and warm.
     """
-    scaled, factor = _scaled(problem, cost)
-    h = _quiet()
+    scaled, factor, scale = _scaled(problem, cost)
+    h = quiet()
     h.setOptionValue("threads", 1)
     # Rows come scaled; the solver's own scaling on top doubles the time of the dual simplex.
     h.setOptionValue("simplex_scale_strategy", 0)
-    h.passModel(_model(scaled, cost * factor, True))
+    h.passModel(model_of(scaled, cost * factor, True))
     for _ in range(rounds):
         h.run()
         if h.getModelStatus() != highspy.HighsModelStatus.kOptimal:
@@ -184,7 +194,9 @@ def relax_and_tighten(
             break
         matrix, lower, upper = more
         problem = problem.with_rows(matrix, lower, upper)
-        part, _ = _scaled(replace(problem, matrix=matrix, row_lower=lower, row_upper=upper), cost)
+        more_rows = replace(problem, matrix=matrix, row_lower=lower, row_upper=upper)
+        part, _, more_scale = _scaled(more_rows, cost)
+        scale = np.r_[scale, more_scale]
         m = part.matrix
         h.addRows(
             m.shape[0], part.row_lower, part.row_upper, m.nnz, m.indptr[:-1].astype(np.int32),
@@ -192,15 +204,15 @@ def relax_and_tighten(
         )  # fmt: skip
     else:
         h.run()
-    return problem, Hot(h, factor)
+    return problem, Hot(h, factor, scale)
 
 
 class Hot:
     """A solved relaxation that keeps its basis while columns are fixed and freed."""
 
-    def __init__(self, h: highspy.Highs, factor: float) -> None:
-        self._h, self._factor = h, factor
-        self.bound = float(h.getInfo().objective_function_value) / factor
+    def __init__(self, h: highspy.Highs, factor: float, rows: Floats) -> None:
+        self._h, self._factor, self._rows = h, factor, rows
+        self.bound = self.value
 
     @property
     def values(self) -> Floats | None:
@@ -213,6 +225,30 @@ class Hot:
     def reduced(self) -> Floats:
         """What a unit of each column adds to the relaxation's value beyond what it is worth."""
         return np.array(self._h.getSolution().col_dual) / self._factor
+
+    @property
+    def value(self) -> float:
+        """The relaxation's value as it was solved last."""
+        return float(self._h.getInfo().objective_function_value) / self._factor
+
+    @property
+    def row_prices(self) -> Floats:
+        """What one more unit on the right of each row adds to the value."""
+        return np.array(self._h.getSolution().row_dual) * self._rows / self._factor
+
+    def add_columns(
+        self, cost: Floats, upper: Floats, column: Ints, row: Ints, value: Floats
+    ) -> int:
+        """Add columns from 0 to ``upper`` with entries (column, row, value); solve on; return the first."""
+        first, count = int(self._h.getNumCol()), len(cost)
+        order = np.lexsort((row, column))
+        start = np.searchsorted(column[order], np.arange(count))
+        self._h.addCols(
+            count, cost * self._factor, np.zeros(count), upper, len(row), start.astype(np.int32),
+            row[order].astype(np.int32), (value * self._rows[row])[order],
+        )  # fmt: skip
+        self._h.run()
+        return first
 
     def bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
         """Set bounds of columns."""
@@ -238,7 +274,7 @@ class Hot:
         self._h.run()
 
 
-def _quiet() -> highspy.Highs:
+def quiet() -> highspy.Highs:
     """Return a solver that prints nothing; its first construction would print a banner."""
     global _BANNER_GONE
     if not _BANNER_GONE:
@@ -283,7 +319,7 @@ def _run(h: highspy.Highs, *, interruptible: bool) -> None:
             asked = True
 
 
-def _scaled(problem: Linear, cost: Floats) -> tuple[Linear, float]:
+def _scaled(problem: Linear, cost: Floats) -> tuple[Linear, float, Floats]:
     """Scale rows, and the cost if need be, by powers of two, so tolerances mean the same to each.
 
     Yuan and persons stand in one matrix; without this a row in yuan would be held 10^7 times more
@@ -311,6 +347,7 @@ def _scaled(problem: Linear, cost: Floats) -> tuple[Linear, float]:
             problem.lower, problem.upper, problem.integer,
         ),
         factor,
+        rows,
     )  # fmt: skip
 
 
@@ -320,7 +357,8 @@ def _power(size: Floats) -> Floats:
     return np.asarray(np.exp2(-np.round(np.log2(safe))))
 
 
-def _model(problem: Linear, cost: Floats, relax: bool) -> highspy.HighsLp:
+def model_of(problem: Linear, cost: Floats, relax: bool) -> highspy.HighsLp:
+    """Return the arrays as the solver takes them; ``relax``: whole numbers may be fractional."""
     lp = highspy.HighsLp()
     rows, columns = problem.matrix.shape
     lp.num_col_, lp.num_row_ = columns, rows

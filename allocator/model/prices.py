@@ -15,6 +15,7 @@ import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.exchange import Exchange, fits, solve_exchange
+from allocator.model.master import plan_over_periods
 from allocator.model.merge import merge_alike
 from allocator.model.primal import complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
@@ -26,6 +27,8 @@ from allocator.rules import Floats
 __all__ = ["bound_at", "prices_by_rule", "solve_by_prices", "start_from"]
 
 Progress = Callable[[str, float, float], None]
+_ROUNDS, _ROUNDS_PERIODS = 700, 400
+"""Rounds of the price search; over several periods a relaxation goes on from there (`master`)."""
 
 
 def solve_by_prices(
@@ -70,15 +73,21 @@ def solve_by_prices(
     if fits(rx):
         state, answer = _exchange(rx, dual, start, gap, deadline, seed, trace)
     else:
+        several = len(problem.periods) > 1
         state = search(
-            dual, start, rounds=work_limit or (700 if len(problem.periods) == 1 else 1600), seconds=0.5 * time_limit,
+            dual, start, rounds=work_limit or (_ROUNDS_PERIODS if several else _ROUNDS), seconds=0.5 * time_limit,
             stall=max(gap * 0.02, 1e-6), trace=trace, warm=start_prices is not None,
         )  # fmt: skip
         if progress is not None:
             progress("prices", state.bound, np.inf)
+        best = None
+        if several:
+            state, best = plan_over_periods(
+                rx, dual, state, gap=gap, deadline=deadline, threads=threads, seed=seed, trace=trace
+            )
         answer = improve(
-            rx, dual, state, gap=gap, deadline=deadline, threads=threads, seed=seed, trace=trace
-        )
+            rx, dual, state, gap=gap, deadline=deadline, threads=threads, seed=seed, best=best, trace=trace,
+        )  # fmt: skip
     late = time.monotonic() > deadline
     plan = to_plan(rx, dual, state, answer, gap=gap, seed=seed, late=late, work={
         "rounds": float(dual.calls + state.rounds * (state.nodes > 0)), "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,

@@ -68,7 +68,7 @@ def improve(
     plans = [(0.3, 0.7, 3), (0.2, 0.8, 6), (0.1, 0.9, 10), (0.03, 0.97, 16), (0.005, 2.0, 24)]
     if len(pr.periods) > 1:  # equal paths share their weight: sure stints look unsure
         plans = [(0.1, 0.97, 6), (0.04, 0.98, 12), (0.01, 2.0, 24)]
-    at = 0
+    at = 0 if best is None or best.value > target else len(plans)
     while at < len(plans):
         cut, sure, width = plans[at]
         left = deadline - time.monotonic()
@@ -81,7 +81,6 @@ def improve(
         answer = solve_restricted(
             rx, stints, entries, fixed=fixed, start_y=None if best is None else best.y,
             gap=min(gap * 0.2, 1e-3), seconds=part, threads=threads, seed=seed, target=target,
-            links=False,
         )  # fmt: skip
         if trace:
             print("restricted", cut, width, int(stints.sum()), len(entries), answer.status,

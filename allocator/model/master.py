@@ -1,0 +1,218 @@
+"""From prices to a plan over several periods: the relaxation of the entries that pay, and a descent along it.
+
+A price search over several periods comes near the bound and then creeps. The relaxation over the stints
+it left likely and the entries nearest to use is small; its row prices are better prices, entries that
+these show to pay are added until none are left, and the bound is what the sites answer to them. From its basis
+sites are fixed, surest first, the relaxation and the answers of the search counting half each.
+
+Source: column generation in the manner of Dantzig and Wolfe (1960), by entries instead of whole site plans.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from allocator.model.dive import descend, paths_of
+from allocator.model.dual import Dual, DualState
+from allocator.model.highs import relax_and_tighten
+from allocator.model.primal import candidates, likely_paths
+from allocator.model.relaxation import Relaxation
+from allocator.model.restricted import Answer, Mask, Restricted, restrict, solve_restricted
+from allocator.rules import Floats, Ints
+
+__all__ = ["Master", "plan_over_periods"]
+
+_NEAREST = 6
+"""Entries nearest to use that each need starts with."""
+_MORE = 4
+"""Entries that each need gains at most in a round."""
+_ROUNDS = 12
+_LIKELY = 0.01
+"""Mean answer from which a stint is in play."""
+_FAR = (0.7, 0.4, 0.1)
+"""How far plan and relaxation are apart at a site that is decided again, step by step."""
+_MOST = 600_000
+"""Entries up to which the relaxation is built."""
+
+
+class Master:
+    """The relaxation of a restricted problem, kept warm while entries join it."""
+
+    def __init__(self, rx: Relaxation, small: Restricted) -> None:
+        self.rx, self.small = rx, small
+        _, self.hot = relax_and_tighten(small.linear, small.cost, lambda _: None, 1)
+        self.entry = small.entry
+        self.column = small.x + np.arange(len(small.entry))
+        self.inside = np.zeros(len(rx.row), bool)
+        self.inside[small.entry] = True
+        self._cell = np.repeat(np.arange(len(rx.cell_most)), np.diff(rx.cell_ptr))
+        self._shared = None if rx.shared.x is None else rx.shared.x.tocsc()
+
+    @property
+    def value(self) -> float:
+        """Value of the relaxation; it bounds nothing while entries that pay are left out."""
+        return self.hot.value
+
+    def prices(self, dual: Dual) -> tuple[Floats, Floats]:
+        """Return prices (B + M) of needs and shared rows within their limits, and prices of cells."""
+        row = self.hot.row_prices
+        n_b, at = len(self.rx.need), self.small.shared_row
+        price = np.r_[row[:n_b], -row[at : at + dual.m]]
+        there = self.small.cell_row >= 0
+        cells = np.full(len(there), np.inf)
+        cells[there] = np.maximum(-row[self.small.cell_row[there]], 0.0)
+        return np.clip(price, dual.low, dual.high), cells
+
+    def paying(self, dual: Dual, price: Floats, cells: Floats) -> Ints:
+        """Return entries outside that would lower the value, the best few of each need."""
+        rx = self.rx
+        gain = price[rx.row] - dual.cost - cells[self._cell] * rx.pp
+        scale = 1e-9 * max(1.0, float(np.abs(price[: len(rx.need)]).max(initial=0.0)))
+        found = np.flatnonzero((gain > scale) & ~self.inside)
+        return found[_first(rx.row[found], -gain[found] * rx.cap[found], _MORE)]
+
+    def join(self, entries: Ints) -> None:
+        """Add entries and solve on from the last basis."""
+        rx = self.rx
+        rows = [rx.row[entries].astype(np.int64), self.small.cell_row[self._cell[entries]]]
+        values = [np.ones(len(entries)), rx.pp[entries]]
+        owner = [np.arange(len(entries))] * 2
+        if self._shared is not None:
+            part = self._shared[:, entries].tocoo()
+            rows.append(self.small.shared_row + part.row)
+            values.append(part.data)
+            owner.append(part.col)
+        first = self.hot.add_columns(
+            rx.cost[entries], rx.cap[entries],
+            np.concatenate(owner), np.concatenate(rows), np.concatenate(values),
+        )  # fmt: skip
+        self.entry = np.r_[self.entry, entries]
+        self.column = np.r_[self.column, first + np.arange(len(entries))]
+        self.inside[entries] = True
+
+    def answer(self) -> Answer | None:
+        """Return what the relaxation says as it stands."""
+        z = self.hot.values
+        if z is None:
+            return None
+        s = self.small
+        return Answer(
+            self.value, -np.inf, "descent", z[: s.n], z[s.n : s.x], self.entry, z[self.column],
+            z[s.v : len(s.cost)],
+        )  # fmt: skip
+
+
+def plan_over_periods(
+    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, deadline: float, seed: int,
+    threads: int, trace: bool = False,
+) -> tuple[DualState, Answer | None]:  # fmt: skip
+    """Return better prices with their bound, and a plan; None where the relaxation leads to none."""
+    stints = _in_play(rx, state)
+    entries = _to_start_with(rx, dual, state, stints)
+    if len(entries) > _MOST:
+        return state, None
+    t0 = time.monotonic()
+    master = Master(rx, restrict(rx, stints, entries))
+    for _ in range(_ROUNDS):
+        if master.hot.values is None:
+            return state, None
+        price, cells = master.prices(dual)
+        bound, _ = dual(price)
+        if bound > state.bound:
+            state = replace(state, price=price, bound=bound)
+        more = master.paying(dual, price, cells)
+        if trace:
+            print("master", len(master.entry), master.value, bound, state.bound, len(more),
+                  round(time.monotonic() - t0, 2))  # fmt: skip
+        near = master.value - state.bound <= 0.05 * gap * abs(master.value)
+        if not len(more) or near or time.monotonic() > deadline:
+            break
+        master.join(more)
+    relaxed = master.hot.values
+    answer = _descended(rx, master, stints, state, deadline, seed, threads)
+    if trace and answer is not None:
+        print("descent", answer.value, round(time.monotonic() - t0, 2))
+    target = state.bound + 0.98 * gap * abs(state.bound)
+    if answer is not None and relaxed is not None and answer.value > target:
+        answer = _decided_again(
+            rx, master, stints, relaxed, answer, target, deadline, seed, threads
+        )
+        if trace:
+            print("decided again", answer.value, round(time.monotonic() - t0, 2))
+    return state, answer
+
+
+def _decided_again(
+    rx: Relaxation, master: Master, stints: Mask, relaxed: Floats, best: Answer, target: float,
+    deadline: float, seed: int, threads: int,
+) -> Answer:  # fmt: skip
+    """Free the sites on which plan and relaxation differ and solve them exactly, the others as they are."""
+    site = rx.problem.stint_site
+    on = best.y > 0.5
+    away = np.abs(on - relaxed[: len(on)])
+    for far in _FAR:
+        left = deadline - time.monotonic()
+        if left < 1.0:
+            break
+        free = np.isin(site, np.unique(site[away > far]))
+        found = solve_restricted(
+            rx, on | (stints & free), np.sort(master.entry), fixed=on & ~free, start_y=best.y,
+            gap=1e-4, seconds=0.4 * left, threads=threads, seed=seed, target=target,
+        )  # fmt: skip
+        best = found if found.value < best.value else best
+        if best.value <= target:
+            break
+        on = best.y > 0.5
+    return best
+
+
+def _in_play(rx: Relaxation, state: DualState) -> Mask:
+    """Stints that the search left likely, those of no offer, and each site's likeliest path."""
+    idle = np.bincount(rx.problem.offer_stint, minlength=len(state.y_mean)) == 0
+    return np.asarray((state.y_mean > _LIKELY) | idle | likely_paths(rx, state.y_mean))
+
+
+def _to_start_with(rx: Relaxation, dual: Dual, state: DualState, stints: Mask) -> Ints:
+    """Entries of use at the prices found, the nearest to it of each need, and one in each cell."""
+    lack = candidates(rx, dual, state, 1).lack
+    cell = np.repeat(np.arange(len(rx.cell_most)), np.diff(rx.cell_ptr))
+    offered = np.zeros(len(rx.cell_most), bool)
+    offer_of = np.repeat(np.arange(len(rx.offer_cost)), np.diff(rx.ocell_ptr))
+    offered[rx.ocell[stints[rx.problem.offer_stint][offer_of]]] = True
+    there = np.flatnonzero(offered[cell])
+    taken = lack <= 0
+    taken[there[_first(rx.row[there], lack[there], _NEAREST)]] = True
+    taken[there[_first(cell[there], lack[there], 1)]] = True
+    return np.flatnonzero(taken & offered[cell])
+
+
+def _first(key: npt.NDArray[np.integer], worth: Floats, most: int) -> Ints:
+    """Return positions of the ``most`` least of each key."""
+    order = np.lexsort((worth, key))
+    new = np.r_[True, np.diff(key[order]) != 0][: len(order)]
+    start = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    return order[np.arange(len(order)) - start < most]
+
+
+def _descended(
+    rx: Relaxation, master: Master, stints: Mask, state: DualState, deadline: float, seed: int,
+    threads: int,
+) -> Answer | None:  # fmt: skip
+    """Fix sites along the relaxation; places that come in units are made whole afterwards."""
+    paths = paths_of(rx.problem, stints)
+    found = descend(rx.problem, master.hot, paths, len(rx.problem.sites), guide=state.y_mean)
+    if found is None or (found[0] < 0).any():
+        return None
+    if not np.any(rx.problem.offer_module > 0):
+        return master.answer()
+    on = np.zeros(len(stints), bool)
+    on[[p for c in found[0] for p in paths.stints[c]]] = True
+    left = max(deadline - time.monotonic(), 1.0)
+    answer = solve_restricted(
+        rx, on, np.sort(master.entry), fixed=on, gap=1e-4, seconds=left, threads=threads, seed=seed
+    )
+    return answer if np.isfinite(answer.value) else None

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import geopandas as gpd
+import io_cases
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from shapely.geometry import LineString, Point, Polygon
 
 from allocator.errors import InputRefused
+from allocator.io.case import read_case
 from allocator.io.layers import read_layer, read_outline
 from allocator.io.network_files import (
     read_cover_surface,
@@ -30,6 +32,7 @@ from allocator.io.network_files import (
 )
 from allocator.io.population_files import PopulationFile, read_people
 from allocator.schema import SCHEMAS
+from allocator.travel.journeys import Places, time_journeys
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # drivers warn of much that is then refused
 MOST_SECONDS, MOST_MB = 10, 1024
@@ -131,6 +134,34 @@ def _edges(folder):
     return folder / "edges.csv"
 
 
+def _nodes(folder):
+    return _edges(folder).with_name("nodes.csv")
+
+
+def _cover_speeds(folder):
+    return _cover(folder).with_name("speeds.csv")
+
+
+def _matrix(folder):
+    """Write a case whose journeys are a supplied matrix; return the matrix."""
+    rows = "起点,终点,mode,minutes,road_km\n0101,S1,car,12.5,8\n0201,S1,,30,\n02,S2,walk,7,0.5\n"
+    return io_cases.write(folder, {"matrix.csv": rows}) / "matrix.csv"
+
+
+def _timed(path: Path):
+    """Read the case and time its journeys by the matrix: none is negative or endless."""
+    case = read_case(path.parent)
+    for mode in ("car", "walk"):
+        arcs = time_journeys(
+            case.travel, Places(("0101", "0201"), NOWHERE, ("01", "02")),
+            Places(("S1", "S2"), NOWHERE, ("01", "02")), mode=mode, within_minutes=1e6, crs="EPSG:4490",
+        )  # fmt: skip
+        assert np.isfinite(arcs.minutes).all() and (arcs.minutes >= 0).all()
+
+
+NOWHERE = np.full((2, 2), np.nan)
+
+
 def _osm(folder):
     osmium = pytest.importorskip("osmium")
     path = folder / "roads.osm.pbf"
@@ -197,6 +228,9 @@ READERS = {
     "roads-gpkg": (_vector(_gpkg, "roads.gpkg", None), _roads),
     "roads-shp": (_vector(lambda f, p: f.to_file(p), "roads.shp", None), _roads),
     "edges": (_edges, lambda p: read_edge_tables(p.with_name("nodes.csv"), p, speed_kmh=20, crs="EPSG:4490")),
+    "nodes": (_nodes, lambda p: read_edge_tables(p, p.with_name("edges.csv"), speed_kmh=20, crs="EPSG:4490")),
+    "matrix": (_matrix, _timed),
+    "cover-speeds": (_cover_speeds, lambda p: read_cover_surface(p.with_name("cover.tif"), p, modes=["walk"])),
     "osm": (_osm, lambda p: read_osm(p, mode="car", speeds=read_speeds())),
     "surface": (_speed, read_surface),
     "people": (_persons, _people),
@@ -221,8 +255,7 @@ def whole(tmp_path_factory):
 def outcome(whole, tmp_path_factory, name, data):
     source = whole(name)
     folder = tmp_path_factory.mktemp("spoilt")
-    for beside in source.parent.iterdir():
-        shutil.copy(beside, folder)
+    shutil.copytree(source.parent, folder, dirs_exist_ok=True)
     path = folder / source.name
     path.write_bytes(data)
     begun = time.monotonic()

@@ -3,6 +3,7 @@
 import json
 
 import geopandas as gpd
+import io_cases
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from shapely.geometry import Point, Polygon
 
 from allocator.errors import InputRefused
 from allocator.io import layers
+from allocator.io.case import read_case
 from allocator.io.layers import read_layer, read_outline
 from allocator.schema import SCHEMAS
 
@@ -186,3 +188,30 @@ def test_a_column_that_a_file_holds_twice_is_told(tmp_path):
     table.write_bytes(table.read_bytes().replace(b"area_ie", b"area_id"))
     _, found = read_layer(tmp_path / "areas.shp", SCHEMAS["areas"])
     assert "column-twice" in {f.code for f in found}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".gpkg", ".shp", ".geojson", ".parquet"])
+def test_each_format_of_villages_gives_the_same_region(tmp_path, suffix):
+    plain = read_case(io_cases.write(tmp_path / "plain")).region
+    rows = pd.read_csv(tmp_path / "plain" / "areas.csv", dtype={"area_id": str, "township_id": str})
+    changes = {} if suffix == ".csv" else {"areas.csv": None}
+    folder = io_cases.write(tmp_path / "case", changes)
+    points = gpd.points_from_xy(rows["lon"], rows["lat"])
+    shaped = gpd.GeoDataFrame(rows.drop(columns=["lon", "lat"]), geometry=points, crs="EPSG:4490")
+    path = folder / f"areas{suffix}"
+    if suffix == ".xlsx":
+        with pd.ExcelWriter(folder / "case.xlsx") as book:
+            rows.to_excel(book, sheet_name="areas", index=False)
+    elif suffix == ".parquet":
+        shaped.to_parquet(path)
+    elif suffix == ".shp":
+        # Ten letters a field name: those that one column alone begins with come back whole.
+        names = {"registered_60": "60+", "registered_80": "80+"}
+        shaped.rename(columns=names | {"township_id": "township_i"}).to_file(path, encoding="UTF-8")
+    elif suffix != ".csv":
+        shaped.to_file(path)
+    region = read_case(folder).region
+    for name in ("townships", "areas", "sites", "homes"):
+        one, two = getattr(region, name), getattr(plain, name)
+        pd.testing.assert_frame_equal(one, two, rtol=0, atol=1e-9, obj=name)
+    assert (region.id, region.crs, region.seat) == (plain.id, plain.crs, plain.seat)

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import geopandas as gpd
@@ -184,6 +185,38 @@ def test_catchments_of_today_are_areas_that_part_the_county_by_nearest_facility(
     styled = {r[0] for r in base.execute("SELECT f_table_name FROM layer_styles")}
     base.close()
     assert "catchments" in styled
+
+
+def test_isochrones_of_today_lie_in_one_another_and_hold_just_the_places_within_the_minutes(
+    tmp_path,
+):
+    points = RUN.tables["areas"].drop_duplicates("point")
+    homes = REGION.sites["site_id"].iloc[:2].to_numpy()
+    near = pd.DataFrame(
+        {
+            "service": "elderly.resident", "point": points["point"], "township_id": points["township_id"],
+            "area_class": points["area_class"], "people_60": 9.0, "in_limit": True,
+            "minutes": np.linspace(1, 90, len(points)), "site_id": homes[np.arange(len(points)) % 2],
+        }
+    )  # fmt: skip
+    path = tmp_path / "plan.gpkg"
+    run = made_run(REGION, nearest=near, catchments=catchments_today(near))
+    path.write_bytes(layers(run, region=REGION))
+    areas = (
+        gpd.read_file(path, layer="isochrones").set_index(["site_id", "within_minutes"]).geometry
+    )
+    assert set(areas.index.get_level_values(1)) == {15, 30, 60}
+    for site in homes:
+        steps = [areas[site, m] for m in (15, 30, 60) if (site, m) in areas.index]
+        assert all(b.buffer(1e-9).contains(a) for a, b in pairwise(steps))
+    for minutes, site, lon, lat in zip(
+        near["minutes"], near["site_id"], points["lon"], points["lat"], strict=True
+    ):
+        for limit in (15, 30, 60):
+            held = (site, limit) in areas.index and areas[site, limit].distance(
+                Point(lon, lat)
+            ) < 1e-9
+            assert held == (minutes <= limit)
 
 
 def test_areas_of_the_map_have_no_name(tmp_path):

@@ -207,11 +207,100 @@ def test_node_and_edge_tables_keep_their_ids_as_text_and_name_every_bad_row(tmp_
     edges.write_text("from_node,to_node,km\n01,7,1\n01,1,-1\n01,1,x\n", encoding="utf-8")
     with pytest.raises(InputRefused) as refused:
         read_edge_tables(nodes, edges, speed_kmh=30, crs=CRS)
-    assert [f.where.row for f in refused.value.findings] == [2, 3, 4]
+    assert sorted(f.where.row for f in refused.value.findings) == [2, 3, 4]
     edges.write_text("from,to\n", encoding="utf-8")
     with pytest.raises(InputRefused) as refused:
         read_edge_tables(nodes, edges, speed_kmh=30, crs=CRS)
-    assert len(refused.value.findings) == 3
+    assert [f.code for f in refused.value.findings].count("column-missing") == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "codes"),
+    [
+        ("nodes", "node_id,lon,lat\nn1,0,0\n N1,9,0\n", {"row-twice", "network-row"}),
+        ("nodes", "node_id,lon,lat\n01,0,0\n1,inf,１２\n", {"cell-not-a-number"}),
+        ("nodes", "nod_id,lon,lat\n01,0,0\n", {"column-missing"}),
+        ("nodes", "编号,lon,lat\n一,0,0\n".encode("gbk"), {"encoding-not-utf8"}),
+        ("nodes", "node_id;lon;lat\n", {"separator-not-comma"}),
+        ("nodes", "node_id,lon,lat\n", {"no-rows"}),
+        ("edges", 'from_node,to_node,km\n01,1,"1,234"\n', {"cell-not-a-number"}),
+        ("edges", "from_node,to_node,km,minutes\n01,1,2,soon\n", {"cell-not-a-number"}),
+        ("edges", "from_node,to_node,km,minutes\n01,1,2,-4\n", {"cell-negative"}),
+        ("edges", "from_node,to_node,公里(米)\n01,1,200\n", {"column-missing", "column-unknown"}),
+        ("edges", "from_node,to_node,km(米)\n01,1,200\n", {"unit-differs"}),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_table_of_nodes_or_edges_is_told_as_of_any_table(
+    tmp_path, file, content, codes
+):
+    tables = {
+        "nodes": "node_id,lon,lat\n01,0,0\n1,1000,0\n",
+        "edges": "from_node,to_node,km\n01,1,1\n",
+    }
+    for name, text in {**tables, file: content}.items():
+        data = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / f"{name}.csv").write_bytes(data)
+    with pytest.raises(InputRefused) as refused:
+        read_edge_tables(tmp_path / "nodes.csv", tmp_path / "edges.csv", speed_kmh=30, crs=CRS)
+    assert {
+        f.code
+        for f in refused.value.findings
+        if f.where.file == f"{file}.csv" or f.code == "network-row"
+    } == codes
+    if codes == {"column-missing"}:
+        assert "'nod_id'" in refused.value.findings[0].remedy.en
+
+
+def test_an_id_of_eleven_digits_is_a_node_and_no_phone(tmp_path):
+    nodes, edges = tmp_path / "nodes.csv", tmp_path / "edges.csv"
+    nodes.write_text("节点编号,经度,纬度\n13800138000,0,0\nNA,1000,0\n", encoding="utf-8")
+    edges.write_text(
+        "起点,终点,公路里程\n13800138000,NA,1\nNA,13800138000,2\nNA,NA,0\n", encoding="utf-8"
+    )
+    assert len(read_edge_tables(nodes, edges, speed_kmh=30, crs=CRS).xy) == 2
+
+
+ROADS = shapely.linestrings([[[0, 0], [900, 0]], [[900, 0], [900, 700]]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "code", "rows"),
+    [
+        ({"kmh": ["40", "快"]}, {"speed_column": "kmh"}, "road-figure", [3]),
+        ({"kmh": [np.nan, 40]}, {"speed_column": "kmh"}, "road-figure", [2]),
+        ({"kmh": [-5.0, 4000.0]}, {"speed_column": "kmh"}, "road-figure", [2, 3]),
+        ({"one": [7, 0]}, {"speeds": {"*": 30}, "oneway_column": "one"}, "road-figure", [2]),
+        ({"kmh": [40, 40]}, {"speed_column": "kmh", "crs": "EPSG:4326"}, "crs-differs", [None]),
+        ({"kmh": [40, 40]}, {"speed_column": "kmh", "crs": "EPSG:4549"}, "crs-differs", [None]),
+    ],
+)  # fmt: skip
+def test_no_road_is_closed_moved_or_turned_in_silence(tmp_path, columns, options, code, rows):
+    gpd.GeoDataFrame(columns, geometry=list(ROADS), crs=CRS).to_file(tmp_path / "roads.gpkg")
+    with pytest.raises(InputRefused) as refused:
+        read_road_layer(tmp_path / "roads.gpkg", **options)
+    assert [(f.code, f.where.row) for f in refused.value.findings] == [(code, r) for r in rows]
+
+
+def test_a_road_layer_in_a_vendors_datum_is_refused_by_name(tmp_path):
+    frame = gpd.GeoDataFrame({"kmh": [40, 40]}, geometry=list(ROADS), crs=CRS)
+    frame.to_file(tmp_path / "roads.shp")
+    (tmp_path / "roads.prj").unlink()
+    with pytest.raises(InputRefused, match="crs-unknown"):
+        read_road_layer(tmp_path / "roads.shp", speed_column="kmh", crs="GCJ-02")
+
+
+def test_words_of_a_road_layer_in_gbk_are_refused_until_declared(tmp_path):
+    frame = gpd.GeoDataFrame({"way": ["国道", "村道"]}, geometry=list(ROADS), crs=CRS)
+    frame.to_file(tmp_path / "roads.shp", encoding="GBK")
+    (tmp_path / "roads.cpg").unlink()
+    raw = bytearray((tmp_path / "roads.dbf").read_bytes())
+    raw[29] = 0
+    (tmp_path / "roads.dbf").write_bytes(bytes(raw))
+    speeds = {"国道": 60, "村道": 20}
+    with pytest.raises(InputRefused, match="encoding-undeclared"):
+        read_road_layer(tmp_path / "roads.shp", speeds=speeds, crs=CRS)
+    network = read_road_layer(tmp_path / "roads.shp", speeds=speeds, crs=CRS, encoding="GBK")
+    assert network.minutes.max() > network.minutes.min()
 
 
 def test_a_surface_comes_back_from_geotiff_with_its_barriers(tmp_path):

@@ -23,7 +23,14 @@ from allocator.io.paths import MEBIBYTE, read_bytes
 from allocator.io.tables import MAX_ROWS, Grid, empty_table, table_of
 from allocator.schema import Schema
 
-__all__ = ["LAYER_SUFFIXES", "read_layer", "read_outline", "read_polygons"]
+__all__ = [
+    "LAYER_SUFFIXES",
+    "own_system",
+    "read_layer",
+    "read_outline",
+    "read_polygons",
+    "refuse_undeclared_text",
+]
 
 LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
 MAX_BYTES = 500 * MEBIBYTE
@@ -280,28 +287,35 @@ def _pyogrio(path: Path, where: Where, encoding: str | None, layer: str | None) 
             ("请只保留一个。", "Keep one of them."),
         )
     shapefile = path.suffix.lower() == ".shp"
-    if shapefile and encoding is None and not path.with_suffix(".cpg").exists():
-        # Without a code page a GBK table reads as mojibake, silently: UTF-8 or a declaration.
-        try:
-            read_bytes(path.with_suffix(".dbf"), MAX_BYTES).decode("utf-8", errors="strict")
-        except UnicodeDecodeError as problem:
-            text = bytes(problem.object)[problem.start : problem.start + 64]
-            if _is_gbk(text):
-                raise refusal(
-                    "encoding-undeclared",
-                    where,
-                    (
-                        "属性表没有声明编码,像是GBK。",
-                        "The attribute table declares no encoding; it looks like GBK.",
-                    ),
-                    (
-                        "请在 case.yaml 中写 encoding: gb18030,或附 .cpg 文件。",
-                        "Write encoding: gb18030 in case.yaml, or add a .cpg file.",
-                    ),
-                ) from problem
+    if shapefile and encoding is None:
+        refuse_undeclared_text(path, where)
     options = {"encoding": encoding} if shapefile and encoding else {}
     frame = pyogrio.read_dataframe(path, layer=layer or layers[0], **options)
     return frame if isinstance(frame, gpd.GeoDataFrame) else gpd.GeoDataFrame(frame)
+
+
+def refuse_undeclared_text(path: Path, where: Where) -> None:
+    """Refuse a Shapefile without a code page whose texts are not UTF-8: GBK reads as mojibake, silently."""
+    table = path.with_suffix(".dbf")
+    if path.with_suffix(".cpg").exists() or not table.is_file():
+        return
+    try:
+        read_bytes(table, MAX_BYTES).decode("utf-8", errors="strict")
+    except UnicodeDecodeError as problem:
+        text = bytes(problem.object)[problem.start : problem.start + 64]
+        if _is_gbk(text):
+            raise refusal(
+                "encoding-undeclared",
+                where,
+                (
+                    "属性表没有声明编码,像是GBK。",
+                    "The attribute table declares no encoding; it looks like GBK.",
+                ),
+                (
+                    "请在 case.yaml 中写 encoding: gb18030,或附 .cpg 文件。",
+                    "Write encoding: gb18030 in case.yaml, or add a .cpg file.",
+                ),
+            ) from problem
 
 
 def _with_long_names(frame: gpd.GeoDataFrame, schema: Schema) -> gpd.GeoDataFrame:
@@ -377,13 +391,9 @@ def _points(
     if frame._geometry_column_name not in frame.columns:
         return pd.DataFrame(frame), ()
     found: list[Finding] = []
-    own = frame.crs.to_string() if frame.crs is not None and frame.crs.to_authority() else None
-    if frame.crs is not None and own is None:
-        own = f"EPSG:{frame.crs.to_epsg()}" if frame.crs.to_epsg() else "undefined"
+    own = own_system(frame, crs, where)
     if own is None:
         found.append(_undeclared(where, crs or "EPSG:4490"))
-    elif crs is not None and not _same(own, crs):
-        raise _differs(where, own, crs)
     # A datum of map vendors is never declared by a file: the user's word goes before EPSG:4326.
     used = crs if crs is not None and (own is None or crs.upper() in DATUMS) else own or "EPSG:4490"
     shapes = frame.geometry.values
@@ -395,6 +405,24 @@ def _points(
     )
     table["lon"], table["lat"] = lon, lat
     return table, (*found, *more)
+
+
+def own_system(frame: gpd.GeoDataFrame, crs: str | None, where: Where) -> str | None:
+    """Return the system a layer states as ``EPSG:...``, None where it states none.
+
+    Raises
+    ------
+    InputRefused
+        When ``crs`` was declared and the layer states another.
+    """
+    if frame.crs is None:
+        return None
+    own = frame.crs.to_string() if frame.crs.to_authority() else None
+    if own is None:
+        own = f"EPSG:{frame.crs.to_epsg()}" if frame.crs.to_epsg() else "undefined"
+    if crs is not None and not _same(own, crs):
+        raise _differs(where, own, crs)
+    return own
 
 
 def _same(own: str, crs: str) -> bool:

@@ -9,8 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
-from allocator.errors import Finding, InputRefused, Rank, Text, Where
+from allocator.errors import Finding, InputRefused, Rank, Text, Where, refuse_if_any
+from allocator.io.layers import own_system, refuse_undeclared_text
+from allocator.io.tables import read_table
+from allocator.schema import Column, Schema
 from allocator.travel.modes import ANY, Speeds
 from allocator.travel.network import (
     Network,
@@ -34,6 +39,35 @@ __all__ = [
 
 MAX_BYTES = 2_000_000_000
 MAX_CELLS = 400_000_000
+MAX_FAULTS = 1_000
+NODES = Schema(
+    "nodes", "路网节点", "Nodes of a network",
+    (
+        Column("node_id", "节点编号", "id", synonyms=("节点",), example="n1"),
+        Column("lon", "经度", "number", minimum=-1e8, maximum=1e8, synonyms=("x",), example="109.25"),
+        Column("lat", "纬度", "number", minimum=-1e8, maximum=1e8, synonyms=("y",), example="25.07"),
+    ),
+    ("node_id",),
+)  # fmt: skip
+EDGES = Schema(
+    "edges", "路段", "Edges of a network",
+    (
+        Column("from_node", "起点", "id", example="n1"),
+        Column("to_node", "终点", "id", example="n2"),
+        Column("km", "公路里程", "number", "km", minimum=0, synonyms=("里程", "road_km"), example="1.2"),
+        Column("minutes", "时间", "number", "minute", required=False, minimum=0),
+    ),
+    (),
+)  # fmt: skip
+COVER_SPEEDS = Schema(
+    "cover_speeds", "地类速度", "Speeds by land cover",
+    (
+        Column("class", "地类", "integer", example="10"),
+        Column("mode", "出行方式", "id", example="walk"),
+        Column("speed_kmh", "速度", "number", minimum=0, maximum=200, example="4"),
+    ),
+    ("class", "mode"),
+)  # fmt: skip
 _ONE_WAY = {"yes": 1, "true": 1, "1": 1, "-1": -1, "reverse": -1}
 _CLOSED = {"no", "private"}
 
@@ -201,14 +235,18 @@ def read_road_layer(
     import shapely
     from pyogrio.errors import DataSourceError
 
+    where = Where(file=path.name)
+    if checked_file(path).suffix.lower() == ".shp" and encoding is None:
+        refuse_undeclared_text(path, where)
     try:
-        layer = gpd.read_file(checked_file(path), **({"encoding": encoding} if encoding else {}))
+        layer = gpd.read_file(path, **({"encoding": encoding} if encoding else {}))
     except (DataSourceError, UnicodeDecodeError) as error:
         raise unreadable(path, "layer", error) from error
     missing = [c for c in (speed_column, oneway_column) if c and c not in layer.columns]
     if not speed_column and speeds and set(speeds) != {ANY} and way_column not in layer.columns:
         missing.append(way_column)
-    system = crs or (layer.crs.to_string() if layer.crs is not None else None)
+    own = own_system(layer, crs, where) if "geometry" in layer else None
+    system = crs or own
     if missing or system is None or (not speeds and not speed_column):
         raise _refused(
             path, "layer-columns",
@@ -217,6 +255,8 @@ def read_road_layer(
             Text("声明坐标系及速度列,或按道路类别给出速度。",
                  "Declare the system and a speed column, or give speeds by kind of road."),
         )  # fmt: skip
+    _known_system(path, system)
+    refuse_if_any(_figures(path, layer, speed_column, oneway_column))
     parts = layer.explode(ignore_index=True)
     parts = parts[parts.geom_type == "LineString"]
     if parts.empty:
@@ -225,15 +265,14 @@ def read_road_layer(
             Text("没有线要素。", "It has no lines."), Text("使用道路中心线图层。", "Use a layer of road lines."),
         )  # fmt: skip
     if speed_column:
-        kmh = pd.to_numeric(parts[speed_column], errors="coerce").fillna(0).to_numpy(float)
+        kmh = pd.to_numeric(parts[speed_column]).to_numpy(float)
     else:
         by_way = dict(speeds or {})
         words = parts[way_column] if way_column in parts else pd.Series(ANY, index=parts.index)
         kmh = np.array([by_way.get(str(w), by_way.get(ANY, 0.0)) for w in words])
     oneway = None
     if oneway_column:
-        stated = pd.to_numeric(parts[oneway_column], errors="coerce").fillna(0)
-        oneway = np.sign(stated.to_numpy(float)).astype(int)
+        oneway = pd.to_numeric(parts[oneway_column]).fillna(0).to_numpy(int)
     lines = parts.geometry.to_numpy()
     try:
         if not (np.abs(shapely.get_coordinates(lines)) < _FARTHEST).all():
@@ -245,67 +284,92 @@ def read_road_layer(
         raise unreadable(path, "layer", error) from error
 
 
+def _figures(
+    path: Path, layer: pd.DataFrame, speed: str | None, oneway: str | None
+) -> list[Finding]:
+    """Tell every road whose speed or direction is no figure: none is closed in silence."""
+    found = []
+    for column, choices, (zh, en) in (
+        (speed, None, ("速度应为 0 至 200 公里/时", "A speed is 0 to 200 km/h")),
+        (oneway, (-1, 0, 1), ("方向应为 1、-1、0 或空白", "A direction is 1, -1, 0 or blank")),
+    ):
+        if column is None:
+            continue
+        values = pd.to_numeric(layer[column], errors="coerce")
+        if choices is None:
+            good = (values >= 0) & (values <= 200)
+        else:
+            good = values.isin(choices) | layer[column].isna() | (layer[column] == "")
+        for n in np.flatnonzero(~good.to_numpy(bool))[:MAX_FAULTS].tolist():
+            shown = str(layer[column].iloc[n])[:20]
+            found.append(
+                Finding(
+                    Rank.ERROR, "road-figure", Where(file=path.name, row=n + 2, column=column),
+                    Text(f"第{n + 1}条路的值为“{shown}”;{zh}。", f"Road {n + 1} has {shown!r}. {en}."),
+                    Text("请改正;不通行写 0。", "Correct it; a closed road has speed 0."),
+                )
+            )  # fmt: skip
+    return found
+
+
 def read_edge_tables(
-    nodes: Path, edges: Path, *, speed_kmh: float, crs: str, both_ways: bool = True
+    nodes: Path,
+    edges: Path,
+    *,
+    speed_kmh: float,
+    crs: str,
+    both_ways: bool = True,
+    encoding: str = "utf-8",
 ) -> Network:
     """Read a network from ``node_id, lon, lat`` and ``from_node, to_node, km[, minutes]``.
 
-    Blank minutes are km at ``speed_kmh``.
+    Both are CSV as the tables of a case are: headers in either language, ids as text. Blank minutes
+    are km at ``speed_kmh``.
 
     Raises
     ------
     InputRefused
-        When columns are missing, an id is unknown or given twice, or a figure is not possible.
+        With every fault of both: columns missing, an id unknown or given twice, a figure that is
+        none, negative or nowhere on earth.
     """
-    try:
-        points = pd.read_csv(checked_file(nodes), dtype={"node_id": str}, encoding="utf-8-sig")
-        links = pd.read_csv(
-            checked_file(edges), dtype={"from_node": str, "to_node": str}, encoding="utf-8-sig"
-        )
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise unreadable(nodes, "CSV", error) from error
-    found = [
-        *_missing(nodes, points, ("node_id", "lon", "lat")),
-        *_missing(edges, links, ("from_node", "to_node", "km")),
-    ]
-    if found:
-        raise InputRefused(tuple(found))
+    _known_system(nodes, crs)
+    points, found = read_table(nodes, NODES, encoding=encoding, personal=False)
+    links, more = read_table(edges, EDGES, encoding=encoding, personal=False)
     index = pd.Index(points["node_id"])
-    km = pd.to_numeric(links["km"], errors="coerce")
-    stated = links["minutes"] if "minutes" in links else pd.Series(np.nan, index=links.index)
-    minutes = pd.to_numeric(stated, errors="coerce").fillna(km / speed_kmh * 60)
-    unknown = ~links["from_node"].isin(index) | ~links["to_node"].isin(index)
-    bad = unknown | ~(km >= 0) | ~(minutes >= 0) | np.isinf(km) | np.isinf(minutes)
-    twice = index.duplicated()
-    blank = points[["lon", "lat"]].apply(pd.to_numeric, errors="coerce").isna().any(axis=1)
-    for path, rows in ((nodes, twice | blank.to_numpy()), (edges, bad.to_numpy())):
-        for row in np.flatnonzero(rows).tolist():
-            found.append(
-                Finding(
-                    Rank.ERROR, "network-row", Where(file=path.name, row=row + 2),
-                    Text("节点重复、未知,或数值有误。", "A node is repeated or unknown, or a figure is not possible."),
-                    Text("改正该行。", "Correct the row."),
-                )
-            )  # fmt: skip
-    if found:
-        raise InputRefused(tuple(found))
+    told = bool(len(index)) and index.is_unique and "" not in index
+    ends = [
+        index.get_indexer(pd.Index(links[c])) if told else np.zeros(len(links), int)
+        for c in ("from_node", "to_node")
+    ]
+    named = (links[["from_node", "to_node"]] != "").all(axis=1)
+    lost = [
+        Finding(
+            Rank.ERROR, "network-row", Where(file=edges.name, row=int(row)),
+            Text("起点或终点不在节点表中。", "An end is not in the table of nodes."),
+            Text("改正编号,或在节点表中补上。", "Correct the id, or add the node."),
+        )
+        for row in links.index[named & ((ends[0] < 0) | (ends[1] < 0))]
+    ]  # fmt: skip
+    refuse_if_any([*found, *more, *lost])
+    km = links["km"].to_numpy(float)
     return make_network(
-        points[["lon", "lat"]].to_numpy(float),
-        index.get_indexer(pd.Index(links["from_node"])),
-        index.get_indexer(pd.Index(links["to_node"])),
-        km=km.to_numpy(float), minutes=minutes.to_numpy(float), crs=crs, both_ways=both_ways,
+        points[["lon", "lat"]].to_numpy(float), ends[0], ends[1],
+        km=km, minutes=links["minutes"].fillna(links["km"] / speed_kmh * 60).to_numpy(float),
+        crs=crs, both_ways=both_ways,
     )  # fmt: skip
 
 
-def _missing(path: Path, table: pd.DataFrame, columns: tuple[str, ...]) -> list[Finding]:
-    return [
-        Finding(
-            Rank.ERROR, "column-missing", Where(file=path.name, column=c),
-            Text("缺少该列。", "The column is missing."), Text("补充该列。", "Add it."),
-        )
-        for c in columns
-        if c not in table.columns
-    ]  # fmt: skip
+def _known_system(path: Path, crs: str) -> None:
+    """Refuse a system no library knows; GCJ-02 and BD-09 are none for roads."""
+    try:
+        CRS.from_user_input(crs)
+    except CRSError as error:
+        raise _refused(
+            path, "crs-unknown",
+            Text(f"不认识坐标系“{crs[:40]}”。", f"The coordinate system {crs[:40]!r} is not known."),
+            Text("请写 EPSG:4490 这样的编号;路网须先由 GCJ-02、BD-09 转换。",
+                 "Write a code such as EPSG:4490; convert roads in GCJ-02 or BD-09 first."),
+        ) from error  # fmt: skip
 
 
 def read_surface(speed: Path, height: Path | None = None) -> Surface:
@@ -354,30 +418,16 @@ def read_cover_surface(
     given = [p for p in (cover, barriers, height) if p is not None]
     layers, frame = _aligned(given)
     at = {p: layer for p, layer in zip(given, layers, strict=True)}
-    try:
-        table = pd.read_csv(checked_file(speeds), encoding="utf-8-sig", dtype={"mode": str})
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise unreadable(speeds, "CSV", error) from error
-    missing = _missing(speeds, table, ("class", "mode", "speed_kmh"))
-    if missing:
-        raise InputRefused(tuple(missing))
+    table, found = read_table(speeds, COVER_SPEEDS)
+    refuse_if_any(found)
     rows = next((r for m in modes if len(r := table[table["mode"] == m])), table.iloc[:0])
-    code = pd.to_numeric(rows["class"], errors="coerce")
-    kmh = pd.to_numeric(rows["speed_kmh"], errors="coerce")
-    bad = ~((kmh >= 0) & (kmh <= 200) & (code == code.round())) | code.duplicated()
-    at_fault: list[int | None] = [int(n) + 2 for n in rows.index[bad]]
-    if bad.any() or rows.empty:
-        raise InputRefused(
-            tuple(
-                Finding(
-                    Rank.ERROR, "cover-speed", Where(file=speeds.name, row=row),
-                    Text(f"没有 {modes[0]} 的分类速度,或数值有误。",
-                         f"There is no speed by class for {modes[0]}, or a figure is not possible."),
-                    Text("每类一行:整数类别、速度 0 至 200。", "One row a class: a whole number, and 0 to 200 km/h."),
-                )
-                for row in at_fault or [None]
-            )
+    if rows.empty:
+        raise _refused(
+            speeds, "cover-speed",
+            Text(f"没有 {modes[0]} 的分类速度。", f"There is no speed by class for {modes[0]}."),
+            Text("每类一行:整数类别、速度 0 至 200。", "One row a class: a whole number, and 0 to 200 km/h."),
         )  # fmt: skip
+    code, kmh = rows["class"], rows["speed_kmh"]
     closed = None if barriers is None else np.nan_to_num(at[barriers], nan=0.0) != 0
     codes = np.where(np.isfinite(at[cover]), at[cover], -(2**31))
     speed = speeds_from_land_cover(

@@ -92,6 +92,7 @@ def read_table(
     encoding: str = "utf-8",
     thousands: bool = False,
     name: str = "",
+    personal: bool = True,
 ) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Return the table in a CSV file and everything found in it.
 
@@ -103,6 +104,8 @@ def read_table(
         Whether the user declared that numbers carry thousands separators.
     name
         What findings call the file; its bare name where blank.
+    personal
+        Whether what looks like personal data is refused; ids of network nodes look like phones.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def read_table(
         grid = read_grid(path, encoding=encoding, name=name, schema=schema)
     except InputRefused as refused:
         return empty_table(schema), refused.findings
-    return table_of(grid, schema, thousands=thousands)
+    return table_of(grid, schema, thousands=thousands, personal=personal)
 
 
 def read_grid(
@@ -245,11 +248,11 @@ def _grid(
 
 
 def table_of(
-    grid: Grid, schema: Schema, *, thousands: bool = False
+    grid: Grid, schema: Schema, *, thousands: bool = False, personal: bool = True
 ) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Return the table of ``schema`` in a grid, and everything found; see `read_table`."""
     faults = Faults(grid.where, list(grid.findings))
-    if not _personal(grid, faults):
+    if personal and not _personal(grid, faults):
         return empty_table(schema), tuple(faults.all())
     at = _matched(grid, schema, faults)
     data: dict[str, pd.Series] = {}
@@ -264,7 +267,7 @@ def table_of(
             data[column.name] = default_values(column, len(grid.rows))
     table = pd.DataFrame(data)
     table.index = pd.Index(grid.rows, name="row")
-    if all(k in at for k in schema.key if schema.column(k).required):
+    if schema.key and all(k in at for k in schema.key if schema.column(k).required):
         _check_unique(table, schema, faults)
     return table, tuple(faults.all())
 

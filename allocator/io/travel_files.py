@@ -342,6 +342,7 @@ class _Reader:
             self.path(file.nodes, "travel.network.nodes"),
             self.path(file.edges, "travel.network.edges"),
             speed_kmh=kmh, crs=file.crs or self.crs, both_ways=file.both_ways or street in ON_FOOT,
+            encoding=file.encoding or "utf-8",
         )  # fmt: skip
         if street in OWN_PACE:
             return replace(network, minutes=network.km / kmh * 60)

@@ -22,6 +22,7 @@ from allocator.model.highs import relax_and_tighten
 from allocator.model.primal import candidates, likely_paths
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, Restricted, restrict, solve_restricted
+from allocator.plan import relative_gap
 from allocator.rules import Floats, Ints
 
 __all__ = ["Master", "plan_over_periods"]
@@ -137,7 +138,9 @@ def plan_over_periods(
     if trace and answer is not None:
         print("descent", answer.value, round(time.monotonic() - t0, 2))
     target = state.bound + 0.98 * gap * abs(state.bound)
-    if answer is not None and relaxed is not None and answer.value > target:
+    if answer is None or relaxed is None:
+        return state, answer
+    if relative_gap(answer.value, state.bound) > gap:
         answer = _decided_again(
             rx, master, stints, relaxed, answer, target, deadline, seed, threads
         )

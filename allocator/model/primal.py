@@ -10,6 +10,7 @@ import numpy as np
 from allocator.model.dual import Dual, DualState
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, solve_restricted
+from allocator.plan import relative_gap
 from allocator.rules import Floats, Ints
 
 __all__ = ["Candidates", "candidates", "complete_from", "improve"]
@@ -68,7 +69,9 @@ def improve(
     plans = [(0.3, 0.7, 3), (0.2, 0.8, 6), (0.1, 0.9, 10), (0.03, 0.97, 16), (0.005, 2.0, 24)]
     if len(pr.periods) > 1:  # equal paths share their weight: sure stints look unsure
         plans = [(0.1, 0.97, 6), (0.04, 0.98, 12), (0.01, 2.0, 24)]
-    at = 0 if best is None or best.value > target else len(plans)
+    if best is not None and relative_gap(best.value, state.bound) <= gap:
+        return best
+    at = 0
     while at < len(plans):
         cut, sure, width = plans[at]
         left = deadline - time.monotonic()

@@ -25,11 +25,13 @@ from allocator.travel.isochrones import cells_joined
 __all__ = ["write"]
 
 WHEN = "2000-01-01T00:00:00.000Z"
+STEPS = (15, 30, 60)
+"""Minutes of the layer of isochrones."""
 _NOWHERE = Text("现有设施均不可达", "no facility in reach")
 
 
 def write(run: Run, *, region: Region, catalogue: Catalogue | None = None) -> bytes:
-    """Return the bytes of a GeoPackage with layers catchments, sites, areas, townships and county.
+    """Return the bytes of a GeoPackage with layers isochrones, catchments, sites, areas, townships and county.
 
     Counts of people under five are left blank, as in the tables; areas are points without a name. Catchments
     are those of today: who is nearest to which facility, by service.
@@ -49,6 +51,8 @@ def write(run: Run, *, region: Region, catalogue: Catalogue | None = None) -> by
     }
     if (caught := _catchments(run, region, names)) is not None:
         layers = {"catchments": caught, **layers}
+    if (within := _isochrones(run, region, names)) is not None:
+        layers = {"isochrones": within, **layers}
     if region.outline is not None and len(region.outline):
         layers = {"county": region.outline[["geometry"]].assign(name=region.title.zh), **layers}
     about = full_width(run.inputs["disclaimer"]["zh"])
@@ -100,13 +104,43 @@ def _areas(run: Run) -> gpd.GeoDataFrame:
     return _points(out.reset_index(drop=True))
 
 
-def _catchments(run: Run, region: Region, names: Names) -> gpd.GeoDataFrame | None:
-    """One area a service and facility of today: where it is the nearest; None without a point."""
+def _near(run: Run) -> pd.DataFrame | None:
+    """Places with a point and their nearest facility of today, by service; None where there are none."""
     if "nearest" not in run.tables:
         return None
     places = run.tables["areas"].drop_duplicates("point").set_index("point")[["lon", "lat"]]
     near = run.tables["nearest"].join(places, on="point").dropna(subset=["lon", "lat"])
-    if near.empty:
+    return None if near.empty else near
+
+
+def _isochrones(run: Run, region: Region, names: Names) -> gpd.GeoDataFrame | None:
+    """One area a service, facility of today and step: the cells of its own places within the minutes."""
+    near = _near(run)
+    if near is None:
+        return None
+    outline = region.outline.union_all() if region.outline is not None else None
+    drawn = []
+    for service, part in near.groupby("service"):
+        for limit in STEPS:
+            inside = part["site_id"].fillna("").where(part["minutes"] <= limit, "")
+            cells = cells_joined(inside, part[["lon", "lat"]], crs=region.crs, outline=outline)
+            cells = cells[cells["destination_id"] != ""]
+            drawn.append(cells.assign(service=service, within_minutes=limit))
+    out = pd.concat(drawn, ignore_index=True).rename(columns={"destination_id": "site_id"})
+    if out.empty:
+        return None
+    for language in ("zh", "en"):
+        out[f"service_{language}"] = [getattr(names.service(s), language) for s in out["service"]]
+        out[f"site_{language}"] = [getattr(names.site(i), language) for i in out["site_id"]]
+    # The widest lies below, so that every step is seen.
+    out = out.sort_values(["within_minutes", "service", "site_id"], ascending=[False, True, True])
+    return gpd.GeoDataFrame(out.reset_index(drop=True), geometry="geometry")
+
+
+def _catchments(run: Run, region: Region, names: Names) -> gpd.GeoDataFrame | None:
+    """One area a service and facility of today: where it is the nearest; None without a point."""
+    near = _near(run)
+    if near is None:
         return None
     outline = region.outline.union_all() if region.outline is not None else None
     drawn = [
@@ -172,6 +206,7 @@ def _finish(path: Path, run: Run, layers: list[str]) -> None:
 
 _FILLS = {
     "county": ("246,244,238,255", "141,138,125,255"),
+    "isochrones": ("47,120,179,60", "47,120,179,120"),
     "catchments": ("47,120,179,40", "47,120,179,255"),
 }
 

@@ -54,7 +54,7 @@ class NetworkFile(_Strict):
     oneway_column: str | None = None
     speeds: dict[str, Annotated[float, Field(ge=0, le=200)]] = Field(default_factory=dict)
     crs: str | None = None
-    encoding: str | None = None
+    encoding: Literal["utf-8", "gb18030"] | None = None
     both_ways: bool = True
     spacing_km: float = Field(default=0.2, gt=0, le=5)
 

@@ -284,14 +284,15 @@ def _unreached(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iter
             else f"{some.ids[n]} → –"
             for n in np.argsort(-minutes, kind="stable")[:SHOWN]
         ]
+        name = case.catalogue.services[service].name
         listed = "; ".join(shown) + (f"; +{len(lost) - SHOWN}" if len(lost) > SHOWN else "")
         yield Finding(
             Rank.WARNING,
             "places-out-of-reach",
             Where(id=service),
             Text(
-                f"{service}:{len(lost)} 个村在时限内无任何地点可达,需求计入未满足。最近地点:{listed}。",
-                f"{service}: {len(lost)} places reach no site within the limits; their need counts as unmet. Nearest: {listed}.",
+                f"{name.zh}:{len(lost)} 个村在时限内无任何地点可达,需求计入未满足。最近地点:{listed}。",
+                f"{name.en}: {len(lost)} places reach no site within the limits; their need counts as unmet. Nearest: {listed}.",
             ),
             Text(
                 "可增设备选地点、放宽时限或安排流动服务。",

@@ -636,10 +636,11 @@ def _findings(
     end = tables["coverage"][tables["coverage"]["year"] == scenario.years[-1]]
     for row in end[(end["area_class"] == "county") & (end["share"] < 1)].itertuples():
         out = row.people_60 - row.covered
+        name = case.catalogue.services[str(row.service)].name
         found.append(
             Finding(
                 Rank.INFORMATION, "out-of-reach", Where(id=str(row.service)),
-                Text(f"{out:,.0f} 名老年人在规划期末仍够不着 {row.service}。", f"{out:,.0f} elders stay out of reach of {row.service}."),
+                Text(f"{out:,.0f} 名老年人在规划期末仍够不着{name.zh}。", f"{out:,.0f} elders stay out of reach of {name.en.lower()}."),
                 Text("见未满足需求表;可考虑流动服务。", "See unmet need; consider mobile service."),
             )
         )  # fmt: skip

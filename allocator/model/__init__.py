@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from allocator.errors import Finding
+from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.model.columns import make_columns
 from allocator.model.exact import Formulation, evaluate, formulate, solve_exactly
 from allocator.plan import Plan
@@ -24,15 +24,26 @@ from allocator.rules import (
     Reserved,
     Resettlement,
     Room,
+    Rule,
     Served,
     WorstGroup,
 )
 
-__all__ = ["Formulation", "evaluate", "explain", "formulate", "road_for", "solve", "solve_exactly"]
+__all__ = [
+    "Formulation",
+    "evaluate",
+    "explain",
+    "formulate",
+    "not_priced",
+    "road_for",
+    "solve",
+    "solve_exactly",
+]
 
-_NOT_PRICED = (
-    Coverage, Deviation, Floor, Gini, Hub, MeanTravel, Nearest, PlacesRatio, PlacesShare, Referral,
-    Reserved, Resettlement, Room, Served, WorstGroup,
+_WITHOUT_ROWS = (Gini, MeanTravel, Nearest, Referral, Room)  # of the price road; `not_priced`
+_NOT_UNASKED = (
+    *_WITHOUT_ROWS, Coverage, Deviation, Floor, Hub, PlacesRatio, PlacesShare, Reserved,
+    Resettlement, Served, WorstGroup,
 )  # fmt: skip
 LARGEST_EXACT = 150_000  # columns of people served up to which the exact road is taken unasked
 
@@ -44,7 +55,7 @@ def road_for(problem: Problem) -> str:
     else stays on the exact road, however large, until that road is shown to hold it.
     """
     simple = len(problem.objectives) == 1 and problem.objectives[0].risk == "expected"
-    simple = simple and not any(isinstance(r, _NOT_PRICED) for r in problem.rules)
+    simple = simple and not any(isinstance(r, _NOT_UNASKED) for r in problem.rules)
     large = len(make_columns(problem).x_arc) > LARGEST_EXACT
     return "prices" if simple and large else "exact"
 
@@ -75,6 +86,8 @@ def solve(
     ------
     ValueError
         When the road is none of these, or the problem has no objective.
+    InputRefused
+        When the price road is asked for and the problem holds what it cannot: see `not_priced`.
     """
     if road not in ("auto", "exact", "prices"):
         raise ValueError(f"no road {road!r}: auto, exact or prices")
@@ -83,6 +96,10 @@ def solve(
     if (road_for(problem) if road == "auto" else road) == "prices":
         from allocator.model.prices import solve_by_prices
 
+        found = not_priced(problem)
+        if found:
+            raise InputRefused(found)
+
         return solve_by_prices(
             problem, gap=gap, time_limit=seconds or math.inf, seed=seed, threads=threads,
             progress=None if progress is None else _told(progress),
@@ -90,6 +107,50 @@ def solve(
     return solve_exactly(
         problem, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads,
         progress=progress,
+    )  # fmt: skip
+
+
+def not_priced(problem: Problem) -> tuple[Finding, ...]:
+    """Return a finding for all that the price road cannot hold in a problem; none if it holds it.
+
+    It has no rows for `Gini`, `MeanTravel`, `Nearest`, `Referral`, `Room` and the ceiling of
+    `Deviation`, and answers one objective on the mean of futures.
+    """
+    found = [_rule_not_priced(r) for r in problem.rules if _lacks_rows(r)]
+    if len(problem.objectives) > 1:
+        more = len(problem.objectives) - 1
+        found.append(_objective_not_priced(
+            problem.objectives[1].id,
+            Text(f"价格法只解第一个目标,其后还有{more}个。", f"The price road answers the first objective alone; after it the problem asks for {more} more."),
+        ))  # fmt: skip
+    found += [
+        _objective_not_priced(
+            o.id,
+            Text(f"价格法只求各前景的平均值,不能按“{o.risk}”求解。", f"The price road answers the mean over futures, not {o.risk!r}."),
+        )
+        for o in problem.objectives[:1] if o.risk != "expected"
+    ]  # fmt: skip
+    return tuple(found)
+
+
+def _lacks_rows(rule: Rule) -> bool:
+    ceiling = isinstance(rule, Deviation) and rule.ceiling is not None
+    return ceiling or isinstance(rule, _WITHOUT_ROWS)
+
+
+def _rule_not_priced(rule: Rule) -> Finding:
+    return Finding(
+        Rank.ERROR, "rule-not-on-price-road", Where(column="solve.road", id=rule.id),
+        Text(f"价格法不能保证规则“{rule.words.zh}”。", f"The price road cannot hold the rule “{rule.words.en}”."),
+        Text("请改为 solve: {road: exact},或去掉这条规则。", "Write solve: {road: exact}, or leave the rule out."),
+    )  # fmt: skip
+
+
+def _objective_not_priced(name: str, what: Text) -> Finding:
+    return Finding(
+        Rank.ERROR, "objective-not-on-price-road", Where(column="solve.road", id=name), what,
+        Text("请改为 solve: {road: exact},或只保留第一个目标且取平均。",
+             "Write solve: {road: exact}, or keep the first objective alone, on the mean."),
     )  # fmt: skip
 
 

@@ -1,0 +1,107 @@
+"""Which road a problem takes: the price road holds a rule, or refuses it by name."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_problems import WORDS, random_problem, three_hamlets
+
+import allocator.model as model
+from allocator.errors import ExitCode, InputRefused
+from allocator.model import not_priced, road_for, solve, solve_exactly
+from allocator.problem import Objective
+from allocator.rules import (
+    Deviation,
+    Gini,
+    MeanTravel,
+    Nearest,
+    Referral,
+    Room,
+    Rule,
+)
+from allocator.verify import verify
+
+ONE = np.ones(1)
+PARTS = np.array([0, 1, 2])
+REFUSED = (
+    Gini(id="gini", words=WORDS, service=0, part=PARTS, ceiling=0.2 * ONE),
+    MeanTravel(id="travel", words=WORDS, service=0, minutes=12 * ONE),
+    Nearest(id="nearest", words=WORDS, service=0),
+    Room(id="room", words=WORDS, stints=np.array([1]), room=np.array([300.0]),
+         offer_area=np.array([30.0, 40.0])),
+    Referral(id="referral", words=WORDS, site=np.array([0]), area=np.array([2]),
+             classes=np.array([0]), service=0, share=0.1 * ONE),
+    Deviation(id="even", words=WORDS, service=0, part=PARTS, ceiling=0.3 * ONE),
+)  # fmt: skip
+HELD = {
+    "Acceptance": "resource", "Balance": "resource", "Capacity": "resource",
+    "Coverage": "coverage", "Deviation": "deviation", "Floor": "floor", "Forced": "forced",
+    "Hub": "hub", "Link": "resource", "PlacesRatio": "places-ratio",
+    "PlacesShare": "places-share", "Reserved": "reserved", "Resettlement": "resettlement",
+    "Resource": "resource", "Scale": "resource", "Served": "served", "SiteCount": "site-count",
+    "SiteStates": "resource", "WorstGroup": "worst",
+}  # fmt: skip
+
+
+def _with(*rules):
+    plain = three_hamlets()
+    return replace(plain, rules=(*plain.rules, *rules), objectives=plain.objectives[:1])
+
+
+def test_every_family_is_held_by_the_price_road_or_refused():
+    families = {f.__name__ for f in Rule.__subclasses__()}
+    assert families == set(HELD) | {type(r).__name__ for r in REFUSED}
+
+
+@pytest.mark.parametrize("rule", REFUSED, ids=lambda r: r.id)
+def test_a_rule_without_rows_is_refused_by_name(rule):
+    with pytest.raises(InputRefused) as refused:
+        solve(_with(rule), road="prices")
+    (found,) = refused.value.findings
+    assert refused.value.exit_code == ExitCode.REFUSED
+    assert found.code == "rule-not-on-price-road"
+    assert found.where.id == rule.id
+    assert "a rule" in found.what.en and "规则" in found.what.zh
+    assert "road: exact" in found.remedy.en and "road: exact" in found.remedy.zh
+
+
+def test_all_that_the_price_road_cannot_hold_is_told_at_once():
+    problem = replace(
+        _with(*REFUSED),
+        objectives=(
+            Objective(id="unmet", unit="person", unmet=np.ones((1, 1, 1)), risk="worst"),
+            Objective(id="cost", unit="yuan", stint=np.ones(4)),
+        ),
+    )
+    told = [f.where.id for f in not_priced(problem)]
+    assert told == [*(r.id for r in REFUSED), "cost", "unmet"]
+
+
+@pytest.mark.parametrize("rule", REFUSED, ids=lambda r: r.id)
+def test_the_price_road_is_never_taken_unasked_for_what_it_cannot_hold(rule, monkeypatch):
+    monkeypatch.setattr(model, "LARGEST_EXACT", 0)
+    assert road_for(_with()) == "prices"
+    assert road_for(_with(rule)) == "exact"
+    assert not_priced(_with()) == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(set(HELD.values())))
+def test_a_plan_of_the_price_road_keeps_the_rule_and_brackets_the_best(family):
+    """On four random problems a family: the plan passes its check, the bound is no better than the best."""
+    plans = 0
+    for seed in range(4):
+        problem = random_problem(seed, families={family}, risk="expected", most=60)
+        problem = replace(problem, objectives=problem.objectives[:1])
+        best = solve_exactly(problem, gap=1e-6, whole_places=False)
+        plan = solve(problem, road="prices", threads=1)
+        if not plan.is_complete:
+            continue
+        plans += 1
+        assert verify(problem, plan) == ()
+        assert best.is_complete
+        (ours,), (theirs,) = plan.objectives, best.objectives
+        near = 1e-5 * max(1.0, abs(theirs.value))
+        assert ours.bound <= theirs.value + near
+        assert ours.value >= theirs.bound - near
+    assert plans >= 2, "too few problems with a plan to say anything"

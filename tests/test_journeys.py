@@ -195,7 +195,7 @@ def test_land_cover_with_speeds_by_class_is_a_surface(tmp_path):
     with pytest.raises(InputRefused) as caught:
         case_with(tmp_path, travel, **{"cover.csv": "class,mode,speed_kmh\n3,car,-1\n"})
     assert {(f.code, f.where.row) for f in caught.value.findings if f.rank == "error"} == {
-        ("cover-speed", 2)
+        ("cell-negative", 2)
     }
 
 

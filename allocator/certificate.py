@@ -5,16 +5,20 @@ than in any plan, so the sum is a bound whatever the prices are. Nothing here is
 ``model/``: rows are read anew from the rules, site by site.
 
 Only rule families with a known charge are taken: `Balance` and the structural rules, `Resource`,
-`SiteCount`. For a problem with others `bound_from_prices` returns None: not recomputed.
+`SiteCount`, and the fewest whole sites that need implies. For a problem with others
+`bound_from_prices` returns None: not recomputed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from allocator.problem import Problem
+from allocator.errors import Finding, Rank, Text, Where
+from allocator.plan import FEWEST_SITES, Plan
+from allocator.problem import Objective, Problem
 from allocator.rules import (
     Acceptance,
     Balance,
@@ -28,9 +32,56 @@ from allocator.rules import (
     SiteStates,
 )
 
-__all__ = ["bound_from_prices"]
+__all__ = ["bound_from_prices", "check_bound"]
 
+TOLERANCE = 1e-6
 _LOCAL = (Balance, Capacity, Link, Scale, SiteStates)
+
+
+def check_bound(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
+    """Return what is to be said of the bound of a plan found by prices; nothing where prices prove all of it.
+
+    An error where the stored prices prove less than the plan says they do; information where they cannot
+    be recomputed for this problem, or where branching proved a part that prices alone do not.
+    """
+    if plan.road != "prices" or not plan.objectives or not plan.prices:
+        return ()
+    claimed = plan.objectives[0].bound
+    proved = bound_from_prices(problem, plan.prices)
+    if proved is None:
+        return (
+            _told(
+                "bound-not-recomputed",
+                "由价格得出的界未重新计算:问题含有核验程序尚不支持的规则。",
+                "The bound from prices was not recomputed: the problem has rules that the check does not take.",
+            ),
+        )
+    by_prices = float(plan.work.get("price_bound", claimed))
+    scale = max(1.0, abs(by_prices), abs(proved))
+    if by_prices > proved + TOLERANCE * scale or (
+        not plan.work.get("nodes") and claimed > proved + TOLERANCE * scale
+    ):
+        return (
+            Finding(
+                Rank.ERROR, "bound-not-proved", Where(),
+                Text(f"方案所称的界 {max(by_prices, claimed):.8g} 高于其价格所能证明的 {proved:.8g}。",
+                     f"The plan says a bound of {max(by_prices, claimed):.8g}; its prices prove {proved:.8g} only."),
+                Text("不要采用其最优性说明;请重新求解。", "Do not rely on its gap; solve again."),
+            ),
+        )  # fmt: skip
+    if claimed > proved + TOLERANCE * scale:
+        return (
+            _told(
+                "bound-by-branching",
+                f"价格证明了 {proved:.8g};至 {claimed:.8g} 的部分由分枝搜索证明,此处不重算。",
+                f"Prices prove {proved:.8g}; the part up to {claimed:.8g} was proved by branching and is not recomputed here.",
+            ),
+        )
+    return ()
+
+
+def _told(code: str, zh: str, en: str) -> Finding:
+    return Finding(Rank.INFORMATION, code, Where(), Text(zh, en), Text("无需处理。", "Nothing to do."))  # fmt: skip
 
 
 def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float | None:
@@ -65,11 +116,20 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
         if obj.unmet is None
         else np.broadcast_to(obj.unmet, pr.need.shape[:3])
     )
-    worth = np.minimum(prices["balance"], unmet[..., None, None] * weight)
-    total = float((worth * pr.need).sum())
+    leaving = unmet[..., None, None] * weight
     stint = np.zeros(len(pr.stint_site)) if obj.stint is None else np.array(obj.stint, float)
     place = np.zeros(len(pr.offer_stint)) if obj.place is None else np.array(obj.place, float)
     arc_charge = np.zeros((len(pr.arc_area), len(pr.groups), len(pr.periods), len(pr.futures)))
+    total = 0.0
+    if FEWEST_SITES in prices:
+        charged = _charge_fewest(pr, obj, prices[FEWEST_SITES], stint, leaving)
+        if charged is None:
+            return None
+        total -= charged
+        worth = prices["balance"]
+    else:  # worth more than leaving a need unmet costs, it proves less
+        worth = np.minimum(prices["balance"], leaving)
+    total += float((np.minimum(worth, leaving) * pr.need).sum())
     for rule in pr.rules:
         if isinstance(rule, _LOCAL):
             continue
@@ -128,6 +188,40 @@ def _charge_count(
     counted = np.isin(pr.stint_option, rule.options)
     stint += counted * (pr.stint_periods @ price)
     return float(price[price != 0] @ limit[price != 0])
+
+
+def _charge_fewest(
+    pr: Problem, obj: Objective, given: Floats, stint: Floats, leaving: Floats
+) -> float | None:
+    """Charge sites and unmet need against the fewest whole sites; return price times that number.
+
+    Places of K sites of at most ``size`` and the unmet hold all need: ``size K + unmet >= need``; K is
+    whole, so ``K + unmet / (size f) >= ceil(need / size)`` with f the broken part of ``need / size``.
+    """
+    shape = (len(pr.services), len(pr.periods), len(pr.futures))
+    if np.size(given) != math.prod(shape) or np.any(given > 0):
+        return None
+    total = 0.0
+    for s, t, w in zip(*np.nonzero(given.reshape(shape)), strict=True):
+        price = float(given.reshape(shape)[s, t, w])
+        per_person = np.full(len(pr.groups), np.inf)
+        room: dict[int, float] = {}
+        for f, c in enumerate(pr.offer_class.tolist()):
+            p = int(pr.offer_stint[f])
+            if pr.class_service[c] == s:
+                room[p] = room.get(p, 0.0) + float(pr.offer_max[f] * pr.occupancy_max[c])
+                per_person = np.minimum(per_person, pr.places_per_person[c])
+        size = max(room.values(), default=0.0)
+        if size <= 0:
+            return None
+        number = float((pr.need[:, s, :, t, w] @ per_person).sum()) / size
+        fewest = math.ceil(number)
+        total += price * fewest
+        for p, places in room.items():
+            if places > 0 and pr.stint_first[p] <= t <= pr.stint_last[p]:
+                stint[p] += price
+        leaving[:, s, :, t, w] += price * per_person / (size * (number - fewest + 1))
+    return total
 
 
 def _sites(pr: Problem) -> list[tuple[int, Ints, Ints]]:

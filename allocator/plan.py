@@ -8,7 +8,10 @@ from enum import StrEnum
 
 from allocator.rules import Floats, Ints
 
-__all__ = ["ObjectiveValue", "Plan", "Status", "relative_gap"]
+__all__ = ["FEWEST_SITES", "ObjectiveValue", "Plan", "Status", "relative_gap"]
+
+FEWEST_SITES = "fewest-sites"
+"""The name of prices (services, periods, futures) on rows of no rule: need implies so many whole sites."""
 
 
 class Status(StrEnum):

@@ -18,6 +18,7 @@ import pandas as pd
 
 from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
+from allocator.certificate import check_bound
 from allocator.compile import compile_problem, with_joint_types
 from allocator.compile.norms import case_under, norm_findings
 from allocator.demand import Calibration, Need, WillingnessCurve
@@ -492,7 +493,8 @@ def run(
     if plan.status is Status.NO_PLAN_FOUND:
         raise LimitReached((_nothing_in_time(),))
     say("checking")
-    broken = verify(problem, plan)
+    of_bound = check_bound(problem, plan)
+    broken = (*verify(problem, plan), *(f for f in of_bound if f.rank is Rank.ERROR))
     if broken:
         raise CheckFailed(broken)
     base = today_of(scenario)
@@ -532,7 +534,7 @@ def run(
         inputs=inputs,
         problem=problem, plan=plan, tables=tables, measures=measures,
         findings=(
-            *case.findings, *seen.findings, *named, *told, *fitted_well, *_limit_findings(plan),
+            *case.findings, *seen.findings, *named, *told, *fitted_well, *of_bound, *_limit_findings(plan),
             *([_kept_from(looser)] if kept is not None and looser is not None else ()), *found, sure,
         ),
     )  # fmt: skip

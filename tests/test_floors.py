@@ -16,7 +16,7 @@ FLOORS = [
     {"problem", "compile", "forecast", "calibration"},
     {"plan"},
     {"model", "verify", "certificate", "measures", "journeys"},
-    {"run", "compare", "alternatives", "rolling", "routes"},
+    {"run", "compare", "alternatives", "rolling", "routes", "shadow"},
     {"io"},
     {"study", "report"},
     {"cli"},

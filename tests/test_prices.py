@@ -1,12 +1,13 @@
 """The price road: its interval always holds the true value, and its prices prove their bound."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from small_problems import random_problem
 
-from allocator.certificate import bound_from_prices
+from allocator.certificate import bound_from_prices, check_bound
 from allocator.model import formulate
 from allocator.model.curve import bound_curve, coverage_curve
 from allocator.model.dual import Dual
@@ -15,6 +16,8 @@ from allocator.model.master import Master
 from allocator.model.prices import bound_at, solve_by_prices
 from allocator.model.relaxation import relax
 from allocator.model.restricted import restrict
+from allocator.model.warm import carried
+from allocator.plan import FEWEST_SITES, Status
 from allocator.rules import Resettlement
 from allocator.verify import verify
 from benchmarks import instances, problems
@@ -156,6 +159,79 @@ def test_stored_prices_prove_the_bound_in_plain_python():
         assert again <= plan.objectives[0].value + 1e-6 * abs(again)
 
 
+def _brute_capacitated(d):
+    """Try every set of sites; people by a linear programme."""
+    from scipy.optimize import linprog
+
+    per_person, n, best = d["cost"] / d["demand"][d["area"]], len(d["capacity"]), np.inf
+    for k in range(1, n + 1):
+        for pick in itertools.combinations(range(n), k):
+            if d["capacity"][list(pick)].sum() < d["demand"].sum():
+                continue
+            arcs = np.flatnonzero(np.isin(d["site"], pick))
+            served = np.array([(d["area"][arcs] == i) for i in range(len(d["demand"]))], float)
+            used = np.array([(d["site"][arcs] == j) for j in range(n)], float)
+            made = linprog(
+                per_person[arcs], used, d["capacity"], served, d["demand"], method="highs"
+            )
+            if made.status == 0:
+                best = min(best, made.fun + d["opening"][list(pick)].sum())
+    return best
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sites_are_settled_until_the_plan_is_proved_the_best(seed):
+    """Sites of one size that hold 3.4 times less than all need: fewest whole sites, then branching."""
+    d = instances.capacitated(24, 7, seed=seed)
+    d["capacity"] = np.full(7, d["demand"].sum() / 3.4)
+    problem = problems.capacitated_problem(d)
+    plan = solve_by_prices(problem, gap=1e-6, threads=1)
+    assert plan.status is Status.PROVED
+    assert plan.objectives[0].value == pytest.approx(_brute_capacitated(d), rel=2e-6)
+    assert verify(problem, plan) == ()
+    proved = bound_from_prices(problem, plan.prices)
+    assert plan.prices[FEWEST_SITES].size == 1
+    assert proved == pytest.approx(plan.work["price_bound"], rel=1e-6)
+    assert proved <= plan.objectives[0].value * (1 + 1e-9)
+
+
+def test_the_fewest_whole_sites_raise_the_bound_and_any_price_on_them_bounds():
+    d = instances.capacitated(24, 7, seed=1)
+    d["capacity"] = np.full(7, d["demand"].sum() / 3.4)
+    d["opening"] = 20.0 * d["opening"]  # so that as few as can be are open
+    problem = problems.capacitated_problem(d)
+    plan = solve_by_prices(problem, gap=1e-6, threads=1)
+    truth = _brute_capacitated(d)
+    assert (plan.prices[FEWEST_SITES] < 0).all()
+    without = {k: v for k, v in plan.prices.items() if k != FEWEST_SITES}
+    assert bound_from_prices(problem, without) < bound_from_prices(problem, plan.prices)
+    for factor in (0.3, 0.9, 1.2, 3.0):
+        other = {**plan.prices, FEWEST_SITES: plan.prices[FEWEST_SITES] * factor}
+        assert bound_from_prices(problem, other) <= truth * (1 + 1e-9)
+    assert bound_from_prices(problem, {**plan.prices, FEWEST_SITES: np.array([1.0])}) is None
+
+
+def test_a_bound_that_its_prices_do_not_prove_is_found_out():
+    problem = problems.county_problem(instances.county(60, 12, seed=5))
+    plan = solve_by_prices(problem, gap=2e-2, threads=1)
+    assert plan.work["nodes"] == 0
+    assert check_bound(problem, plan) == ()
+    head = plan.objectives[0]
+    better = 0.5 * (head.value + head.bound)
+    for told in (
+        replace(plan, objectives=(replace(head, bound=better),)),
+        replace(plan, work={**plan.work, "price_bound": better}),
+        replace(plan, prices={**plan.prices, "budget": plan.prices["budget"] * 1.5}),
+    ):
+        assert [f.code for f in check_bound(problem, told)] == ["bound-not-proved"]
+    branched = replace(
+        plan, objectives=(replace(head, bound=better),), work={**plan.work, "nodes": 3.0}
+    )
+    assert [f.code for f in check_bound(problem, branched)] == ["bound-by-branching"]
+    unpriced = replace(plan, prices={**plan.prices, "budget": np.array([-1.0])})
+    assert [f.code for f in check_bound(problem, unpriced)] == ["bound-not-recomputed"]
+
+
 @pytest.mark.parametrize("seed", (1, 2, 3))
 def test_over_several_periods_the_relaxation_goes_on_from_the_search(seed):
     """Its prices are proven in plain Python, its plan is verified, and the exact road's interval overlaps."""
@@ -215,9 +291,57 @@ def test_old_prices_bound_a_larger_budget_without_solving():
     plan = solve_by_prices(problems.county_problem(d), gap=1e-3, threads=1, time_limit=20)
     richer = problems.county_problem({**d, "budget": 1.2 * d["budget"]})
     bound = bound_at(richer, plan.prices)
-    solved = solve_by_prices(richer, gap=1e-3, threads=1, time_limit=20, start_prices=plan.prices)
+    start = carried(problems.county_problem(d), plan, richer)
+    solved = solve_by_prices(richer, gap=1e-3, threads=1, time_limit=20, start=start)
     assert bound <= solved.objectives[0].value + 1e-6
     assert solved.objectives[0].value <= plan.objectives[0].value + 1e-6
+
+
+def _without_the_first(d, problem):
+    """The county with its first area and first site gone, the others under their old names."""
+    keep = (d["area"] > 0) & (d["site"] > 0)
+    less = {k: v[keep] if k in ("area", "site", "kind", "value") else v for k, v in d.items()}
+    less |= {"area": less["area"] - 1, "site": less["site"] - 1}
+    less |= {"demand": d["demand"][1:], "n_sites": d["n_sites"] - 1}
+    made = problems.county_problem(less)
+    return replace(made, areas=problem.areas[1:], sites=problem.sites[1:])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_earlier_plan_carries_over_by_names_and_its_start_proves_as_much(seed):
+    d = instances.county(60, 12, seed=seed)
+    problem = problems.county_problem(d)
+    plan = solve_by_prices(problem, gap=2e-3, threads=1)
+    after = _without_the_first(d, problem)
+    start = carried(problem, plan, after)
+    assert np.array_equal(start.prices["balance"], plan.prices["balance"][1:])
+    there = plan.stints[problem.stint_site[plan.stints] > 0]
+    assert [after.sites[j] for j in after.stint_site[start.stints]] == [
+        problem.sites[j] for j in problem.stint_site[there]
+    ]
+    assert np.array_equal(after.stint_option[start.stints], problem.stint_option[there])
+    warm = solve_by_prices(after, gap=2e-3, threads=1, start=start)
+    cold = solve_by_prices(after, gap=2e-3, threads=1)
+    assert verify(after, warm) == ()
+    assert warm.gap <= max(2e-3, cold.gap + 5e-4)  # so few sites leave a gap that no price closes
+    assert warm.objectives[0].bound <= cold.objectives[0].value + 1e-6
+    assert cold.objectives[0].bound <= warm.objectives[0].value + 1e-6
+    known = cold.objectives[0].bound
+    assert known - 0.05 * abs(known) <= bound_at(after, start.prices) <= known + 1e-6
+
+
+def test_a_new_year_takes_the_prices_of_the_last_one_known():
+    before = full_problem(instances.county_full(9, 4, n_periods=2, seed=2))
+    after = full_problem(instances.county_full(9, 4, n_periods=3, seed=2))
+    plan = solve_by_prices(before, gap=1e-2, threads=1, time_limit=30)
+    start = carried(before, plan, after)
+    old, new = plan.prices["balance"], start.prices["balance"]
+    assert np.array_equal(new[..., :2, :], old)
+    assert np.array_equal(new[..., 2, :], old[..., 1, :])
+    assert start.prices["capital"].tolist() == [*plan.prices["capital"], plan.prices["capital"][1]]
+    assert bound_at(after, start.prices) > 0.0
+    solved = solve_by_prices(after, gap=1e-2, threads=1, time_limit=30, start=start)
+    assert bound_at(after, start.prices) <= solved.objectives[0].value + 1e-6
 
 
 def test_the_same_seed_gives_the_same_plan_on_one_thread_and_two():
@@ -251,6 +375,26 @@ def test_the_curve_is_bounded_at_every_count():
         truth = -_brute_covering({**d, "p": p})
         assert curve.covered[p - 1] <= truth + 1e-9
         assert curve.bound[p - 1] >= truth - 1e-9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_count_of_the_curve_has_the_plan_it_tells_of(seed):
+    """Each plan covers what the curve says, more sites never cover fewer, and exchange betters greed."""
+    d = instances.covering(3000, 400, p=400, share=0.01, seed=seed)
+    d["demand"] = d["demand"] * (1.0 if seed else 0.37)
+    curve = coverage_curve(d["area"], d["site"], d["demand"], 400, points=6, rounds=60)
+    greed = coverage_curve(d["area"], d["site"], d["demand"], 400, points=0)
+    reach = np.zeros((3000, 400), bool)
+    reach[d["area"], d["site"]] = True
+    for count in range(1, 401):
+        sites = curve.sites(count)
+        assert len(set(sites.tolist())) == count
+        told = float(d["demand"][reach[:, sites].any(axis=1)].sum())
+        assert told == pytest.approx(curve.covered[count - 1], rel=1e-9)
+    assert np.all(np.diff(curve.covered) >= -1e-6)
+    assert np.all(curve.covered >= greed.covered * (1 - 1e-12))
+    assert curve.covered.sum() > 1.001 * greed.covered.sum()
+    assert np.all(curve.bound >= curve.covered)
 
 
 def test_any_worth_vector_bounds_the_whole_curve():

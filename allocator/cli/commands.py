@@ -27,6 +27,7 @@ from allocator.cli.show import (
     say,
 )
 from allocator.cli.study import study
+from allocator.cli.worth import worth
 from allocator.errors import (
     CheckFailed,
     Finding,
@@ -52,6 +53,7 @@ app.command()(alternatives)
 app.command()(price)
 app.command()(roll)
 app.command()(routes)
+app.command()(worth)
 app.add_typer(catalogue_app, name="catalogue")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="folder for runs and reports")]
@@ -263,16 +265,21 @@ def verify(
     as_json: AsJson = False,
 ) -> int:
     """Check stored runs again: every file's digest, every rule, every total."""
+    from allocator.certificate import check_bound
     from allocator.io.runs import read_run
     from allocator.verify import verify as verify_plan
 
     language, console = chosen_language(lang), console_for(as_json)
     broken: list[Finding] = []
+    told: list[Finding] = []
     for path in runs:
         begun = time.perf_counter()
         stored = read_run(path)
-        found = verify_plan(stored.problem, stored.plan)
+        of_bound = check_bound(stored.problem, stored.plan)
+        wrong = [f for f in of_bound if f.rank is Rank.ERROR]
+        found = [*verify_plan(stored.problem, stored.plan), *wrong]
         broken += found
+        told += [f for f in of_bound if f.rank is not Rank.ERROR]
         took = time.perf_counter() - begun
         result = say(language, "通过" if not found else "未通过", "holds" if not found else "FAILS")
         if not as_json:
@@ -280,7 +287,9 @@ def verify(
                 f"{path.name}: {result} ({took:.1f} s, gap {stored.plan.gap:.3%})", highlight=False
             )
     if as_json:
-        print(json.dumps([f.as_dict() for f in broken], ensure_ascii=False))
+        print(json.dumps([f.as_dict() for f in (*broken, *told)], ensure_ascii=False))
+    else:
+        findings(console, told, language)
     if broken:
         raise CheckFailed(tuple(broken))
     return 0

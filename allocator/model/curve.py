@@ -1,7 +1,10 @@
 """Coverage for every number of sites at once: a plan and a proven bound at each count.
 
-The plan opens sites by greed (each the one that adds most people), so the sets are nested. The
-bound is Lagrangian: with a worth ``w_i <= D_i`` put on covering area ``i``, no ``p`` sites cover
+Greed (each site the one that adds most people) gives nested plans at every count. At some counts in the
+hard range the plan is then improved: each site in turn is taken out and the best one put in its place, until
+no such exchange gains. From these plans sites are added and dropped by greed to the counts between.
+
+The bound is Lagrangian: with a worth ``w_i <= D_i`` put on covering area ``i``, no ``p`` sites cover
 more than ``sum (D_i - w_i)`` plus the ``p`` greatest sums of ``w`` in reach of a site. One worth
 vector bounds every count; a few, each tuned at one count, bound the whole curve.
 """
@@ -11,6 +14,7 @@ from __future__ import annotations
 import heapq
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
@@ -20,18 +24,28 @@ from allocator.rules import Floats, Ints
 
 __all__ = ["Curve", "bound_curve", "coverage_curve"]
 
+_NEAR = 0.02
+"""Counts nearer by ratio than this to one worked on are not worked on themselves."""
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """People covered and bound for 1, 2, ... sites; ``order`` the sites as they open.
+    """People covered and bound for 1, 2, ... sites.
 
+    ``plans`` hold the sites of each count: ``plan`` (N,) says which of them a count takes.
     ``worths`` (m, I) are the worth vectors that prove the bound (see `bound_curve`).
     """
 
     covered: Floats
     bound: Floats
-    order: Ints
+    plan: Ints
+    plans: tuple[Ints, ...]
     worths: Floats
+
+    def sites(self, count: int) -> Ints:
+        """Return the sites of the plan with so many."""
+        made: Ints = self.plans[self.plan[count - 1]]
+        return made[:count]
 
     @property
     def gaps(self) -> Floats:
@@ -74,6 +88,131 @@ def _greedy_order(site_ptr, site_area, area_ptr, area_site, demand):
                         gain[area_site[q]] -= demand[i]
         gain[j] = 0.0
     return order, covered
+
+
+@njit(cache=True, nogil=True)
+def _add(j, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss):
+    """Open a site: areas it is the first to cover leave the gains of others, and of the second its loss."""
+    lost = 0.0
+    for k in range(site_ptr[j], site_ptr[j + 1]):
+        i = site_area[k]
+        if count[i] == 0:
+            lost += demand[i]
+            for q in range(area_ptr[i], area_ptr[i + 1]):
+                gain[area_site[q]] -= demand[i]
+        elif count[i] == 1:
+            loss[owner[i]] -= demand[i]
+        count[i] += 1
+        owner[i] += j
+    loss[j] = lost
+
+
+@njit(cache=True, nogil=True)
+def _drop(j, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss):
+    """Close a site; return the site of the greatest gain among those that gained by it."""
+    best, most = -1, 0.0
+    for k in range(site_ptr[j], site_ptr[j + 1]):
+        i = site_area[k]
+        count[i] -= 1
+        owner[i] -= j
+        if count[i] == 0:
+            for q in range(area_ptr[i], area_ptr[i + 1]):
+                other = area_site[q]
+                gain[other] += demand[i]
+                if gain[other] > most:
+                    best, most = other, gain[other]
+        elif count[i] == 1:
+            loss[owner[i]] += demand[i]
+    loss[j] = 0.0
+    return best
+
+
+@njit(cache=True, nogil=True)
+def _top(heap, gain, is_open):
+    """Return the closed site of the greatest gain, -1 where none is; the heap holds no gain too low."""
+    while len(heap):
+        v, j = heap[0]
+        if is_open[j]:
+            heapq.heappop(heap)
+        elif -v == gain[j]:
+            return j
+        else:
+            heapq.heapreplace(heap, (-gain[j], j))
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _exchange(
+    turn, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss, is_open
+):
+    """Take each open site out and put the best one in its place; return how much was gained."""
+    heap = [(-gain[j], j) for j in range(len(gain)) if not is_open[j]]
+    if len(heap) == 0:
+        return 0.0
+    heapq.heapify(heap)
+    told = np.full(len(gain), -1)  # the site whose leaving a rise in gain was last told of
+    won = 0.0
+    for j in turn:
+        if not is_open[j]:
+            continue
+        near = _drop(j, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss)
+        is_open[j] = False
+        new = j
+        if near >= 0 and gain[near] > gain[new] + 1e-9:
+            new = near
+        far = _top(heap, gain, is_open)
+        if far >= 0 and gain[far] > gain[new] + 1e-9:
+            new = far
+        won += gain[new] - gain[j]
+        if new != j:  # gains that rose are no longer what the heap holds at most
+            for k in range(site_ptr[j], site_ptr[j + 1]):
+                i = site_area[k]
+                if count[i] == 0:
+                    for q in range(area_ptr[i], area_ptr[i + 1]):
+                        other = area_site[q]
+                        if told[other] != j:
+                            told[other] = j
+                            heapq.heappush(heap, (-gain[other], np.int64(other)))  # type: ignore[misc]
+        _add(new, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss)
+        is_open[new] = True
+    return won
+
+
+@njit(cache=True, nogil=True)
+def _grow(
+    many, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss, is_open
+):
+    """Open so many more sites, each the one that adds most; return them and what each adds."""
+    heap = [(-gain[j], j) for j in range(len(gain)) if not is_open[j]]
+    heapq.heapify(heap)
+    order, added = np.empty(many, np.int64), np.empty(many)
+    for m in range(many):
+        j = _top(heap, gain, is_open)
+        order[m], added[m] = j, gain[j]
+        _add(j, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss)
+        is_open[j] = True
+    return order, added
+
+
+@njit(cache=True, nogil=True)
+def _shrink(
+    many, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss, is_open
+):
+    """Close so many sites, each the one that is missed least; return them and what each loses."""
+    heap = [(loss[j], j) for j in range(len(gain)) if is_open[j]]
+    heapq.heapify(heap)
+    order, lost = np.empty(many, np.int64), np.empty(many)
+    for m in range(many):
+        while True:  # losses only rise as sites close, so what the heap holds is at most the loss
+            v, j = heap[0]
+            if v == loss[j]:
+                break
+            heapq.heapreplace(heap, (loss[j], j))
+        heapq.heappop(heap)
+        order[m], lost[m] = j, loss[j]
+        _drop(j, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss)
+        is_open[j] = False
+    return order, lost
 
 
 @njit(cache=True, parallel=True)
@@ -127,12 +266,17 @@ def coverage_curve(
     demand: Floats,
     n_sites: int,
     *,
+    gap: float = 0.005,
     seconds: float = np.inf,
-    points: int = 9,
-    rounds: int = 45,
+    points: int = 40,
+    rounds: int = 100,
+    passes: int = 12,
+    seed: int = 0,
     trace: bool = False,
 ) -> Curve:
     """Return covered people and a proven bound for every number of sites.
+
+    Always where the gap is widest, the plan is improved and worths are tuned; both help the counts around.
 
     Parameters
     ----------
@@ -140,8 +284,10 @@ def coverage_curve(
         (A,) pairs in reach.
     demand
         (I,) people of each area.
-    seconds, points, rounds
-        Limit of wall time; number of counts at which worths are tuned; rounds at each.
+    gap
+        Relative gap at which a count is good enough.
+    seconds, points, rounds, passes
+        Limit of wall time; number of counts worked on; rounds of tuning and passes of exchange at each.
     """
     t0 = time.monotonic()
     demand = np.asarray(demand, float)
@@ -150,39 +296,92 @@ def coverage_curve(
     area_ptr, order = group_by(np.asarray(area, np.int64), len(demand))
     area_site = np.asarray(site)[order].astype(np.int32)
     del order
-    opened, covered = _greedy_order(site_ptr, site_area, area_ptr, area_site, demand)
-    del area_ptr, area_site
+    pairs = (site_ptr, site_area, area_ptr, area_site, demand)
+    opened, covered = _greedy_order(*pairs)
     total = covered[-1]
-    if trace:
-        print("greedy", round(time.monotonic() - t0, 2))
     bound = np.minimum(bound_curve(site_ptr, site_area, demand, demand), total)
-    worths = [demand]
-    # Counts at which greed covers given shares: where the curve bends is where bounds are hard.
-    shares = 1.0 - np.geomspace(0.75, 0.004, points)
-    counts = np.unique(np.searchsorted(covered, shares * total) + 1)
-    counts = counts[(counts >= 1) & (counts <= n_sites)]
-    worth = demand * 0.7
-    for number, p in enumerate(counts):
+    plans, plan = [opened], np.zeros(n_sites, np.int64)
+    worths, tuned_at = [demand], [0]
+    untried = np.ones(n_sites, bool)
+    counts = np.arange(1, n_sites + 1)
+    rng = np.random.default_rng(seed)
+    for _ in range(points):
+        wide = np.where(untried, bound - (1.0 + gap) * covered, -np.inf) / covered
+        p = int(np.argmax(wide)) + 1
         left = seconds - (time.monotonic() - t0)
-        if left <= 0:
+        if wide[p - 1] <= 0.0 or left <= 0.0:
             break
-        until = time.monotonic() + left / (len(counts) - number)
+        untried &= np.abs(np.log(counts / p)) > _NEAR
+        until = time.monotonic() + 0.3 * left
+        made, first, values = _around(pairs, plans[plan[p - 1]][:p], covered, passes, rng, until)
+        here = slice(first - 1, first - 1 + len(values))
+        plan[here][values > covered[here]] = len(plans)
+        covered[here] = np.maximum(covered[here], values)
+        plans.append(made)
+        nearest = int(np.argmin(np.abs(np.log((np.array(tuned_at) + 1e-9) / p))))
+        start = worths[nearest] if nearest else 0.7 * demand
         goal = float(covered[p - 1])
-        worth, best = _tune(site_ptr, site_area, demand, worth, int(p), goal, rounds, until)
+        worth, best = _tune(
+            site_ptr, site_area, demand, start, p, goal, total, rounds, t0 + seconds
+        )
         worths.append(worth)
+        tuned_at.append(p)
         bound = np.minimum(bound, bound_curve(site_ptr, site_area, demand, worth))
         if trace:
+            gaps = bound / covered - 1
             print(
-                "count",
-                p,
-                "covered",
-                goal,
-                "bound",
-                best,
-                round(best / goal - 1, 4),
-                round(time.monotonic() - t0, 1),
-            )
-    return Curve(covered, np.maximum(np.minimum(bound, total), covered), opened, np.array(worths))
+                "count", p, "covered", goal, "bound", best, round(best / goal - 1, 4), "worst",
+                round(gaps.max(), 4), int((gaps > 0.02).sum()), round(time.monotonic() - t0, 1),
+            )  # fmt: skip
+    bound = np.maximum(np.minimum(bound, total), covered)
+    return Curve(covered, bound, plan, tuple(plans), np.array(worths))
+
+
+def _around(
+    pairs: tuple[Any, ...], sites: Ints, covered: Floats, passes: int, rng: np.random.Generator,
+    until: float,
+) -> tuple[Ints, int, Floats]:  # fmt: skip
+    """Improve a plan and carry it to fewer and to more sites, as long as that betters what is known.
+
+    Returns the sites in order, the first count they serve, and people covered from that count on. Each end
+    is a count where what is known is as good, so that more sites never cover fewer.
+    """
+    demand, n, p = pairs[-1], len(covered), len(sites)
+    state = (
+        np.zeros(len(demand), np.int32), np.zeros(len(demand), np.int64), np.zeros(n), np.zeros(n),
+    )  # fmt: skip
+    count, gain = state[0], state[2]
+    _site_sums(pairs[0], pairs[1], demand, gain)
+    is_open = np.zeros(n, np.bool_)
+    for j in sites:
+        _add(j, *pairs, *state)  # type: ignore[call-arg]
+        is_open[j] = True
+    for _ in range(passes):
+        turn = rng.permutation(np.flatnonzero(is_open))
+        won = _exchange(turn, *pairs, *state, is_open)  # type: ignore[call-arg]
+        if won <= 1e-6 * covered[p - 1] or time.monotonic() > until:
+            break
+    here = float(demand[count > 0].sum())
+    fewer = tuple(a.copy() for a in (*state, is_open))
+    gone, down = [np.zeros(0, np.int64)], [np.array([here])]
+    at, step = p, 64
+    while at > 1 and (at == p or down[-1][-1] > covered[at - 1]):
+        order, lost = _shrink(min(step, at - 1), *pairs, *fewer)  # type: ignore[call-arg]
+        gone.append(order)
+        down.append(down[-1][-1] - np.cumsum(lost))
+        at, step = at - len(order), 2 * step
+    first = at
+    new, up = [np.zeros(0, np.int64)], [np.array([here])]
+    at, step = p, 64
+    while at < n and (at == p or up[-1][-1] > covered[at - 1]):
+        order, added = _grow(min(step, n - at), *pairs, *state, is_open)  # type: ignore[call-arg]
+        new.append(order)
+        up.append(up[-1][-1] + np.cumsum(added))
+        at, step = at + len(order), 2 * step
+    made = np.concatenate(
+        [np.flatnonzero(fewer[-1]), np.concatenate(gone)[::-1], np.concatenate(new)]
+    )
+    return made, first, np.concatenate([np.concatenate(down)[::-1], *up[1:]])
 
 
 def _tune(
@@ -192,10 +391,14 @@ def _tune(
     start: Floats,
     p: int,
     goal: float,
+    total: float,
     rounds: int,
     until: float,
 ) -> tuple[Floats, float]:
-    """Lower the bound at one count by a volume iteration; return the worths and the bound."""
+    """Lower the bound at one count by a volume iteration; return the worths and the bound.
+
+    Given up half-way where it is not below the total, which bounds every count.
+    """
     n = len(site_ptr) - 1
     sums, trial = np.zeros(n), start.copy()
     centre, best = start.copy(), np.inf
@@ -218,6 +421,8 @@ def _tune(
                 factor *= 0.6
                 bad = 0
         if time.monotonic() > until or best - goal <= 1e-3 * goal:
+            break
+        if k == rounds // 2 and best >= total:
             break
         size = factor * max(best - goal, 1e-4 * goal) / max(_length(centre, mean, demand), 1e-9)
         _move(centre, mean, demand, size, trial)

@@ -14,6 +14,7 @@ import numpy as np
 
 from allocator.model import kernels
 from allocator.model.relaxation import Relaxation
+from allocator.model.restricted import Mask
 from allocator.rules import Floats
 
 __all__ = ["Dual", "DualState", "search"]
@@ -52,6 +53,7 @@ class Dual:
         if self.gu is not None:  # the price of a need is held below what unmet costs, row prices in
             self.high[: self.b] = np.inf
         self.calls = 0
+        self.barred: Mask | None = None  # (P,) stints that no site may take
 
     def __call__(self, price: Floats) -> tuple[float, Floats]:
         """Return the bound at these prices and the slope of every price."""
@@ -59,6 +61,8 @@ class Dual:
         self.calls += 1
         lam, pi = price[: self.b], price[self.b :]
         self.stint_cost = rx.stint_cost + self.gy @ pi
+        if self.barred is not None:
+            self.stint_cost[self.barred] = np.inf
         self.offer_cost = rx.offer_cost + self.gn @ pi
         if self.gx is not None:
             self.cost = rx.cost + self.gx @ pi
@@ -180,9 +184,15 @@ def search(
     scale: Floats | None = None,
     stall: float = 2e-5,
     warm: bool = False,
+    ambition: float = 0.05,
+    every: int = 50,
     trace: bool = False,
 ) -> DualState:
-    """Raise the bound from a start; stop at a gap to the target, when it stalls or at a limit."""
+    """Raise the bound from a start; stop at a gap to the target, when it stalls or at a limit.
+
+    ``ambition``: how far above the best bound the search aims, as a share of what is at stake;
+    ``every``: rounds between looks at whether it stalls.
+    """
     t0 = time.monotonic()
     scale = scales(dual) if scale is None else scale
     centre = np.minimum(np.maximum(start, dual.low), dual.high)
@@ -192,7 +202,7 @@ def search(
     y_mean = dual.y.copy()
     trial = np.empty_like(centre)
     factor, alpha_max = 0.1, 0.1
-    goal = best + 0.05 * _worth(dual, centre, best)
+    goal = best + ambition * _worth(dual, centre, best)
     bad = 0
     history = [(0.0, best)]
     last_check = best
@@ -216,14 +226,14 @@ def search(
             if dot > 0 and gain > 0:
                 factor = min(factor * 1.1, 2.0)
             worth = _worth(dual, centre, best)
-            if goal - best < 0.025 * worth and goal < target:
-                goal = best + 0.05 * worth
+            if goal - best < 0.5 * ambition * worth and goal < target:
+                goal = best + ambition * worth
         else:
             bad += 1
             if bad >= 5:
                 factor = max(factor * 0.66, 1e-6)
                 bad = 0
-        if k % 50 == 0:
+        if k % every == 0:
             if best - last_check < 1e-3 * abs(best) and alpha_max > 1e-4:
                 alpha_max *= 0.5
             if trace:

@@ -37,6 +37,7 @@ __all__ = [
     "evaluate",
     "formulate",
     "plan_from_values",
+    "relaxed_prices",
     "solve_exactly",
     "solve_formulation",
 ]
@@ -213,6 +214,30 @@ def solve_formulation(
             "rows": linear.matrix.shape[0], "columns": columns.size,
         },
     )  # fmt: skip
+
+
+def relaxed_prices(problem: Problem) -> tuple[dict[str, Floats], float]:
+    """Return what one more unit on the right of each row of each rule adds to the relaxation, and its value.
+
+    Of the first objective, with links and cuts; the value, constant included, bounds every plan. Links
+    and cuts do not speak of supplies: with another supply the value moves by price times change at least.
+    Empty and minus infinity where the relaxation has no solution.
+    """
+    form = formulate(merged(problem))
+    objective = form.problem.objectives[0]
+    cost = objective_coefficients(form.problem, form.columns, objective)
+    _, hot = _with_links(form.problem, form.columns, form.linear, cost)
+    if hot is None:
+        _, hot = relax_and_tighten(form.linear, cost, lambda _: None, 1)
+    if hot.values is None:
+        return {}, -np.inf
+    prices, at = {}, 0
+    every = hot.row_prices
+    for block in form.blocks:
+        rows = len(block.lower)
+        prices[block.rule] = every[at : at + rows]
+        at += rows
+    return prices, hot.value + objective.constant
 
 
 def _unasked(problem: Problem, form: Formulation, objective: Objective) -> Outcome:

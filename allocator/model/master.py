@@ -25,7 +25,7 @@ from allocator.model.restricted import Answer, Mask, Restricted, restrict, solve
 from allocator.plan import relative_gap
 from allocator.rules import Floats, Ints
 
-__all__ = ["Master", "plan_over_periods"]
+__all__ = ["Master", "better_prices", "near_use", "plan_over_periods"]
 
 _NEAREST = 6
 """Entries nearest to use that each need starts with."""
@@ -107,20 +107,22 @@ class Master:
         )  # fmt: skip
 
 
-def plan_over_periods(
-    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, deadline: float, seed: int,
-    threads: int, trace: bool = False,
-) -> tuple[DualState, Answer | None]:  # fmt: skip
-    """Return better prices with their bound, and a plan; None where the relaxation leads to none."""
+def better_prices(
+    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, deadline: float, trace: bool = False
+) -> tuple[DualState, Master | None, Mask]:  # fmt: skip
+    """Return better prices with their bound, the relaxation they are from, and the stints in it.
+
+    None where the relaxation is too large or has no value: the prices are then as they were.
+    """
     stints = _in_play(rx, state)
-    entries = _to_start_with(rx, dual, state, stints)
+    entries = near_use(rx, dual, state, stints, _NEAREST, 1)
     if len(entries) > _MOST:
-        return state, None
+        return state, None, stints
     t0 = time.monotonic()
     master = Master(rx, restrict(rx, stints, entries))
     for _ in range(_ROUNDS):
         if master.hot.values is None:
-            return state, None
+            return state, None, stints
         price, cells = master.prices(dual)
         bound, _ = dual(price)
         if bound > state.bound:
@@ -133,14 +135,32 @@ def plan_over_periods(
         if not len(more) or near or time.monotonic() > deadline:
             break
         master.join(more)
+    return state, master, stints
+
+
+def plan_over_periods(
+    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, deadline: float, seed: int,
+    threads: int, again: bool = True, trace: bool = False,
+) -> tuple[DualState, Answer | None]:  # fmt: skip
+    """Return better prices with their bound, and a plan; None where the relaxation leads to none.
+
+    Without ``again`` there is one descent only, and none where the relaxation, which leaves out links,
+    is farther below the bound than the gap.
+    """
+    t0 = time.monotonic()
+    state, master, stints = better_prices(rx, dual, state, gap=gap, deadline=deadline, trace=trace)
+    if master is None:
+        return state, None
     relaxed = master.hot.values
+    if not again and master.value < state.bound - gap * abs(state.bound):
+        return state, None
     answer = _descended(rx, master, stints, state, deadline, seed, threads)
     if trace and answer is not None:
         print("descent", answer.value, round(time.monotonic() - t0, 2))
     target = state.bound + 0.98 * gap * abs(state.bound)
     if answer is None or relaxed is None:
         return state, answer
-    if relative_gap(answer.value, state.bound) > gap:
+    if again and relative_gap(answer.value, state.bound) > gap:
         answer = _decided_again(
             rx, master, stints, relaxed, answer, target, deadline, seed, threads
         )
@@ -179,8 +199,10 @@ def _in_play(rx: Relaxation, state: DualState) -> Mask:
     return np.asarray((state.y_mean > _LIKELY) | idle | likely_paths(rx, state.y_mean))
 
 
-def _to_start_with(rx: Relaxation, dual: Dual, state: DualState, stints: Mask) -> Ints:
-    """Entries of use at the prices found, the nearest to it of each need, and one in each cell."""
+def near_use(
+    rx: Relaxation, dual: Dual, state: DualState, stints: Mask, nearest: int, a_cell: int
+) -> Ints:
+    """Entries of what stints offer: those of use at the prices found, the nearest to it of each need and cell."""
     lack = candidates(rx, dual, state, 1).lack
     cell = np.repeat(np.arange(len(rx.cell_most)), np.diff(rx.cell_ptr))
     offered = np.zeros(len(rx.cell_most), bool)
@@ -188,8 +210,8 @@ def _to_start_with(rx: Relaxation, dual: Dual, state: DualState, stints: Mask) -
     offered[rx.ocell[stints[rx.problem.offer_stint][offer_of]]] = True
     there = np.flatnonzero(offered[cell])
     taken = lack <= 0
-    taken[there[_first(rx.row[there], lack[there], _NEAREST)]] = True
-    taken[there[_first(cell[there], lack[there], 1)]] = True
+    taken[there[_first(rx.row[there], lack[there], nearest)]] = True
+    taken[there[_first(cell[there], lack[there], a_cell)]] = True
     return np.flatnonzero(taken & offered[cell])
 
 

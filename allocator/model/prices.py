@@ -10,25 +10,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.exchange import Exchange, fits, solve_exchange
-from allocator.model.master import plan_over_periods
+from allocator.model.master import better_prices, plan_over_periods
 from allocator.model.merge import merge_alike
 from allocator.model.primal import complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
 from allocator.model.restricted import Answer
+from allocator.model.settle import in_doubt, settle
+from allocator.model.warm import Start, plan_from_old
 from allocator.plan import ObjectiveValue, Plan, Status, relative_gap
 from allocator.problem import Problem
 from allocator.rules import Floats
 
-__all__ = ["bound_at", "prices_by_rule", "solve_by_prices", "start_from"]
+__all__ = [
+    "bound_at",
+    "place_worth",
+    "prices_by_rule",
+    "shadow_prices",
+    "solve_by_prices",
+    "start_from",
+]
 
 Progress = Callable[[str, float, float], None]
 _ROUNDS, _ROUNDS_PERIODS = 700, 400
 """Rounds of the price search; over several periods a relaxation goes on from there (`master`)."""
+_FAR, _NEAR = 0.05, 0.005
+"""How far a search from nothing and from old prices aims above its best bound, of what is at stake."""
+_FEW_IN_DOUBT = 60
+"""Sites in doubt up to which they are settled, and that before wider restricted problems are tried."""
 
 
 def solve_by_prices(
@@ -38,7 +52,7 @@ def solve_by_prices(
     time_limit: float = np.inf,
     work_limit: int | None = None,
     seed: int = 0,
-    start_prices: Mapping[str, Floats] | None = None,
+    start: Start | None = None,
     threads: int = 2,
     progress: Progress | None = None,
     trace: bool = False,
@@ -52,8 +66,8 @@ def solve_by_prices(
     time_limit, work_limit
         Seconds of wall clock, and rounds of the price search. A clock that ends the work makes
         the plan irreproducible, and the plan says so.
-    start_prices
-        Prices of an earlier plan of a like problem, by rule id (a warm start).
+    start
+        An earlier plan of a like problem in this one's positions, from `allocator.model.warm.carried`.
     progress
         Called with (stage, bound, value) as the work goes on.
     """
@@ -69,14 +83,17 @@ def solve_by_prices(
     if trace:
         print("relaxation", round(time.monotonic() - t0, 2))
     dual = Dual(rx)
-    start = _cold_start(dual) if start_prices is None else start_from(dual, start_prices)
+    first = _cold_start(dual) if start is None else start_from(dual, start.prices)
     if fits(rx):
-        state, answer = _exchange(rx, dual, start, gap, deadline, seed, trace)
+        state, answer = _exchange(rx, dual, first, gap, deadline, seed, trace)
     else:
         several = len(problem.periods) > 1
+        rounds = work_limit or (_ROUNDS_PERIODS if several else _ROUNDS)
+        stall = max(gap * 0.02, 1e-6)
+        ambition, every = (_FAR, 50) if start is None else (_NEAR, 25)
         state = search(
-            dual, start, rounds=work_limit or (_ROUNDS_PERIODS if several else _ROUNDS), seconds=0.5 * time_limit,
-            stall=max(gap * 0.02, 1e-6), trace=trace, warm=start_prices is not None,
+            dual, first, rounds=rounds, seconds=0.5 * time_limit, warm=start is not None, trace=trace,
+            stall=stall if start is None else 5 * stall, ambition=ambition, every=every,
         )  # fmt: skip
         if progress is not None:
             progress("prices", state.bound, np.inf)
@@ -85,16 +102,67 @@ def solve_by_prices(
             state, best = plan_over_periods(
                 rx, dual, state, gap=gap, deadline=deadline, threads=threads, seed=seed, trace=trace
             )
-        answer = improve(
-            rx, dual, state, gap=gap, deadline=deadline, threads=threads, seed=seed, best=best, trace=trace,
-        )  # fmt: skip
+        elif start is not None:
+            state, best = plan_from_old(
+                rx, dual, state, start.stints, gap=gap, deadline=deadline, threads=threads,
+                seed=seed, trace=trace,
+            )  # fmt: skip
+            if best is None or relative_gap(best.value, state.bound) > gap:  # then as without it
+                left = max(0.5 * (deadline - time.monotonic()), 0.01)
+                state = search(
+                    dual, state.price, rounds=rounds, seconds=left, stall=stall, warm=True,
+                    trace=trace, ambition=ambition, every=every,
+                )  # fmt: skip
+        state, answer = _plan(
+            rx,
+            dual,
+            state,
+            best,
+            gap=gap,
+            deadline=deadline,
+            threads=threads,
+            seed=seed,
+            trace=trace,
+        )
     late = time.monotonic() > deadline
     plan = to_plan(rx, dual, state, answer, gap=gap, seed=seed, late=late, work={
-        "rounds": float(dual.calls + state.rounds * (state.nodes > 0)), "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,
+        "rounds": float(dual.calls + (state.rounds if fits(rx) else 0)), "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,
     })  # fmt: skip
     if progress is not None:
         progress("plan", plan.objectives[0].bound, plan.objectives[0].value)
     return plan
+
+
+def _plan(
+    rx: Relaxation, dual: Dual, state: DualState, best: Answer | None, *, gap: float,
+    deadline: float, threads: int, seed: int, trace: bool,
+) -> tuple[DualState, Answer | None]:  # fmt: skip
+    """Return a plan, and over one period a bound proved by settling sites where the gap asks for it."""
+    several = len(rx.problem.periods) > 1
+    first = partial(
+        improve,
+        rx,
+        dual,
+        state,
+        gap=gap,
+        deadline=deadline,
+        threads=threads,
+        seed=seed,
+        trace=trace,
+    )
+    best = first(best=best) if several else first(best=best, steps=1)
+    if several or best is None or relative_gap(best.value, state.bound) <= gap:
+        return state, best
+    if in_doubt(rx, dual, state, best, gap) > _FEW_IN_DOUBT:
+        best = first(best=best)
+    if best is None or relative_gap(best.value, state.bound) <= gap:
+        return state, best
+    if in_doubt(rx, dual, state, best, gap) > _FEW_IN_DOUBT:
+        return state, best
+    bound, best, nodes = settle(
+        rx, dual, state, best, gap=gap, deadline=deadline, seed=seed, trace=trace
+    )
+    return replace(state, branched=bound, nodes=nodes), best
 
 
 def _cold_start(dual: Dual) -> Floats:
@@ -147,6 +215,53 @@ def bound_at(problem: Problem, prices: Mapping[str, Floats]) -> float:
     dual = Dual(relax(problem))
     price = np.minimum(np.maximum(start_from(dual, prices), dual.low), dual.high)
     return dual(price)[0]
+
+
+def shadow_prices(problem: Problem, *, gap: float = 1e-3) -> tuple[dict[str, Floats], float]:
+    """Return prices by rule id and the bound they prove on the first objective, without a plan.
+
+    Rules that the price road has no rows for are left out: the bound holds, and lies lower.
+    """
+    rx = relax(problem)
+    dual = Dual(rx)
+    several = len(problem.periods) > 1
+    state = search(
+        dual, _cold_start(dual), rounds=_ROUNDS_PERIODS if several else _ROUNDS,
+        seconds=np.inf, stall=max(gap * 0.02, 1e-6),
+    )  # fmt: skip
+    if several:
+        state, _, _ = better_prices(rx, dual, state, gap=gap, deadline=np.inf)
+    return prices_by_rule(rx, state.price), state.bound + problem.objectives[0].constant
+
+
+def place_worth(
+    problem: Problem, prices: Mapping[str, Floats], plan: Plan
+) -> list[tuple[int, int, int, float]]:
+    """Return (site, class, period, worth) of one more place wherever a plan has places.
+
+    Worth in the unit of the first objective, summed over futures: what the next person in line at the
+    site is worth there at these prices, 0 where places are left over. What the place costs is not taken off.
+    """
+    rx = relax(problem)
+    dual = Dual(rx)
+    price = np.minimum(np.maximum(start_from(dual, prices), dual.low), dual.high)
+    dual(price)
+    gain = (price[: dual.b][rx.row] - dual.cost) / rx.pp
+    kept = np.zeros(len(rx.stint_cost), bool)
+    kept[plan.stints] = True
+    offer_of = np.repeat(np.arange(len(rx.offer_cost)), np.diff(rx.ocell_ptr))
+    held = np.where(kept[problem.offer_stint], plan.places, 0.0) * rx.offer_occ
+    room = np.bincount(rx.ocell, held[offer_of], minlength=len(rx.cell_most))
+    worth: dict[tuple[int, int, int], float] = {}
+    for cell in np.flatnonzero(room > 0):
+        at = np.arange(rx.cell_ptr[cell], rx.cell_ptr[cell + 1])
+        at = at[np.argsort(-gain[at], kind="stable")]
+        full = np.cumsum(rx.cap[at] * rx.pp[at])
+        next_ = int(np.searchsorted(full, room[cell], side="right"))
+        key = (int(rx.cell_site[cell]), int(rx.cell_class[cell]), int(rx.cell_period[cell]))
+        more = max(float(gain[at[next_]]), 0.0) if next_ < len(at) else 0.0
+        worth[key] = worth.get(key, 0.0) + more
+    return [(*key, value) for key, value in sorted(worth.items())]
 
 
 def _exchange(

@@ -58,9 +58,10 @@ def improve(
     threads: int,
     seed: int,
     best: Answer | None = None,
+    steps: int = 5,
     trace: bool = False,
 ) -> Answer | None:
-    """Solve wider and wider restricted problems until the gap to the bound is met."""
+    """Solve wider and wider restricted problems, so many at most, until the gap to the bound is met."""
     pr = rx.problem
     n_b = len(rx.need)
     found = candidates(rx, dual, state, 24 * n_b)
@@ -72,7 +73,7 @@ def improve(
     if best is not None and relative_gap(best.value, state.bound) <= gap:
         return best
     at = 0
-    while at < len(plans):
+    while at < min(len(plans), steps):
         cut, sure, width = plans[at]
         left = deadline - time.monotonic()
         if left <= 0 and best is not None:

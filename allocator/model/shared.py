@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
+from allocator.errors import Text
+from allocator.plan import FEWEST_SITES
 from allocator.problem import Objective, Problem
 from allocator.rules import (
     Acceptance,
@@ -33,6 +35,9 @@ from allocator.rules import (
 )
 
 __all__ = ["SharedRows", "shared_rows"]
+
+_MOST_COUNTED = 100
+"""Among more whole sites than these, less than one more in the bound is little."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -133,6 +138,7 @@ def shared_rows(
         add = _ADD.get(type(rule))
         if add is not None:
             add(s, rule)
+    _add_fewest(s)
     x = s.matrix("x", n_entries) if s.parts["x"] else None
     u = s.matrix("u", n_needs) if s.parts["u"] else None
     v = s.matrix("v", s.extra) if s.extra else None
@@ -454,6 +460,48 @@ def _add_coverage(s: _Sheet, r: Coverage) -> None:
         area, stint = r.pairs(pr.offer_stint)
         there = (row[area] >= 0) & pr.stint_periods[stint, t]
         s.put("y", row[area[there]], stint[there], np.full(int(there.sum()), -1.0))
+
+
+def _add_fewest(s: _Sheet) -> None:
+    """Fewest whole sites that need implies, a row a service, period and future where opening costs.
+
+    Places of K sites of at most ``size`` and the unmet hold all need, ``size K + unmet >= need``;
+    K is whole, so ``K + unmet / (size f) >= ceil(need / size)`` with f the broken part of
+    ``need / size`` (mixed-integer rounding: Nemhauser and Wolsey 1990, "A recursive procedure to
+    generate all cuts for 0-1 mixed integer programs", Mathematical Programming 46).
+    """
+    pr = s.pr
+    if s.obj.stint is None or not np.any(np.asarray(s.obj.stint) > 0):
+        return
+    _, n_s, n_g, n_t, n_w = pr.need.shape
+    per_person = np.zeros((n_s, n_g))
+    room = np.zeros((n_s, len(pr.stint_site)))
+    number = np.zeros((n_s, n_t, n_w))  # of the largest sites that hold all need
+    for service in range(n_s):
+        offers = np.flatnonzero(pr.class_service[pr.offer_class] == service)
+        if not len(offers):
+            continue
+        places = pr.offer_max[offers] * pr.occupancy_max[pr.offer_class[offers]]
+        room[service] = np.bincount(pr.offer_stint[offers], places, minlength=room.shape[1])
+        per_person[service] = pr.places_per_person[np.unique(pr.offer_class[offers])].min(0)
+        need = np.einsum("igtw,g->tw", pr.need[:, service], per_person[service])
+        number[service] = need / max(room[service].max(), 1e-9)
+    fewest = np.ceil(number)
+    broken = number - fewest + 1.0
+    told = (number > 1.0) & (fewest <= _MOST_COUNTED) & (broken >= 0.01)
+    if not told.any():
+        return
+    rule = Rule(id=FEWEST_SITES, words=Text("最少整处数", "Fewest whole sites"))
+    rows = s.open(rule, np.where(told, fewest, 0.0).ravel(), np.inf, told.size).reshape(told.shape)
+    for service, t, w in zip(*np.nonzero(told), strict=True):
+        row = rows[service, t, w]
+        p = np.flatnonzero((room[service] > 0) & pr.stint_periods[:, t])
+        s.put("y", row, p, 1.0)
+        flat, _ = _need_at(s, int(service), np.arange(len(pr.areas)), np.arange(n_g))
+        u = s.row_of[flat[:, :, t, w]].astype(np.int64)
+        size = room[service].max() * broken[service, t, w]
+        share = np.broadcast_to(per_person[service] / size, u.shape)
+        s.put("u", row, u[u >= 0], share[u >= 0])
 
 
 def _hard(r: Coverage) -> Rule:

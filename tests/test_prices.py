@@ -8,7 +8,7 @@ import pytest
 from small_problems import random_problem
 
 from allocator.certificate import bound_from_prices, check_bound
-from allocator.model import formulate
+from allocator.model import formulate, solve
 from allocator.model.curve import bound_curve, coverage_curve
 from allocator.model.dual import Dual
 from allocator.model.exact import solve_exactly
@@ -267,6 +267,27 @@ def test_entries_left_out_of_the_relaxation_join_until_none_pays():
     assert len(master.entry) < len(rx.row)
     assert master.value == pytest.approx(whole.value, rel=1e-6)
     assert dual(price)[0] >= whole.value - 1e-6 * abs(whole.value)
+
+
+def test_a_plan_is_irreproducible_only_where_the_clock_ended_some_step():
+    problem = problems.county_problem(instances.county(200, 40, seed=1))
+    free = solve_by_prices(problem, gap=1e-2, threads=1)
+    ample = solve_by_prices(problem, gap=1e-2, threads=1, time_limit=500)
+    assert free.reproducible and ample.reproducible
+    assert np.array_equal(free.stints, ample.stints)
+    assert np.array_equal(free.served, ample.served)
+    late = solve_by_prices(problem, gap=0.0, threads=1, time_limit=0.05)
+    assert not late.reproducible
+    assert late.objectives[0].bound <= free.objectives[0].value
+
+
+def test_no_clock_and_no_nodes_still_give_a_plan_and_say_limit():
+    """Two nodes at most in any exact problem: the work ends by itself, twice at the same plan."""
+    problem = problems.county_problem(instances.county(80, 16, seed=1))
+    one, two = (solve(problem, gap=0.0, node_limit=2, road="prices") for _ in range(2))
+    assert one.status is Status.LIMIT and one.reproducible
+    assert np.array_equal(one.stints, two.stints)
+    assert verify(problem, one) == ()
 
 
 def test_any_prices_bound_the_plan_from_below():

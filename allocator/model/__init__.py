@@ -101,7 +101,7 @@ def solve(
             raise InputRefused(found)
 
         return solve_by_prices(
-            problem, gap=gap, time_limit=seconds or math.inf, seed=seed, threads=threads,
+            problem, gap=gap, time_limit=math.inf if seconds is None else seconds, node_limit=node_limit, seed=seed, threads=threads,
             progress=None if progress is None else _told(progress),
         )  # fmt: skip
     return solve_exactly(

@@ -115,7 +115,10 @@ class Dual:
 
 @dataclass
 class DualState:
-    """What the search has found so far: ``bound`` is what the prices prove, ``branched`` the tree."""
+    """What the search has found so far: ``bound`` is what the prices prove, ``branched`` the tree.
+
+    ``clocked``: the clock ended the search.
+    """
 
     price: Floats
     bound: float
@@ -125,6 +128,7 @@ class DualState:
     history: list[tuple[float, float]]
     branched: float = -np.inf
     nodes: int = 0
+    clocked: bool = False
 
 
 def scales(dual: Dual) -> Floats:
@@ -205,6 +209,7 @@ def search(
     goal = best + ambition * _worth(dual, centre, best)
     bad = 0
     history = [(0.0, best)]
+    clocked = False
     last_check = best
     done = 1
     length, _, alpha = kernels.direction(slope, mean, centre, dual.low, dual.high, scale, alpha_max)
@@ -245,5 +250,6 @@ def search(
         if target - best <= gap * abs(target):
             break
         if time.monotonic() - t0 > seconds:
+            clocked = True
             break
-    return DualState(centre, best, mean, y_mean, done, history)
+    return DualState(centre, best, mean, y_mean, done, history, clocked=clocked)

@@ -112,7 +112,7 @@ def solve_linear(
         "mip_rel_gap": gap,
         "mip_abs_gap": 1e-9 * factor,
         **({"mip_max_nodes": node_limit} if node_limit else {}),
-        **({"time_limit": float(seconds)} if seconds else {}),
+        **({"time_limit": float(seconds)} if seconds is not None else {}),
     }.items():
         h.setOptionValue(option, value)
     h.passModel(model_of(scaled, cost * factor, relax))

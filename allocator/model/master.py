@@ -19,6 +19,7 @@ import numpy.typing as npt
 from allocator.model.dive import descend, paths_of
 from allocator.model.dual import Dual, DualState
 from allocator.model.highs import relax_and_tighten
+from allocator.model.limits import Limits
 from allocator.model.primal import candidates, likely_paths
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, Restricted, restrict, solve_restricted
@@ -108,7 +109,7 @@ class Master:
 
 
 def better_prices(
-    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, deadline: float, trace: bool = False
+    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, limits: Limits, trace: bool = False
 ) -> tuple[DualState, Master | None, Mask]:  # fmt: skip
     """Return better prices with their bound, the relaxation they are from, and the stints in it.
 
@@ -132,14 +133,14 @@ def better_prices(
             print("master", len(master.entry), master.value, bound, state.bound, len(more),
                   round(time.monotonic() - t0, 2))  # fmt: skip
         near = master.value - state.bound <= 0.05 * gap * abs(master.value)
-        if not len(more) or near or time.monotonic() > deadline:
+        if not len(more) or near or limits.over():
             break
         master.join(more)
     return state, master, stints
 
 
 def plan_over_periods(
-    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, deadline: float, seed: int,
+    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, limits: Limits, seed: int,
     threads: int, again: bool = True, trace: bool = False,
 ) -> tuple[DualState, Answer | None]:  # fmt: skip
     """Return better prices with their bound, and a plan; None where the relaxation leads to none.
@@ -148,22 +149,20 @@ def plan_over_periods(
     is farther below the bound than the gap.
     """
     t0 = time.monotonic()
-    state, master, stints = better_prices(rx, dual, state, gap=gap, deadline=deadline, trace=trace)
+    state, master, stints = better_prices(rx, dual, state, gap=gap, limits=limits, trace=trace)
     if master is None:
         return state, None
     relaxed = master.hot.values
     if not again and master.value < state.bound - gap * abs(state.bound):
         return state, None
-    answer = _descended(rx, master, stints, state, deadline, seed, threads)
+    answer = _descended(rx, master, stints, state, limits, seed, threads)
     if trace and answer is not None:
         print("descent", answer.value, round(time.monotonic() - t0, 2))
     target = state.bound + 0.98 * gap * abs(state.bound)
     if answer is None or relaxed is None:
         return state, answer
     if again and relative_gap(answer.value, state.bound) > gap:
-        answer = _decided_again(
-            rx, master, stints, relaxed, answer, target, deadline, seed, threads
-        )
+        answer = _decided_again(rx, master, stints, relaxed, answer, target, limits, seed, threads)
         if trace:
             print("decided again", answer.value, round(time.monotonic() - t0, 2))
     return state, answer
@@ -171,20 +170,20 @@ def plan_over_periods(
 
 def _decided_again(
     rx: Relaxation, master: Master, stints: Mask, relaxed: Floats, best: Answer, target: float,
-    deadline: float, seed: int, threads: int,
+    limits: Limits, seed: int, threads: int,
 ) -> Answer:  # fmt: skip
     """Free the sites on which plan and relaxation differ and solve them exactly, the others as they are."""
     site = rx.problem.stint_site
     on = best.y > 0.5
     away = np.abs(on - relaxed[: len(on)])
     for far in _FAR:
-        left = deadline - time.monotonic()
-        if left < 1.0:
+        if limits.left < 1.0:
+            limits.cut = True
             break
         free = np.isin(site, np.unique(site[away > far]))
         found = solve_restricted(
             rx, on | (stints & free), np.sort(master.entry), fixed=on & ~free, start_y=best.y,
-            gap=1e-4, seconds=0.4 * left, threads=threads, seed=seed, target=target,
+            gap=1e-4, limits=limits, seconds=0.4 * limits.left, threads=threads, seed=seed, target=target,
         )  # fmt: skip
         best = found if found.value < best.value else best
         if best.value <= target:
@@ -224,7 +223,7 @@ def _first(key: npt.NDArray[np.integer], worth: Floats, most: int) -> Ints:
 
 
 def _descended(
-    rx: Relaxation, master: Master, stints: Mask, state: DualState, deadline: float, seed: int,
+    rx: Relaxation, master: Master, stints: Mask, state: DualState, limits: Limits, seed: int,
     threads: int,
 ) -> Answer | None:  # fmt: skip
     """Fix sites along the relaxation; places that come in units are made whole afterwards."""
@@ -236,8 +235,7 @@ def _descended(
         return master.answer()
     on = np.zeros(len(stints), bool)
     on[[p for c in found[0] for p in paths.stints[c]]] = True
-    left = max(deadline - time.monotonic(), 1.0)
     answer = solve_restricted(
-        rx, on, np.sort(master.entry), fixed=on, gap=1e-4, seconds=left, threads=threads, seed=seed
+        rx, on, np.sort(master.entry), fixed=on, gap=1e-4, limits=limits, threads=threads, seed=seed
     )
     return answer if np.isfinite(answer.value) else None

@@ -16,6 +16,7 @@ import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.exchange import Exchange, fits, solve_exchange
+from allocator.model.limits import Limits
 from allocator.model.master import better_prices, plan_over_periods
 from allocator.model.merge import merge_alike
 from allocator.model.primal import complete_from, improve
@@ -50,6 +51,7 @@ def solve_by_prices(
     *,
     gap: float = 1e-3,
     time_limit: float = np.inf,
+    node_limit: int | None = None,
     work_limit: int | None = None,
     seed: int = 0,
     start: Start | None = None,
@@ -63,9 +65,9 @@ def solve_by_prices(
     ----------
     gap
         Relative gap at which to stop.
-    time_limit, work_limit
-        Seconds of wall clock, and rounds of the price search. A clock that ends the work makes
-        the plan irreproducible, and the plan says so.
+    time_limit, node_limit, work_limit
+        Seconds of wall clock, nodes of each exact problem on the way, and rounds of the price search. A
+        clock that ends some step makes the plan irreproducible, and the plan says so.
     start
         An earlier plan of a like problem in this one's positions, from `allocator.model.warm.carried`.
     progress
@@ -79,13 +81,13 @@ def solve_by_prices(
     small = len(rx.row) < (2_000_000 if rx.cell_free.all() else 50_000)
     cores = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     numba.set_num_threads(1 if small else max(1, min(threads, cores)))
-    deadline = t0 + time_limit
+    limits = Limits(time_limit, node_limit)
     if trace:
         print("relaxation", round(time.monotonic() - t0, 2))
     dual = Dual(rx)
     first = _cold_start(dual) if start is None else start_from(dual, start.prices)
     if fits(rx):
-        state, answer = _exchange(rx, dual, first, gap, deadline, seed, trace)
+        state, answer = _exchange(rx, dual, first, gap, limits, seed, trace)
     else:
         several = len(problem.periods) > 1
         rounds = work_limit or (_ROUNDS_PERIODS if several else _ROUNDS)
@@ -95,20 +97,21 @@ def solve_by_prices(
             dual, first, rounds=rounds, seconds=0.5 * time_limit, warm=start is not None, trace=trace,
             stall=stall if start is None else 5 * stall, ambition=ambition, every=every,
         )  # fmt: skip
+        limits.cut |= state.clocked
         if progress is not None:
             progress("prices", state.bound, np.inf)
         best = None
         if several:
             state, best = plan_over_periods(
-                rx, dual, state, gap=gap, deadline=deadline, threads=threads, seed=seed, trace=trace
+                rx, dual, state, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace
             )
         elif start is not None:
             state, best = plan_from_old(
-                rx, dual, state, start.stints, gap=gap, deadline=deadline, threads=threads,
+                rx, dual, state, start.stints, gap=gap, limits=limits, threads=threads,
                 seed=seed, trace=trace,
             )  # fmt: skip
             if best is None or relative_gap(best.value, state.bound) > gap:  # then as without it
-                left = max(0.5 * (deadline - time.monotonic()), 0.01)
+                left = max(0.5 * limits.left, 0.01)
                 state = search(
                     dual, state.price, rounds=rounds, seconds=left, stall=stall, warm=True,
                     trace=trace, ambition=ambition, every=every,
@@ -119,12 +122,12 @@ def solve_by_prices(
             state,
             best,
             gap=gap,
-            deadline=deadline,
+            limits=limits,
             threads=threads,
             seed=seed,
             trace=trace,
         )
-    late = time.monotonic() > deadline
+    late = limits.cut or state.clocked or limits.left < 0.0
     plan = to_plan(rx, dual, state, answer, gap=gap, seed=seed, late=late, work={
         "rounds": float(dual.calls + (state.rounds if fits(rx) else 0)), "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,
     })  # fmt: skip
@@ -135,7 +138,7 @@ def solve_by_prices(
 
 def _plan(
     rx: Relaxation, dual: Dual, state: DualState, best: Answer | None, *, gap: float,
-    deadline: float, threads: int, seed: int, trace: bool,
+    limits: Limits, threads: int, seed: int, trace: bool,
 ) -> tuple[DualState, Answer | None]:  # fmt: skip
     """Return a plan, and over one period a bound proved by settling sites where the gap asks for it."""
     several = len(rx.problem.periods) > 1
@@ -145,7 +148,7 @@ def _plan(
         dual,
         state,
         gap=gap,
-        deadline=deadline,
+        limits=limits,
         threads=threads,
         seed=seed,
         trace=trace,
@@ -160,7 +163,7 @@ def _plan(
     if in_doubt(rx, dual, state, best, gap) > _FEW_IN_DOUBT:
         return state, best
     bound, best, nodes = settle(
-        rx, dual, state, best, gap=gap, deadline=deadline, seed=seed, trace=trace
+        rx, dual, state, best, gap=gap, limits=limits, seed=seed, trace=trace
     )
     return replace(state, branched=bound, nodes=nodes), best
 
@@ -230,7 +233,7 @@ def shadow_prices(problem: Problem, *, gap: float = 1e-3) -> tuple[dict[str, Flo
         seconds=np.inf, stall=max(gap * 0.02, 1e-6),
     )  # fmt: skip
     if several:
-        state, _, _ = better_prices(rx, dual, state, gap=gap, deadline=np.inf)
+        state, _, _ = better_prices(rx, dual, state, gap=gap, limits=Limits())
     return prices_by_rule(rx, state.price), state.bound + problem.objectives[0].constant
 
 
@@ -265,13 +268,13 @@ def place_worth(
 
 
 def _exchange(
-    rx: Relaxation, dual: Dual, start: Floats, gap: float, deadline: float, seed: int, trace: bool
+    rx: Relaxation, dual: Dual, start: Floats, gap: float, limits: Limits, seed: int, trace: bool
 ) -> tuple[DualState, Answer | None]:
     """Solve by exchange, on merged needs where many are alike."""
     merged = merge_alike(rx)
     if merged is None:
         state, chosen = solve_exchange(
-            rx, dual, start, gap=gap, deadline=deadline, seed=seed, trace=trace
+            rx, dual, start, gap=gap, deadline=limits.deadline, seed=seed, trace=trace
         )
         return state, Exchange.of(rx).answer(chosen)
     small, group = merged
@@ -280,7 +283,7 @@ def _exchange(
     first = np.unique(group, return_index=True)[1]
     start = np.r_[start[: dual.b][first], start[dual.b :]]
     state, chosen = solve_exchange(
-        small, Dual(small), start, gap=gap, deadline=deadline, seed=seed, trace=trace
+        small, Dual(small), start, gap=gap, deadline=limits.deadline, seed=seed, trace=trace
     )
     n_small = len(small.need)
     price = np.r_[state.price[:n_small][group], state.price[n_small:]]

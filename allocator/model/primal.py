@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from allocator.model.dual import Dual, DualState
+from allocator.model.limits import Limits
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, solve_restricted
 from allocator.plan import relative_gap
@@ -54,7 +55,7 @@ def improve(
     state: DualState,
     *,
     gap: float,
-    deadline: float,
+    limits: Limits,
     threads: int,
     seed: int,
     best: Answer | None = None,
@@ -75,16 +76,15 @@ def improve(
     at = 0
     while at < min(len(plans), steps):
         cut, sure, width = plans[at]
-        left = deadline - time.monotonic()
-        if left <= 0 and best is not None:
+        if best is not None and limits.over():
             break
         stints, fixed = _pick(rx, y, cut, sure)
         entries = np.sort(found.order[: found.certain + width * n_b])
         t0 = time.monotonic()
-        part = max(0.4 * left, min(left, 10.0), 1.0)
+        part = max(0.4 * limits.left, min(limits.left, 10.0), 1.0)
         answer = solve_restricted(
             rx, stints, entries, fixed=fixed, start_y=None if best is None else best.y,
-            gap=min(gap * 0.2, 1e-3), seconds=part, threads=threads, seed=seed, target=target,
+            gap=min(gap * 0.2, 1e-3), limits=limits, seconds=part, threads=threads, seed=seed, target=target,
         )  # fmt: skip
         if trace:
             print("restricted", cut, width, int(stints.sum()), len(entries), answer.status,

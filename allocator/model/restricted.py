@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
 from allocator.model.highs import Linear, model_of, quiet
+from allocator.model.limits import Limits
 from allocator.model.relaxation import Relaxation
 from allocator.rules import Floats, Ints
 
@@ -178,17 +179,20 @@ def solve_restricted(
     fixed: Mask | None = None,
     start_y: Floats | None = None,
     gap: float = 1e-4,
+    limits: Limits,
     seconds: float = np.inf,
     threads: int = 1,
     seed: int = 0,
     target: float = -np.inf,
 ) -> Answer:
-    """Solve with the given stints and entries only, stints and places whole."""
+    """Solve with the given stints and entries only, stints and places whole, in ``seconds`` of the limits at most."""
     whole = bool(np.any(rx.problem.offer_module > 0))
     small = restrict(rx, stints, entries, fixed=fixed, whole=whole)
     z, value, bound, status = _highs(
-        small, gap=gap, seconds=seconds, threads=threads, seed=seed, start=start_y, target=target
-    )
+        small, gap=gap, seconds=min(seconds, limits.left), threads=threads, seed=seed, start=start_y,
+        target=target, nodes=limits.nodes,
+    )  # fmt: skip
+    limits.cut |= status == "kTimeLimit"
     if z is None:
         return Answer(
             np.inf, bound, status, np.zeros(small.n), np.zeros(small.x - small.n), small.entry,
@@ -221,7 +225,7 @@ def _shared_part(sh: Any, es: Ints, unmet: bool, n_b: int) -> csr_array | None:
 
 def _highs(
     small: Restricted, *, gap: float, seconds: float, threads: int, seed: int,
-    start: Floats | None, target: float,
+    start: Floats | None, target: float, nodes: int,
 ) -> tuple[Floats | None, float, float, str]:  # fmt: skip
     """Hand the arrays to HiGHS; return (z, value, bound, status)."""
     import highspy
@@ -229,6 +233,7 @@ def _highs(
     highspy.Highs.resetGlobalScheduler(True)
     h = quiet()
     h.setOptionValue("mip_rel_gap", gap)
+    h.setOptionValue("mip_max_nodes", nodes)
     h.setOptionValue("threads", threads)
     h.setOptionValue("random_seed", seed)
     if np.isfinite(seconds):

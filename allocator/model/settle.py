@@ -8,11 +8,11 @@ bound; prices start from the parent's. Where few sites are left the rest is solv
 from __future__ import annotations
 
 import heapq
-import time
 
 import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
+from allocator.model.limits import Limits
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, solve_restricted
 from allocator.rules import Floats, Ints
@@ -28,14 +28,17 @@ _MOST_NODES, _MOST_ENTRIES = 500, 5e9
 
 
 def settle(
-    rx: Relaxation, dual: Dual, state: DualState, best: Answer, *, gap: float, deadline: float,
+    rx: Relaxation, dual: Dual, state: DualState, best: Answer, *, gap: float, limits: Limits,
     seed: int, trace: bool = False,
 ) -> tuple[float, Answer, int]:  # fmt: skip
     """Return a bound proved by branching, the best plan met, and the nodes looked at."""
     barred = np.zeros(dual.p, bool)
     heap: list[tuple[float, int, Floats, Mask]] = [(state.bound, 0, state.price, barred)]
-    nodes, most = 0, min(_MOST_NODES, int(_MOST_ENTRIES / (_ROUNDS * max(len(rx.row), 1))))
-    while heap and nodes < most and time.monotonic() < deadline:
+    nodes, most = (
+        0,
+        min(_MOST_NODES, limits.nodes, int(_MOST_ENTRIES / (_ROUNDS * max(len(rx.row), 1)))),
+    )
+    while heap and nodes < most and not limits.over():
         bound, _, price, barred = heapq.heappop(heap)
         cutoff = best.value - 0.98 * gap * abs(best.value)
         if bound >= cutoff:
@@ -50,7 +53,7 @@ def settle(
             print("node", nodes, len(heap), bound, cutoff, int(open_.sum()))
         entries = _left(rx, barred)
         if open_.sum() <= _FEW or len(entries) <= _FEW_ENTRIES:
-            best, bound = _exactly(rx, best, barred, entries, gap, deadline, seed, bound)
+            best, bound = _exactly(rx, best, barred, entries, gap, limits, seed, bound)
             if bound < cutoff and bound < best.value - 0.98 * gap * abs(best.value):
                 heapq.heappush(heap, (bound, -nodes, found.price, barred))
                 break  # the limit came
@@ -109,7 +112,7 @@ def _left(rx: Relaxation, barred: Mask) -> Ints:
 
 
 def _exactly(
-    rx: Relaxation, best: Answer, barred: Mask, entries: Ints, gap: float, deadline: float, seed: int,
+    rx: Relaxation, best: Answer, barred: Mask, entries: Ints, gap: float, limits: Limits, seed: int,
     bound: float,
 ) -> tuple[Answer, float]:  # fmt: skip
     """Solve what is left with all its people; return the better plan and a bound of this part."""
@@ -118,7 +121,7 @@ def _exactly(
         ~barred,
         entries,
         gap=0.5 * gap,
-        seconds=max(deadline - time.monotonic(), 0.1),
+        limits=limits,
         seed=seed,
     )
     if found.status == "kInfeasible":

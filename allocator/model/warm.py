@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from allocator.model.dual import Dual, DualState
+from allocator.model.limits import Limits
 from allocator.model.master import near_use, plan_over_periods
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, solve_restricted
@@ -114,15 +115,15 @@ def _stints(before: Problem, plan: Plan, after: Problem) -> Ints:
 
 
 def plan_from_old(
-    rx: Relaxation, dual: Dual, state: DualState, stints: Ints, *, gap: float, deadline: float,
+    rx: Relaxation, dual: Dual, state: DualState, stints: Ints, *, gap: float, limits: Limits,
     threads: int, seed: int, trace: bool = False,
 ) -> tuple[DualState, Answer | None]:  # fmt: skip
     """Return prices and a plan of one period: near the old plan, else by one descent from the prices."""
-    best = plan_near(rx, dual, state, stints, gap=gap, deadline=deadline, seed=seed, trace=trace)
+    best = plan_near(rx, dual, state, stints, gap=gap, limits=limits, seed=seed, trace=trace)
     if best is not None and relative_gap(best.value, state.bound) <= gap:
         return state, best
     state, found = plan_over_periods(
-        rx, dual, state, gap=gap, deadline=deadline, threads=threads, seed=seed, again=False,
+        rx, dual, state, gap=gap, limits=limits, threads=threads, seed=seed, again=False,
         trace=trace,
     )  # fmt: skip
     if found is None or (best is not None and best.value <= found.value):
@@ -131,7 +132,7 @@ def plan_from_old(
 
 
 def plan_near(
-    rx: Relaxation, dual: Dual, state: DualState, stints: Ints, *, gap: float, deadline: float,
+    rx: Relaxation, dual: Dual, state: DualState, stints: Ints, *, gap: float, limits: Limits,
     seed: int, trace: bool = False,
 ) -> Answer | None:  # fmt: skip
     """Return a plan that decides anew only the sites where old plan and new prices disagree.
@@ -152,7 +153,7 @@ def plan_near(
     entries = near_use(rx, dual, state, open_, _NEAREST, 0)
     answer = solve_restricted(
         rx, open_, entries, fixed=fixed, gap=min(gap * 0.2, 1e-3),
-        seconds=max(0.3 * (deadline - time.monotonic()), 0.01), seed=seed,
+        limits=limits, seconds=max(0.3 * limits.left, 0.01), seed=seed,
         target=state.bound + 0.98 * gap * abs(state.bound),
     )  # fmt: skip
     if trace:

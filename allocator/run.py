@@ -156,11 +156,14 @@ def code_version() -> str:
         return "0"
 
 
-def run_id(case: Case, scenario: Scenario, follows: str = "", looser: str = "") -> str:
+def run_id(
+    case: Case, scenario: Scenario, follows: str = "", looser: str = "", starts: str = ""
+) -> str:
     """Digest of everything that decides a run; 16 hexadecimal digits.
 
     ``follows`` is the id of the run whose plan is kept as it stands, ``looser`` that of the run with
-    looser limits that is looked at first; blank where there is none.
+    looser limits that is looked at first, ``starts`` that of the run whose prices the work starts from;
+    blank where there is none.
     """
     parts: list[Any] = [
         scenario.digest,
@@ -172,6 +175,8 @@ def run_id(case: Case, scenario: Scenario, follows: str = "", looser: str = "") 
         parts.append({"follows": follows})
     if looser:
         parts.append({"looser": looser})
+    if starts:
+        parts.append({"starts": starts})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -441,6 +446,7 @@ def run(
     progress: Progress | None = None,
     follow: Run | None = None,
     looser: Run | None = None,
+    start: Run | None = None,
 ) -> Run:
     """Run one scenario from people to a checked and measured plan.
 
@@ -452,6 +458,9 @@ def run(
     looser
         A run of the same scenario but for looser hard limits. Where its plan keeps these limits
         too, it is the plan here, with the bound proved there; else this is solved as without it.
+    start
+        A run of a like scenario whose prices and stints the price road starts from; the exact road
+        starts anew. It is part of the run's id.
 
     Raises
     ------
@@ -487,6 +496,7 @@ def run(
         plan = solve(
             problem, gap=solve_spec.gap, node_limit=nodes, seconds=solve_spec.seconds,
             seed=solve_spec.seed, road=solve_spec.road, progress=progress,
+            start=None if start is None else (start.problem, start.plan),
         )  # fmt: skip
     if plan.status is Status.INFEASIBLE:
         raise NoPlanExists(explain(problem))
@@ -527,7 +537,11 @@ def run(
         tables["calibration"] = fit
     tables |= {"nearest": near, "catchments": caught}
     inputs = _inputs(case, scenario, need)
-    parents = {k: r.id for k, r in (("follows", follow), ("looser", looser)) if r is not None}
+    parents = {
+        k: r.id
+        for k, r in (("follows", follow), ("looser", looser), ("starts", start))
+        if r is not None
+    }
     inputs |= parents
     return Run(
         id=run_id(case, scenario, **parents), scenario=scenario,

@@ -59,7 +59,10 @@ def main(argv: list[str] | None = None) -> int:
         ratio = (0.0, 0.0)
         if before is not None:
             doublings = math.log2(arcs / before[2])
-            ratio = tuple((now / then) ** (1 / doublings) for now, then in zip((wall, cpu), before))
+            ratio = tuple(
+                (now / then) ** (1 / doublings)
+                for now, then in zip((wall, cpu), before[:2], strict=True)
+            )
         told = ["" if r == 0 else f"{r:.2f}" for r in ratio]
         print(f"{areas:7d} {sites:6d} {arcs:10,.0f} {wall:7.2f} {told[0]:>5s} {cpu:7.2f} {told[1]:>5s} "
               f"{max(r[3] for r in runs):10.3%}", flush=True)  # fmt: skip

@@ -119,3 +119,37 @@ def test_the_command_speaks_both_languages_and_json(county, tmp_path, capsys):
     assert set(told) == {"unit", "value", "bound", "resources", "budgets", "places", "people"}
     assert told["bound"] <= told["value"]
     assert np.isfinite([r["worth"] for r in told["people"]]).all()
+
+
+def test_a_run_by_prices_is_checked_by_them_and_another_starts_from_it(tmp_path, capsys):
+    """By commands: run, verify with the bound recomputed, run a changed scenario from the first run's prices."""
+    import yaml
+
+    from allocator.io.runs import read_run
+
+    case = tiny_county.write(tmp_path / "case")
+    plain = {
+        **tiny_county.SCENARIO, "rules": [], "objective": ["unmet"],
+        "solve": {"road": "prices", "gap": 0.01},
+    }  # fmt: skip
+    richer = {**plain, "name": "richer", "resources": {
+        **plain["resources"],
+        "running": {"unit": "yuan/year", "supply": {"2026": 2.2e6}},
+    }}  # fmt: skip
+    for made in (plain, richer):
+        text = yaml.safe_dump(made, allow_unicode=True)
+        (tmp_path / f"{made['name']}.yaml").write_text(text, encoding="utf-8")
+    runs = tmp_path / "runs"
+    asked = ["run", str(case), "--no-report", "--out", str(runs)]
+    assert main([*asked, *[str(tmp_path / "base.yaml")]]) == 0
+    (first,) = runs.glob("base-*")
+    assert main(["verify", str(first), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert "bound-not-proved" not in {f["code"] for f in told}
+    assert main([*asked, str(tmp_path / "richer.yaml"), "--start", str(first)]) == 0
+    (second,) = runs.glob("richer-*")
+    started, was = read_run(second), read_run(first)
+    assert started.inputs["starts"] == was.id
+    assert started.plan.road == "prices"
+    assert started.plan.objectives[0].bound <= was.plan.objectives[0].value
+    assert main(["verify", str(second)]) == 0

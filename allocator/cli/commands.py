@@ -176,10 +176,16 @@ def run(
     report: Annotated[
         bool, typer.Option(help="write report.html, plan.xlsx and plan.gpkg too")
     ] = True,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="run folder whose prices to start from; part of the id (price road only)"
+        ),
+    ] = None,
 ) -> int:
     """Run one scenario: project people, estimate need, solve, check, measure, store, report."""
     from allocator.cli.products import write_products
-    from allocator.io.runs import write_run
+    from allocator.io.runs import read_run, write_run
     from allocator.io.scenarios import read_scenarios
     from allocator.io.travel_cache import JOURNEYS, store_in
     from allocator.run import Shared
@@ -192,6 +198,7 @@ def run(
         result = run_scenario(
             case, wanted, shared=Shared(store=store_in(out / JOURNEYS)),
             progress=lambda text: status.update(text),
+            start=None if start is None else read_run(start),
         )  # fmt: skip
         path = write_run(out / f"{wanted.name}-{result.id}", result)
         if report:

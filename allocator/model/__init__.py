@@ -69,6 +69,7 @@ def solve(
     seed: int = 0,
     threads: int = 1,
     road: str = "auto",
+    start: tuple[Problem, Plan] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Plan:
     """Solve a problem by the road asked for, or by the one its size calls for.
@@ -81,6 +82,9 @@ def solve(
         Work limit a stage in nodes; wall-clock limit a stage in seconds (irreproducible).
     road
         ``auto``, ``exact`` or ``prices``.
+    start
+        An earlier problem and its plan: on the price road its prices and stints are where the work
+        starts, carried over by names; the exact road starts anew.
 
     Raises
     ------
@@ -95,6 +99,7 @@ def solve(
         raise ValueError("a problem needs an objective")
     if (road_for(problem) if road == "auto" else road) == "prices":
         from allocator.model.prices import solve_by_prices
+        from allocator.model.warm import carried
 
         found = not_priced(problem)
         if found:
@@ -102,6 +107,7 @@ def solve(
 
         return solve_by_prices(
             problem, gap=gap, time_limit=math.inf if seconds is None else seconds, node_limit=node_limit, seed=seed, threads=threads,
+            start=carried(*start, problem) if start is not None and start[1].prices else None,
             progress=None if progress is None else _told(progress),
         )  # fmt: skip
     return solve_exactly(

@@ -2,40 +2,47 @@
 
 Weak duality: charge every shared row at its price; what each site would then do alone costs no more
 than in any plan, so the sum is a bound whatever the prices are. Nothing here is shared with
-``model/``: rows are read anew from the rules, site by site.
-
-Only rule families with a known charge are taken: `Balance` and the structural rules, `Resource`,
-`SiteCount`, and the fewest whole sites that need implies. For a problem with others
-`bound_from_prices` returns None: not recomputed.
+``model/``: rows are read anew from the rules, in the order in which prices are stored. A rule that the price
+road has no rows for is left out: what is asked less bounds no better.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allocator.errors import Finding, Rank, Text, Where
 from allocator.plan import FEWEST_SITES, Plan
 from allocator.problem import Objective, Problem
 from allocator.rules import (
     Acceptance,
-    Balance,
     Capacity,
+    Coverage,
+    Deviation,
     Floats,
+    Floor,
+    Forced,
+    Hub,
     Ints,
-    Link,
+    PlacesRatio,
+    PlacesShare,
+    Reserved,
+    Resettlement,
     Resource,
-    Scale,
+    Rule,
+    Served,
     SiteCount,
-    SiteStates,
+    WorstGroup,
 )
 
 __all__ = ["bound_from_prices", "check_bound"]
 
 TOLERANCE = 1e-6
-_LOCAL = (Balance, Capacity, Link, Scale, SiteStates)
 
 
 def check_bound(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
@@ -52,8 +59,8 @@ def check_bound(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
         return (
             _told(
                 "bound-not-recomputed",
-                "由价格得出的界未重新计算:问题含有核验程序尚不支持的规则。",
-                "The bound from prices was not recomputed: the problem has rules that the check does not take.",
+                "由价格得出的界未能重新计算:存储的价格不完整,或不是该问题的价格。",
+                "The bound from prices could not be recomputed: the stored prices are incomplete, or not of this problem.",
             ),
         )
     by_prices = float(plan.work.get("price_bound", claimed))
@@ -84,6 +91,51 @@ def _told(code: str, zh: str, en: str) -> Finding:
     return Finding(Rank.INFORMATION, code, Where(), Text(zh, en), Text("无需处理。", "Nothing to do."))  # fmt: skip
 
 
+class _NoProof(Exception):
+    """The prices are not prices of this problem, or prove nothing."""
+
+
+@dataclass(eq=False)
+class _Account:
+    """What prices add to the cost of each choice, and what they are sure of."""
+
+    pr: Problem
+    obj: Objective
+    stint: Floats  # (P,)
+    place: Floats  # (F,)
+    arc: Floats  # (A, G, T, W) a person
+    there: NDArray[np.bool_]  # (A, G, T, W) people who may go, at a site that may offer it then
+    flat: Ints  # (A, G, T, W) position in need
+    prices: Floats = field(default_factory=lambda: np.zeros(0))
+    at: int = 0
+    total: float = 0.0
+
+    def rows(self, rule: Rule, low: Floats | float, high: Floats | float, count: int) -> Floats:
+        """Take the prices of the next rows ``low <= use <= high``; return them (count,).
+
+        A price above 0 charges use and pays the upper limit, one below 0 the lower. What a priced rule
+        lacks costs its price, so there a row's price is at most that.
+        """
+        price = self.prices[self.at : self.at + count]
+        if len(price) != count:
+            raise _NoProof
+        self.at += count
+        limit = np.where(price >= 0, np.broadcast_to(high, count), np.broadcast_to(low, count))
+        used = price != 0
+        if not np.isfinite(limit[used]).all():
+            raise _NoProof
+        if rule.price is not None:
+            most = rule.price if self.obj.shortfalls else 0.0
+            if np.any(np.abs(price) > most * (1 + 1e-12) + 1e-12):
+                raise _NoProof
+        self.total -= float(price[used] @ limit[used])
+        return price
+
+    def boxed(self, reduced: Floats | float) -> None:
+        """Add columns from 0 to 1 at these costs: each is 1 where that is cheaper."""
+        self.total += float(np.minimum(reduced, 0.0).sum())
+
+
 def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float | None:
     """Return the bound on the first objective that the prices prove, constant included.
 
@@ -95,15 +147,11 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
     Returns
     -------
     float or None
-        None when a rule is of a family not recomputed here, or a price is missing or not allowed.
+        None when a price is missing or not allowed, or the objective is a risk other than the mean.
     """
     pr, obj = problem, problem.objectives[0]
-    if (
-        obj.epigraph is not None
-        or obj.shortfalls
-        or obj.risk != "expected"
-        or "balance" not in prices
-    ):
+    balance = prices.get("balance")
+    if obj.risk != "expected" or balance is None or np.shape(balance) != pr.need.shape:
         return None
     years = (
         np.ones(len(pr.periods))
@@ -117,82 +165,321 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
         else np.broadcast_to(obj.unmet, pr.need.shape[:3])
     )
     leaving = unmet[..., None, None] * weight
-    stint = np.zeros(len(pr.stint_site)) if obj.stint is None else np.array(obj.stint, float)
-    place = np.zeros(len(pr.offer_stint)) if obj.place is None else np.array(obj.place, float)
-    arc_charge = np.zeros((len(pr.arc_area), len(pr.groups), len(pr.periods), len(pr.futures)))
-    total = 0.0
-    if FEWEST_SITES in prices:
-        charged = _charge_fewest(pr, obj, prices[FEWEST_SITES], stint, leaving)
-        if charged is None:
-            return None
-        total -= charged
-        worth = prices["balance"]
-    else:  # worth more than leaving a need unmet costs, it proves less
-        worth = np.minimum(prices["balance"], leaving)
-    total += float((np.minimum(worth, leaving) * pr.need).sum())
-    for rule in pr.rules:
-        if isinstance(rule, _LOCAL):
-            continue
-        if isinstance(rule, Acceptance) and pr.acceptance.min(initial=1.0) >= 1.0:
-            continue
-        if isinstance(rule, Resource):
-            charged = _charge_resource(pr, rule, prices, stint, place, arc_charge)
-        elif isinstance(rule, SiteCount) and rule.is_hard:
-            charged = _charge_count(pr, rule, prices, stint)
-        else:
-            return None
-        if charged is None:
-            return None
-        total -= charged
+    account = _opened(pr, obj)
+    try:
+        if FEWEST_SITES in prices:
+            account.total -= _charge_fewest(pr, prices[FEWEST_SITES], account.stint, leaving)
+            worth = np.asarray(balance, float)
+        else:  # worth more than leaving a need unmet costs, it proves less
+            worth = np.minimum(balance, leaving)
+        for rule in pr.rules:
+            charge = _CHARGES.get(type(rule))
+            if charge is not None:
+                # Rules may share an id: each takes its rows from where the one before ended.
+                same = [r for r in pr.rules if r.id == rule.id and type(r) in _CHARGES]
+                first = rule is same[0]
+                account.prices = np.asarray(prices.get(rule.id, np.zeros(0)), float).ravel()
+                account.at = 0 if first else account.at
+                if len(account.prices) or not first:
+                    charge(account, rule)
+    except _NoProof:
+        return None
+    account.total += float((np.minimum(worth, leaving) * pr.need).sum())
     person = np.zeros((len(pr.arc_area), 1)) if obj.person is None else obj.person
     for j, arcs, offers in _sites(pr):
-        total += _site(pr, j, arcs, offers, person, weight, worth, arc_charge, stint, place)
-    return total + obj.constant
+        account.total += _site(
+            pr, j, arcs, offers, person, weight, worth, account.arc, account.stint, account.place
+        )
+    return account.total + obj.constant
 
 
-def _charge_resource(
-    pr: Problem,
-    rule: Resource,
-    prices: Mapping[str, Floats],
-    stint: Floats,
-    place: Floats,
-    arc_charge: Floats,
-) -> float | None:
-    """Charge the use of a pool; return price times supply, or None if it cannot be done."""
-    n_t, k = len(pr.periods), rule.pool
-    if not rule.is_hard or pr.use_person[:, :, k].any() or pr.use_minute[:, k].any():
-        return None
+def _opened(pr: Problem, obj: Objective) -> _Account:
+    """An account with the objective's own costs."""
+    n_a, n_g, n_t, n_w = len(pr.arc_area), len(pr.groups), len(pr.periods), len(pr.futures)
+    service = pr.class_service[pr.arc_class]
+    shape = (n_a, n_g, n_t, n_w)
+    a, g, t, w = np.ogrid[:n_a, :n_g, :n_t, :n_w]
+    flat = np.ravel_multi_index((pr.arc_area[a], service[a], g, t, w), pr.need.shape)
+    offered = np.zeros((len(pr.sites), len(pr.classes), n_t), bool)
+    for f, p in enumerate(pr.offer_stint.tolist()):
+        offered[pr.stint_site[p], pr.offer_class[f], pr.stint_first[p] : pr.stint_last[p] + 1] = (
+            True
+        )
+    willing = np.broadcast_to(pr.acceptance, (n_a, n_g))[:, :, None, None] * pr.need.ravel()[flat]
+    there = (willing > 0) & offered[pr.arc_site, pr.arc_class][:, None, :, None]
+    return _Account(
+        pr, obj,
+        np.zeros(len(pr.stint_site)) if obj.stint is None else np.array(obj.stint, float),
+        np.zeros(len(pr.offer_stint)) if obj.place is None else np.array(obj.place, float),
+        np.zeros(shape), np.broadcast_to(there, shape), flat,
+    )  # fmt: skip
+
+
+def _in_place(pr: Problem, stints: Ints) -> list[tuple[int, int]]:
+    """Return (stint, period) of every period of these stints, stints in order."""
+    return [
+        (p, t)
+        for p in stints.tolist()
+        for t in range(int(pr.stint_first[p]), int(pr.stint_last[p]) + 1)
+    ]
+
+
+def _among(pr: Problem, options: Ints) -> Ints:
+    return np.flatnonzero(np.isin(pr.stint_option, options))
+
+
+def _charge_resource(acc: _Account, rule: Resource) -> None:
+    """The pool's use in each limited period; in each future apart where people use it."""
+    pr, k, n_t = acc.pr, rule.pool, len(acc.pr.periods)
     limit = np.array(rule.supply, float)
     for payer in rule.payers:
         if payer.share > 0:
             limit = np.minimum(limit, np.asarray(payer.cap, float) / payer.share)
     finite = np.flatnonzero(np.isfinite(limit))
-    price = np.zeros(n_t)
-    given = np.asarray(prices.get(rule.id, np.zeros(len(finite))), float)
-    if len(given) != len(finite) or (given < 0).any():
-        return None
-    price[finite] = given
-    stint += pr.use_stint[:, k * n_t : (k + 1) * n_t] @ price
-    place += pr.use_place[:, k * n_t : (k + 1) * n_t] @ price
-    return float(price[finite] @ limit[finite])
+    by_people = bool(pr.use_person[:, :, k].any() or pr.use_minute[:, k].any())
+    n_w = len(pr.futures) if by_people and not rule.in_expectation else 1
+    if not len(finite):
+        return
+    given = acc.rows(rule, -np.inf, np.repeat(limit[finite], n_w), len(finite) * n_w)
+    price = np.zeros((n_t, n_w))
+    price[finite] = given.reshape(len(finite), n_w)
+    acc.stint += pr.use_stint[:, k * n_t : (k + 1) * n_t] @ price.sum(1)
+    acc.place += pr.use_place[:, k * n_t : (k + 1) * n_t] @ price.sum(1)
+    if by_people:
+        c = pr.arc_class
+        use = pr.use_person[c, :, k, :] + (pr.use_minute[c, k] * pr.arc_minutes)[:, None, None]
+        share = price if n_w > 1 or not rule.in_expectation else price * pr.future_weight
+        acc.arc += use[:, :, :, None] * share
 
 
-def _charge_count(
-    pr: Problem, rule: SiteCount, prices: Mapping[str, Floats], stint: Floats
-) -> float | None:
-    """Charge sites in the options; return price times the limit it points to."""
-    price = np.asarray(prices.get(rule.id, np.zeros(len(pr.periods))), float)
-    limit = np.where(price >= 0, rule.maximum, rule.minimum)
-    if len(price) != len(pr.periods) or not np.isfinite(limit[price != 0]).all():
-        return None
-    counted = np.isin(pr.stint_option, rule.options)
-    stint += counted * (pr.stint_periods @ price)
-    return float(price[price != 0] @ limit[price != 0])
+def _charge_acceptance(acc: _Account, rule: Acceptance) -> None:
+    """Of each need, what goes over arcs accepted by at most alpha; one arc alone is held by its own limit."""
+    pr = acc.pr
+    phi = np.broadcast_to(pr.acceptance, (len(pr.arc_area), len(pr.groups)))[:, :, None, None]
+    phi = np.broadcast_to(phi, acc.there.shape)
+    for alpha in np.unique(phi[acc.there & (phi < 1.0)]):
+        at_level = np.zeros(pr.need.size, bool)
+        at_level[acc.flat[acc.there & (phi == alpha)]] = True
+        inside = acc.there & (phi <= alpha) & at_level[acc.flat]
+        count = np.bincount(acc.flat[inside], minlength=pr.need.size)
+        keys = np.flatnonzero(count > 1)
+        price = np.zeros(pr.need.size)
+        price[keys] = acc.rows(rule, -np.inf, alpha * pr.need.ravel()[keys], len(keys))
+        acc.arc += np.where(inside, price[acc.flat], 0.0)
 
 
-def _charge_fewest(
-    pr: Problem, obj: Objective, given: Floats, stint: Floats, leaving: Floats
-) -> float | None:
+def _parts(
+    acc: _Account, service: int, part: Ints, groups: Ints
+) -> tuple[Floats, NDArray[np.bool_], Ints]:
+    """Return need (N, T, W) of each part, the arcs and groups in any (A, G), and the part of each arc."""
+    pr = acc.pr
+    inside = np.flatnonzero(part >= 0)
+    need = np.zeros((int(part.max(initial=-1)) + 1, len(pr.periods), len(pr.futures)))
+    for i in inside.tolist():
+        need[part[i]] += pr.need[i, service][groups].sum(0)
+    of = part[pr.arc_area]
+    mine = (of >= 0) & (pr.class_service[pr.arc_class] == service)
+    return need, mine[:, None] & np.isin(np.arange(len(pr.groups)), groups)[None, :], of
+
+
+def _charge_share(
+    acc: _Account, rule: Rule, service: int, part: Ints, groups: Ints, share: Floats
+) -> None:
+    need, mine, of = _parts(acc, service, part, groups)
+    low = np.asarray(share, float)[None, :, None] * need
+    price = acc.rows(rule, low.ravel(), np.inf, low.size).reshape(need.shape)
+    acc.arc += np.where(mine[:, :, None, None], price[of][:, None], 0.0)
+
+
+def _charge_served(acc: _Account, rule: Served) -> None:
+    part = np.full(len(acc.pr.areas), -1)
+    part[rule.areas] = 0
+    _charge_share(acc, rule, rule.service, part, rule.groups, rule.share)
+
+
+def _charge_floor(acc: _Account, rule: Floor) -> None:
+    _charge_share(acc, rule, rule.service, rule.part, np.arange(len(acc.pr.groups)), rule.share)
+
+
+def _charge_worst(acc: _Account, rule: WorstGroup) -> None:
+    """The least share z is a column from 0 to 1 that the objective wants high."""
+    weight = acc.obj.epigraph_weight if acc.obj.epigraph == rule.id else 0.0
+    if weight == 0.0:
+        return
+    need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(acc.pr.groups)))
+    some = need > 0
+    low = np.where(some, 0.0, -np.inf)
+    price = acc.rows(rule, low.ravel(), np.inf, need.size).reshape(need.shape)
+    acc.boxed(-weight - price[some].sum())
+    a_person = np.where(some, price / np.where(some, need, 1.0), 0.0)
+    acc.arc += np.where(mine[:, :, None, None], a_person[of][:, None], 0.0)
+
+
+def _charge_deviation(acc: _Account, rule: Deviation) -> None:
+    """Each part's distance from the county's share, above and below, is a column from 0 to 1."""
+    weight = acc.obj.epigraph_weight if acc.obj.epigraph == rule.id else 0.0
+    if weight == 0.0:
+        return
+    pr = acc.pr
+    need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(pr.groups)))
+    for t, w in np.ndindex(len(pr.periods), len(pr.futures)):
+        whole = float(need[:, t, w].sum())
+        if whole <= 0:
+            continue
+        for q in np.flatnonzero(need[:, t, w] > 0):
+            own = float(need[q, t, w])
+            above, below = acc.rows(rule, 0.0, np.inf, 2)
+            cost = weight * own / whole * float(pr.future_weight[w]) / len(pr.periods)
+            acc.boxed(cost + above + below)
+            each = (above - below) * (np.where(of == q, 1.0 / own, 0.0) - 1.0 / whole)
+            acc.arc[:, :, t, w] += np.where(mine, each[:, None], 0.0)
+
+
+def _cells(pr: Problem, offers: Ints) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
+    """Return the (site, class, period) that offers fill, sorted, and (offer, which of these) pairs."""
+    pairs = [
+        (f, (int(pr.stint_site[p]), int(pr.offer_class[f]), t))
+        for f in offers.tolist()
+        for p, t in _in_place(pr, pr.offer_stint[[f]])
+    ]
+    cells = sorted({c for _, c in pairs})
+    number = {c: n for n, c in enumerate(cells)}
+    return cells, [(f, number[c]) for f, c in pairs]
+
+
+def _charge_cells(
+    acc: _Account, price: Floats, cells: list[tuple[int, int, int]], groups: Ints
+) -> None:
+    """Charge places used by people of the groups in each cell (cells, W)."""
+    pr = acc.pr
+    for n, (j, c, t) in enumerate(cells):
+        mine = np.flatnonzero((pr.arc_site == j) & (pr.arc_class == c))
+        per = pr.places_per_person[c][groups]
+        acc.arc[np.ix_(mine, groups, np.array([t]))] += (per[:, None] * price[n][None, :])[
+            None, :, None, :
+        ]
+
+
+def _charge_capacity(acc: _Account, rule: Capacity) -> None:
+    """Least use of the places of offers that ask for it."""
+    pr = acc.pr
+    least = pr.occupancy_min[pr.offer_class]
+    cells, pairs = _cells(pr, np.flatnonzero(least > 0))
+    if not cells:
+        return
+    n_w = len(pr.futures)
+    price = acc.rows(rule, 0.0, np.inf, len(cells) * n_w).reshape(len(cells), n_w)
+    for f, n in pairs:
+        acc.place[f] -= least[f] * price[n].sum()
+    _charge_cells(acc, price, cells, np.arange(len(pr.groups)))
+
+
+def _charge_reserved(acc: _Account, rule: Reserved) -> None:
+    """People of other groups within the places that are not kept."""
+    pr = acc.pr
+    cells, pairs = _cells(pr, np.flatnonzero(np.isin(pr.offer_class, rule.classes)))
+    if not cells:
+        return
+    n_w = len(pr.futures)
+    price = acc.rows(rule, -np.inf, 0.0, len(cells) * n_w).reshape(len(cells), n_w)
+    for f, n in pairs:
+        acc.place[f] -= (1.0 - rule.share) * price[n].sum()
+    _charge_cells(acc, price, cells, np.setdiff1d(np.arange(len(pr.groups)), rule.groups))
+
+
+def _charge_resettlement(acc: _Account, rule: Resettlement) -> None:
+    """Residents of a home that is closed are served near."""
+    pr = acc.pr
+    need = pr.need[rule.area, rule.service]  # (G, T, W)
+    price = acc.rows(rule, 0.0, np.inf, need.size).reshape(need.shape)
+    closed = _among(pr, rule.closed_options)
+    for p, t in _in_place(pr, closed[pr.stint_site[closed] == rule.site]):
+        acc.stint[p] -= float((price[:, t] * need[:, t]).sum())
+    near = np.isin(np.arange(len(pr.arc_area)), rule.arcs) & (pr.arc_area == rule.area)
+    near &= pr.class_service[pr.arc_class] == rule.service
+    acc.arc[near] += price[None]
+
+
+def _charge_hub(acc: _Account, rule: Hub) -> None:
+    """A point in a period against the hubs in its reach."""
+    pr = acc.pr
+    points = _in_place(pr, _among(pr, rule.point_options))
+    keys = sorted({(int(pr.stint_site[p]), t) for p, t in points})
+    if not keys:
+        return
+    price = dict(zip(keys, acc.rows(rule, -np.inf, 0.0, len(keys)).tolist(), strict=True))
+    for p, t in points:
+        acc.stint[p] += price[int(pr.stint_site[p]), t]
+    hubs = _in_place(pr, _among(pr, rule.hub_options))
+    for site, hub in zip(rule.pair_site.tolist(), rule.pair_hub.tolist(), strict=True):
+        for p, t in hubs:
+            if pr.stint_site[p] == hub:
+                acc.stint[p] -= price.get((site, t), 0.0)
+
+
+def _charge_count(acc: _Account, rule: SiteCount) -> None:
+    """Sites in the options, each period."""
+    price = acc.rows(rule, rule.minimum, rule.maximum, len(acc.pr.periods))
+    for p, t in _in_place(acc.pr, _among(acc.pr, rule.options)):
+        acc.stint[p] += price[t]
+
+
+def _charge_forced(acc: _Account, rule: Forced) -> None:
+    """A named site in, or out of, the options in a period."""
+    pr = acc.pr
+    (price,) = acc.rows(rule, 1.0 if rule.wanted else -np.inf, np.inf if rule.wanted else 0.0, 1)
+    for p, t in _in_place(pr, _among(pr, rule.options)):
+        if pr.stint_site[p] == rule.site and t == rule.period:
+            acc.stint[p] += price
+
+
+def _charge_places(acc: _Account, rule: Rule, each: Floats, low: Floats) -> None:
+    """Places of each period (F, T) weighed, at least so many."""
+    price = acc.rows(rule, low, np.inf, len(acc.pr.periods))
+    for f, p in enumerate(acc.pr.offer_stint.tolist()):
+        for _, t in _in_place(acc.pr, np.array([p])):
+            acc.place[f] += price[t] * each[f, t]
+
+
+def _charge_ratio(acc: _Account, rule: PlacesRatio) -> None:
+    each = np.repeat(np.asarray(rule.offer_weight, float)[:, None], len(acc.pr.periods), 1)
+    _charge_places(acc, rule, each, np.asarray(rule.minimum, float))
+
+
+def _charge_kind(acc: _Account, rule: PlacesShare) -> None:
+    share = np.asarray(rule.share, float)
+    each = np.asarray(rule.part, float)[:, None] - np.asarray(rule.whole, float)[:, None] * share
+    _charge_places(acc, rule, each, np.zeros(len(share)))
+
+
+def _charge_coverage(acc: _Account, rule: Coverage) -> None:
+    """Covered areas are columns from 0 to 1, held by the sites in reach and asked for by people."""
+    pr, people = acc.pr, np.asarray(rule.people, float)
+    area, stint = rule.pairs(pr.offer_stint)
+    for t in range(len(pr.periods)):
+        some = np.flatnonzero(people[:, t] > 0)
+        if not len(some):
+            continue
+        (main,) = acc.rows(rule, float(rule.share[t]) * people[:, t].sum(), np.inf, 1)
+        link = np.zeros(len(rule.areas))
+        hard = Rule(id=rule.id, words=rule.words)
+        link[some] = acc.rows(hard, -np.inf, 0.0, len(some))
+        acc.boxed(main * people[some, t] + link[some])
+        for i, p in zip(area.tolist(), stint.tolist(), strict=True):
+            if people[i, t] > 0 and pr.stint_first[p] <= t <= pr.stint_last[p]:
+                acc.stint[p] -= link[i]
+
+
+_CHARGES: dict[type[Rule], Callable[[_Account, Any], None]] = {
+    Acceptance: _charge_acceptance, Capacity: _charge_capacity, Coverage: _charge_coverage,
+    Deviation: _charge_deviation, Floor: _charge_floor, Forced: _charge_forced, Hub: _charge_hub,
+    PlacesRatio: _charge_ratio, PlacesShare: _charge_kind, Reserved: _charge_reserved,
+    Resettlement: _charge_resettlement, Resource: _charge_resource, Served: _charge_served,
+    SiteCount: _charge_count, WorstGroup: _charge_worst,
+}  # fmt: skip
+
+
+def _charge_fewest(pr: Problem, given: Floats, stint: Floats, leaving: Floats) -> float:
     """Charge sites and unmet need against the fewest whole sites; return price times that number.
 
     Places of K sites of at most ``size`` and the unmet hold all need: ``size K + unmet >= need``; K is
@@ -200,7 +487,7 @@ def _charge_fewest(
     """
     shape = (len(pr.services), len(pr.periods), len(pr.futures))
     if np.size(given) != math.prod(shape) or np.any(given > 0):
-        return None
+        raise _NoProof
     total = 0.0
     for s, t, w in zip(*np.nonzero(given.reshape(shape)), strict=True):
         price = float(given.reshape(shape)[s, t, w])
@@ -213,7 +500,7 @@ def _charge_fewest(
                 per_person = np.minimum(per_person, pr.places_per_person[c])
         size = max(room.values(), default=0.0)
         if size <= 0:
-            return None
+            raise _NoProof
         number = float((pr.need[:, s, :, t, w] @ per_person).sum()) / size
         fewest = math.ceil(number)
         total += price * fewest

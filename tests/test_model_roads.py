@@ -7,8 +7,10 @@ import pytest
 from small_problems import WORDS, random_problem, three_hamlets
 
 import allocator.model as model
+from allocator.certificate import bound_from_prices
 from allocator.errors import ExitCode, InputRefused
 from allocator.model import not_priced, road_for, solve, solve_exactly
+from allocator.model.prices import bound_at, shadow_prices
 from allocator.problem import Objective
 from allocator.rules import (
     Deviation,
@@ -102,6 +104,24 @@ def test_a_plan_of_the_price_road_keeps_the_rule_and_brackets_the_best(family):
         assert best.is_complete
         (ours,), (theirs,) = plan.objectives, best.objectives
         near = 1e-5 * max(1.0, abs(theirs.value))
+        proved = bound_from_prices(problem, plan.prices)
+        assert proved == pytest.approx(plan.work["price_bound"], rel=1e-6, abs=1e-6)
         assert ours.bound <= theirs.value + near
         assert ours.value >= theirs.bound - near
     assert plans >= 2, "too few problems with a plan to say anything"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_prices_of_all_families_mixed_prove_their_bound_apart_from_the_model(seed):
+    """Spoiled prices, kept in their signs and below what shortfalls cost, prove what the price road says of them."""
+    problem = random_problem(seed, families=set(HELD.values()), risk="expected", most=60)
+    problem = replace(problem, objectives=problem.objectives[:1])
+    prices, bound = shadow_prices(problem)
+    assert bound_from_prices(problem, prices) == pytest.approx(bound, rel=1e-6, abs=1e-6)
+    rng = np.random.default_rng(seed)
+    spoiled = {k: v * rng.uniform(0.2, 1.0, np.shape(v)) for k, v in prices.items()}
+    told = bound_from_prices(problem, spoiled)
+    assert told == pytest.approx(bound_at(problem, spoiled), rel=1e-6, abs=1e-6)
+    best = solve_exactly(problem, gap=1e-6, whole_places=False)
+    if best.is_complete:
+        assert told <= best.objectives[0].value + 1e-5 * max(1.0, abs(told))

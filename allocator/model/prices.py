@@ -211,13 +211,13 @@ def prices_by_rule(rx: Relaxation, price: Floats) -> dict[str, Floats]:
 
 
 def bound_at(problem: Problem, prices: Mapping[str, Floats]) -> float:
-    """Return the bound that given prices prove for a problem, without solving it.
+    """Return the bound, constant included, that given prices prove for a problem, without solving it.
 
     Any prices bound any problem: those of an old plan bound the new budget at once.
     """
     dual = Dual(relax(problem))
     price = np.minimum(np.maximum(start_from(dual, prices), dual.low), dual.high)
-    return dual(price)[0]
+    return dual(price)[0] + problem.objectives[0].constant
 
 
 def shadow_prices(problem: Problem, *, gap: float = 1e-3) -> tuple[dict[str, Floats], float]:

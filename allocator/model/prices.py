@@ -42,6 +42,8 @@ _ROUNDS, _ROUNDS_PERIODS = 700, 400
 """Rounds of the price search; over several periods a relaxation goes on from there (`master`)."""
 _FAR, _NEAR = 0.05, 0.005
 """How far a search from nothing and from old prices aims above its best bound, of what is at stake."""
+_FEW_ENTRIES = 300_000
+"""Entries below which one thread answers: where cores are busy, two cost several times as much."""
 _FEW_IN_DOUBT = 60
 """Sites in doubt up to which they are settled, and that before wider restricted problems are tried."""
 
@@ -78,7 +80,7 @@ def solve_by_prices(
     t0 = time.monotonic()
     c0 = time.process_time()
     rx = relax(problem)
-    small = len(rx.row) < (2_000_000 if rx.cell_free.all() else 50_000)
+    small = len(rx.row) < (2_000_000 if rx.cell_free.all() else _FEW_ENTRIES)
     cores = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     numba.set_num_threads(1 if small else max(1, min(threads, cores)))
     limits = Limits(time_limit, node_limit)

@@ -41,7 +41,7 @@ WORDS = {
 COLUMNS = {
     "name": Text("方案", "Plan"), "run": Text("方案", "Plan"), "plan": Text("方案", "Plan"),
     "dominated_by": Text("全面优于它的方案", "Dominated by"), "is_chosen": Text("所选方案", "Chosen"),
-    "site_id": Text("地点", "Site"), "what": Text("变化", "Change"), "today": Text("现状", "Today"),
+    "case": Text("案例", "Case"), "site_id": Text("地点", "Site"), "what": Text("变化", "Change"), "today": Text("现状", "Today"),
     "first": Text("对照方案", "In the first"), "state": Text("期末", "At the end"),
     "places_first": Text("对照方案名额", "Places in the first"), "places": Text("名额", "Places"),
     "share_of_runs": Text("有变动的运行占比", "Share of runs that act"),
@@ -151,6 +151,7 @@ def _study(
     sheets = {"runs": table, "no-regret": results.no_regret()}
     charts = {}
     drawn = study.samples is not None and study.frontier is None  # draws are no choices
+    drawn = drawn or len(results.cases) > 1  # nor are plans of one county those of another
     if not drawn:
         sheets["frontier"] = results.frontier(cost, gain)
         sheets["steps"] = results.marginal(cost, gain)

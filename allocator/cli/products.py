@@ -87,5 +87,4 @@ def write_products(
         runs, region=region, catalogue=_with_units(case.catalogue), notes=notes, to=to, languages=languages,
         template=None if template is None else read_bytes(template, LARGEST_TEMPLATE), font=font,
     )  # fmt: skip
-    out.mkdir(parents=True, exist_ok=True)
     return [write_bytes(out / name, data) for name, data in made.items()]

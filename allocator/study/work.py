@@ -11,6 +11,7 @@ import pickle
 import threading
 import time
 import traceback
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -25,6 +26,7 @@ from allocator.errors import (
     NoPlanExists,
     _WithFindings,
 )
+from allocator.io.paths import without_folders
 from allocator.io.runs import run_files, run_of_files
 from allocator.run import Run, Shared, code_version, run
 from allocator.scenario import Scenario
@@ -84,8 +86,8 @@ _KEPT = _Kept()
 
 
 def packed_case(case: Case) -> bytes:
-    """Return a case as bytes for `work`."""
-    return pickle.dumps(case, protocol=pickle.HIGHEST_PROTOCOL)
+    """Return a case as bytes for `work`, packed lightly: they cross networks and wait on disks."""
+    return zlib.compress(pickle.dumps(case, protocol=pickle.HIGHEST_PROTOCOL), 1)
 
 
 def packed_run(files: Mapping[str, bytes]) -> bytes:
@@ -116,7 +118,7 @@ def work(order: Order, packed: Mapping[str, bytes]) -> Outcome:
         found = problem.findings if isinstance(problem, _WithFindings) else ()
         findings = tuple(f.as_dict() for f in found)
         return Outcome(
-            run=order.run, kind=_kind(problem), reason=str(problem), findings=findings,
+            run=order.run, kind=_kind(problem), reason=without_folders(str(problem)), findings=findings,
             seconds=time.perf_counter() - begun,
         )  # fmt: skip
     except Exception as problem:  # a bug of ours or of a solver: this run fails, the rest go on
@@ -133,7 +135,7 @@ def _held(key: str, packed: Mapping[str, bytes], unpack: Any) -> Any:
 
 
 def _unpacked_case(data: bytes) -> tuple[Case, Shared]:
-    return pickle.loads(data), Shared()
+    return pickle.loads(zlib.decompress(data)), Shared()
 
 
 def _unpacked_run(data: bytes) -> Run:
@@ -148,4 +150,5 @@ def _kind(problem: AllocatorError) -> str:
 def _told(problem: Exception) -> str:
     """Return an exception in a line, with the place in the code and no path of the machine."""
     last = traceback.extract_tb(problem.__traceback__)[-1]
-    return f"{type(problem).__name__}: {problem} ({PurePath(last.filename).name}:{last.lineno})"
+    said = without_folders(f"{type(problem).__name__}: {problem}")
+    return f"{said} ({PurePath(last.filename).name}:{last.lineno})"

@@ -23,6 +23,7 @@ from allocator.report.svg import (
     Drawing,
     text_width,
 )
+from allocator.report.words import short_town
 
 __all__ = [
     "bands",
@@ -124,7 +125,7 @@ def need_bars(
             words = f"{100 * share:.0f}%"
             d.text(x + room + 6, y + 11, Text(f"{words} / {of} 人", f"{words} of {of}"), 10.5, fill=MUTED)  # fmt: skip
     for n, (name, _) in enumerate(rows):
-        d.text(left - 8, 63 + n * 22, _short(name, 116, 11.5), 11.5, anchor="end")
+        d.text(left - 8, 63 + n * 22, _short(short_town(name), 118, 11.5), 11.5, anchor="end")
     return d
 
 
@@ -171,10 +172,10 @@ def dumbbells(title: Text, rows: Sequence[tuple[Text, float | None, float | None
         y = 46 + n * 21
         if before is None or after is None:
             d.text(left + 4, y + 4, "*", 11.5, fill=MUTED)
-            d.text(left - 12, y + 4, _short(name, 140, 11.5), 11.5, anchor="end")
+            d.text(left - 12, y + 4, _short(short_town(name), 146, 11.5), 11.5, anchor="end")
             continue
         a, b = (left + room * min(max(v, 0), 1) for v in (before, after))
-        d.text(left - 12, y + 4, _short(name, 140, 11.5), 11.5, anchor="end")
+        d.text(left - 12, y + 4, _short(short_town(name), 146, 11.5), 11.5, anchor="end")
         loses = after < before - 5e-4
         d.line(a, y, b, y, ORANGE if loses else BLUE, 3)
         d.circle(a, y, 4.5, GREY)

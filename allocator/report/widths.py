@@ -18,8 +18,8 @@ LONGEST = 11.0
 EASE = 0.4
 """Share of what columns like beyond what they need that is worth a smaller text."""
 BOLD = 1.08
-WIDE = 12
-"""Columns from which a table gets a page on its side."""
+MOST_UPRIGHT = 11
+"""Columns that a table may have on an upright page."""
 _WORD = re.compile(r"(?:[^\s\-\u2e80-\uffff]|-(?=\d))+-?|[\u2e80-\uffff]")
 _NARROW, _BROAD = set("iljtfrI.,:;'|()[] 1"), set("mwMW@%—…")
 
@@ -34,7 +34,13 @@ class Layout:
 
 
 def laid_out(
-    table: Table, language: str, *, room: float, wide_room: float, sizes: Sequence[float]
+    table: Table,
+    language: str,
+    *,
+    room: float,
+    wide_room: float,
+    sizes: Sequence[float],
+    most: int = MOST_UPRIGHT,
 ) -> Layout:
     """Return the largest size at which every word of a table has room, upright before on its side.
 
@@ -44,9 +50,11 @@ def laid_out(
         Width of the text on an upright page and on one on its side, pt.
     sizes
         Sizes of text that may be taken, pt, the largest first.
+    most
+        Columns that a table may have upright.
     """
     columns = [_column(table, n, language) for n in range(len(table.columns))]
-    upright = [] if len(columns) >= WIDE else [(s, False, room / s) for s in sizes]
+    upright = [] if len(columns) > most else [(s, False, room / s) for s in sizes]
     tries = [*upright, *((s, True, wide_room / s) for s in sizes)]
     least, liked = sum(low for low, _ in columns), sum(high for _, high in columns)
     easy = least + EASE * (liked - least)

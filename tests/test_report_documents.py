@@ -14,7 +14,7 @@ import geopandas as gpd
 import openpyxl
 import pandas as pd
 import pytest
-from report_runs import DISCLAIMER, FOOTER, frame, made_run, scenario
+from report_runs import DISCLAIMER, FOOTER, frame, made_run, scenario, sheet_title
 
 from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.journeys import NEAREST
@@ -136,7 +136,7 @@ def test_every_number_is_the_same_in_page_sheet_word_and_pdf(made):
         numbers = [c.value for row in rows for c in row if isinstance(c, Quantity)]
         assert page[table.id] == pytest.approx(numbers, nan_ok=True)
         assert word[table.title.zh][1:] == [[_text(c) for c in row] for row in rows] or not rows
-        sheet = sheets[f"{table.title.zh}  {table.title.en}"]
+        sheet = sheets[sheet_title(table)]
         for r, row in enumerate(table.rows):
             assert re.sub(r"\s", "", "".join(_text(c) for c in row)) in pdf, (table.id, r)
             for n, cell in enumerate(row):
@@ -184,7 +184,7 @@ def test_every_total_is_the_same_in_all_five_formats_and_both_languages(font, tm
     for table in tables.values():
         numbers = [c.value for c in table.total if isinstance(c, Quantity)]
         assert page[table.id][-len(numbers) :] == pytest.approx(numbers, nan_ok=True)
-        _sheet_sums_to(sheets[f"{table.title.zh}  {table.title.en}"], table)
+        _sheet_sums_to(sheets[sheet_title(table)], table)
         for language in ("zh", "en"):
             said = [getattr(written(c), language) if c is not None else "" for c in table.total]
             assert word[language][getattr(table.title, language)][-1] == said

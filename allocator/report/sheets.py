@@ -91,7 +91,7 @@ def _open(book: Any, looks: _Looks, document: Document, title: Text, name: str) 
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
     sheet.set_footer(f"&L&8{_footer(document.disclaimer.zh)}&R&8&P/&N")
-    sheet.write_string(0, 0, f"{title.zh}  {title.en}", looks.of(bold=True, font_size=13))
+    sheet.write_string(0, 0, f"{title.zh}  {_in_wan(title.en)}", looks.of(bold=True, font_size=13))
     warn = looks.of(font_color="#8C3503", font_size=9)
     sheet.write_string(1, 0, document.disclaimer.zh, warn)
     sheet.write_string(2, 0, document.disclaimer.en, warn)
@@ -103,9 +103,14 @@ def _footer(text: str) -> str:
     return text.replace("&", "&&")[:200]
 
 
+def _in_wan(en: str) -> str:
+    """Return an English heading with the unit of money that sheets hold."""
+    return en.replace("million yuan", "10,000 yuan")
+
+
 def _heading(text: Text, money: bool) -> str:
     """Both languages, one a line; a sheet holds money in 万元 only, and says so."""
-    en = re.sub("million yuan", "10,000 yuan", text.en) if money else text.en
+    en = _in_wan(text.en) if money else text.en
     return f"{text.zh}\n{en}" if text.zh != en else text.zh
 
 
@@ -118,6 +123,7 @@ def _table(book: Any, looks: _Looks, document: Document, table: Table, used: set
         sheet.set_column(n, n, 30 if column.wide else 14)
     sheet.set_row(FIRST_ROW, 46)
     sheet.freeze_panes(FIRST_ROW + 1, 1)
+    sheet.repeat_rows(FIRST_ROW)
     for r, row in enumerate(table.rows, FIRST_ROW + 1):
         flagged = {"bg_color": "#FBF3EA"} if r - FIRST_ROW - 1 in table.flagged else {}
         for n, cell in enumerate(row):

@@ -497,3 +497,14 @@ def test_the_gap_of_today_is_need_less_what_is_served():
             assert numbers == pytest.approx([mine[c].sum() for c in ("need", "served", "unmet")])
             assert row[5].value == pytest.approx(numbers[1] / numbers[0])
     assert len(table.rows) == needs["service"].nunique()
+
+
+def test_of_many_plans_six_stand_side_by_side_told_apart_by_name():
+    runs = [made_run(REGION, scenario(f"mix-{n:02d}", ("组合", "Mix")), seed=n) for n in range(20)]
+    for n, run in enumerate(runs):
+        spec = run.scenario.model_copy(update={"discount_rate": 0.01 * n})
+        runs[n] = dataclasses.replace(run, scenario=spec)
+    columns = compose(runs, region=REGION).tables["scoreboard"].columns[3:]
+    assert next(c.id for c in columns) == "mix-00" and [c.id for c in columns][-1] == "mix-19"
+    assert len(columns) == 6 and len({c.title for c in columns}) == 6
+    assert columns[0].title == Text("组合（mix-00）", "Mix (mix-00)")

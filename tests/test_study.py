@@ -1,5 +1,6 @@
 """A study's folder is whole whatever happens; what is done is never redone, what fails is named."""
 
+import io
 import json
 import os
 import shutil
@@ -15,7 +16,10 @@ import tiny_county
 from rich.console import Console
 from tiny_county import scenario
 
+from allocator.cli import main
+from allocator.cli.products import study_of
 from allocator.cli.study import findings_of
+from allocator.cli.study_view import study_view
 from allocator.compare import compare
 from allocator.design import Study, expand
 from allocator.errors import (
@@ -29,12 +33,16 @@ from allocator.errors import (
 from allocator.io import paths
 from allocator.io.case import read_case
 from allocator.io.runs import read_run, stored_runs
+from allocator.report.chapters import compose
+from allocator.report.study_chapter import study_chapter
+from allocator.report.words import Names
 from allocator.run import code_version, run_id
 from allocator.scenario import Scenario
 from allocator.study import counties, open_study, roads, run_all, run_study, runner, work
 from allocator.study.claims import STALE_SECONDS, Claims
 from allocator.study.counties import Counties
 from allocator.study.parts import read_parts
+from allocator.study.results import workbook_of
 from allocator.study.store import Failure, Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -629,3 +637,51 @@ def test_two_runners_on_one_folder_share_the_runs_and_end_with_one_set(
 
 def run_ids(case):
     return [run_id(case, m.scenario) for m in made(BUDGETS)[1]]
+
+
+def test_a_report_of_a_study_shows_every_run_the_frontier_and_its_steps(case, finished):
+    results = open_study(finished)
+    view, table = study_view(results), results.table()
+    runs = list(results.read_runs())
+    document = compose(runs, region=case.region, study=view)
+    shown = document.tables["study-runs"]
+    assert [r[0] for r in shown.rows] == list(table["name"])
+    at = [c.id for c in shown.columns]
+    for name in ("budget", "resident_met", "investment_all", "gap"):
+        assert [r[at.index(name)].value for r in shown.rows] == pytest.approx(list(table[name]))
+    assert {"study-frontier"} <= set(document.figures) and "no-regret" not in document.tables
+    heads = [c.title for c in document.tables["scoreboard"].columns[3:]]
+    assert len({h.zh for h in heads}) == len({h.en for h in heads}) == 3
+    assert "200.0 万元" in heads[0].zh and "Budget 2.000 million yuan" in heads[0].en
+    chosen = results.no_regret().query("share_of_state >= 0.5")
+    assert len(document.tables["study-sites"].rows) == len(chosen)
+    assert study_of([finished]).title == Text("研究", "Study") and study_of([*finished.iterdir()]) is None  # fmt: skip
+
+
+def test_what_does_not_vary_is_no_setting_and_what_failed_is_named(case, folder):
+    definition = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    for r in definition["runs"]:
+        r["settings"]["base"] = "base"
+    lost = definition["runs"][-1]["id"]
+    (folder / "study.json").write_text(json.dumps(definition), encoding="utf-8")
+    Store(folder).put_failure(Failure("base-03", "no plan at all", "no-plan", lost))
+    view = study_view(open_study(folder))
+    assert list(view.settings) == ["budget"]
+    assert view.failed == (("base-03", Text("no plan at all", "no plan at all")),)
+    chapter = study_chapter(view, Names([], None))
+    (table,) = [b for b in chapter.blocks if getattr(b, "id", "") == "study-failed"]
+    assert table.rows == view.failed
+
+
+def test_compare_says_sites_and_services_in_words_and_writes_lists(finished, tmp_path, capsys):
+    one, two, _ = stored_runs(finished)
+    given = ["compare", str(one), str(two), "--out", str(tmp_path / "out"), "--lang"]
+    assert main([*given, "en"]) == 0
+    told = capsys.readouterr().out
+    assert "elderly.day" not in told and "township-home" not in told and "Day care" in told
+    book = workbook_of(
+        {"a": pd.DataFrame({"modes": [["keep", "build"], "x"], "n": [{"a": 1}, 2.0]})}
+    )
+    sheet = openpyxl.load_workbook(io.BytesIO(book))["a"]
+    assert sheet["A2"].value == "keep, build" and sheet["B2"].value == "{'a': 1}"
+    assert (tmp_path / "out" / "compare.xlsx").is_file()

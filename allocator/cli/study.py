@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from allocator.study import Done, Failure, Progress, StudyResults
 
-__all__ = ["study"]
+__all__ = ["findings_of", "indicators", "study", "words_of"]
 
 MOST_NAMED = 20
 SHOWN = ("resident_met", "day_met", "home_met", "coverage_day", "places", "investment_all", "running_gap", "mean_minutes")  # fmt: skip
@@ -190,7 +190,7 @@ def findings_of(failures: Sequence[Failure]) -> tuple[Finding, ...]:
 
 def _finding(alike: Sequence[Failure]) -> Finding:
     first = alike[0]
-    what = _words_of(first.findings) or Text(first.reason, first.reason)
+    what = words_of(first.findings) or Text(first.reason, first.reason)
     names = ", ".join(f.scenario for f in alike[:3]) + (" …" if len(alike) > 3 else "")
     return Finding(
         Rank.ERROR, "run-failed", Where(file=first.case, id=names), what,
@@ -198,7 +198,7 @@ def _finding(alike: Sequence[Failure]) -> Finding:
     )  # fmt: skip
 
 
-def _words_of(findings: Sequence[Mapping[str, Any]]) -> Text | None:
+def words_of(findings: Sequence[Mapping[str, Any]]) -> Text | None:
     """Return the first findings' sentences in both languages, each after its file and row."""
     if not findings:
         return None

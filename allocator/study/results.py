@@ -304,7 +304,9 @@ def workbook_of(sheets: Mapping[str, pd.DataFrame]) -> bytes:
         for at, column in enumerate(table.columns):
             sheet.write_string(0, at, str(column), bold)
             for row, value in enumerate(table[column], 1):
-                if isinstance(value, bool | str):
+                if isinstance(value, list | tuple):
+                    sheet.write_string(row, at, ", ".join(map(str, value)))
+                elif isinstance(value, bool | str | dict):
                     sheet.write_string(row, at, str(value))
                 elif value is not None and not pd.isna(value):
                     sheet.write_number(row, at, float(value))

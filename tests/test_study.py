@@ -1,5 +1,6 @@
 """A study's folder is whole whatever happens; what is done is never redone, what fails is named."""
 
+import dataclasses
 import io
 import json
 import os
@@ -490,6 +491,16 @@ def test_a_point_of_a_frontier_takes_the_plan_of_looser_limits_that_keeps_its_ow
     assert kept.bound <= own.value * (1 + 1e-9) and own.bound <= kept.value * (1 + 1e-9)
     assert middle.plan.gap <= asked[1][1].scenario.solve.gap
     assert not module.verify(middle.problem, middle.plan)
+    # The evenness of the plan that is kept is not evaluated anew, and is what evaluation gives.
+    never = import_module("allocator.measures.indicators")
+    with monkeypatch.context() as patched:
+        patched.setattr(never, "equity_tables", None)
+        again = module.run(case, asked[1][1].scenario, looser=loose)
+    fresh = dataclasses.replace(loose, inputs={**loose.inputs, "code": "other"})
+    anew = module.run(case, asked[1][1].scenario, looser=fresh)
+    assert set(again.tables) == set(anew.tables) and again.measures == anew.measures
+    for name, table in anew.tables.items():
+        pd.testing.assert_frame_equal(again.tables[name], table)
     assert module.run(case, asked[1][1].scenario, looser=loose).id == done.ids[1] != alone.id
 
 

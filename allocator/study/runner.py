@@ -245,7 +245,7 @@ class _Batch:
             order = Order(
                 run=run, name=member.name, scenario=member.scenario, case=self.keys.key(member.case),
                 follow=follow, looser=looser, code=code_version(),
-                keep_run=self.store.keep_runs or run in self.parents,
+                keep_run=self.store.keep_runs or run in self.parents, is_parent=run in self.parents,
             )  # fmt: skip
             self.order_of[run] = order
             yield order

@@ -43,7 +43,7 @@ class Order:
     """One run to be done.
 
     ``case``, ``follow`` and ``looser`` are keys of what goes with the order: `work` is handed their bytes, or
-    holds them from an earlier order.
+    holds them from an earlier order. A run that others build on (``is_parent``) is held by its worker.
     """
 
     run: str
@@ -54,6 +54,7 @@ class Order:
     looser: str = ""
     code: str = ""
     keep_run: bool = True
+    is_parent: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -112,6 +113,8 @@ def work(order: Order, packed: Mapping[str, bytes]) -> Outcome:
         )
         made = run(case, order.scenario, shared=shared, follow=follow, looser=looser)
         files = run_files(made) if order.keep_run else {}
+        if order.is_parent:
+            _keep(order.run, made)
         seconds = time.perf_counter() - begun
         return Outcome(run=order.run, files=files, part=part_bytes(made), seconds=seconds)
     except AllocatorError as problem:
@@ -128,10 +131,16 @@ def work(order: Order, packed: Mapping[str, bytes]) -> Outcome:
 def _held(key: str, packed: Mapping[str, bytes], unpack: Any) -> Any:
     things = _KEPT.things
     value = things.pop(key) if key in things else unpack(packed[key])
+    _keep(key, value)
+    return value
+
+
+def _keep(key: str, value: Any) -> None:
+    """Hold a thing for the orders to come: the next point of a frontier builds on the run before."""
+    things = _KEPT.things
     things[key] = value
     while len(things) > MOST_KEPT:
         del things[next(iter(things))]
-    return value
 
 
 def _unpacked_case(data: bytes) -> tuple[Case, Shared]:

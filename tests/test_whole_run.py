@@ -106,3 +106,30 @@ def test_row_order_locale_time_zone_cores_and_hash_seed_do_not_change_a_run(fram
     assert al.verify(stored.problem, stored.plan) == ()
     assert stored.plan.gap <= 1e-3
     assert stored.id == run_id(al.read_case(case), stored.scenario)
+
+
+SUMS = """
+import numpy as np
+from scipy.sparse import csr_array
+from allocator.measures.inequality import theil, variation, weighted_mean
+from allocator.model.highs import Linear, solve_linear
+for seed in range(20):
+    rng = np.random.default_rng(seed)
+    level, people = rng.random(29_000 + seed), 1000 * rng.random(29_000 + seed)
+    print(weighted_mean(level, people), variation(level, people), theil(level, people).total)
+    none = csr_array((0, len(level)))
+    fixed = Linear(none, np.zeros(0), np.zeros(0), level, level, np.zeros(len(level), bool))
+    print(solve_linear(fixed, people, relax=True).value)
+"""
+
+
+def test_sums_over_many_places_do_not_hang_on_the_number_of_cores():
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", SUMS],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **dict.fromkeys(THREADS, cores)},
+            capture_output=True, text=True, timeout=120, check=True,
+        ).stdout
+        for cores in ("1", "2", "16")
+    ]  # fmt: skip
+    assert told[0] and told[0] == told[1] == told[2]

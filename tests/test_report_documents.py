@@ -499,12 +499,14 @@ def test_the_gap_of_today_is_need_less_what_is_served():
     assert len(table.rows) == needs["service"].nunique()
 
 
-def test_of_many_plans_six_stand_side_by_side_told_apart_by_name():
+def test_of_many_plans_eight_stand_side_by_side_told_apart_by_name():
     runs = [made_run(REGION, scenario(f"mix-{n:02d}", ("组合", "Mix")), seed=n) for n in range(20)]
     for n, run in enumerate(runs):
         spec = run.scenario.model_copy(update={"discount_rate": 0.01 * n})
         runs[n] = dataclasses.replace(run, scenario=spec)
     columns = compose(runs, region=REGION).tables["scoreboard"].columns[3:]
     assert next(c.id for c in columns) == "mix-00" and [c.id for c in columns][-1] == "mix-19"
-    assert len(columns) == 6 and len({c.title for c in columns}) == 6
+    assert len(columns) == 8 and len({c.title for c in columns}) == 8
+    seven = compose(runs[:7], region=REGION).tables["scoreboard"].columns[3:]
+    assert [c.id for c in seven] == [f"mix-{n:02d}" for n in range(7)]
     assert columns[0].title == Text("组合（mix-00）", "Mix (mix-00)")

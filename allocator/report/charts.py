@@ -21,6 +21,7 @@ from allocator.report.svg import (
     PAPER,
     SAND,
     Drawing,
+    broken_at,
     text_width,
 )
 from allocator.report.words import short_town
@@ -79,7 +80,8 @@ def bed_use(title: Text, rows: Sequence[tuple[Text, float, float, float]]) -> Dr
     left, room = 196, 420
     for n, (name, places, own, free) in enumerate(rows):
         y = 36 + n * 52
-        d.text(left - 10, y + 22, _short(name, 186, 12.5), 12.5, anchor="end")
+        for at, line in _lines(name, 186, 12.5):
+            d.text(left - 10, y + at, line, 12.5, anchor="end")
         scale = room / top
         d.rect(left, y, places * scale, 34, PAPER, stroke=MUTED, stroke_width=1)
         d.rect(left, y + 2, own * scale, 14, DEEP)
@@ -294,6 +296,20 @@ def spread(title: Text, panels: Sequence[tuple[Text, Sequence[tuple[Text, Sequen
             d.line(x, y - 9, x, y + 9, DEEP, 2.4)
             d.text(x, y - 11, written(middle), 10, anchor="middle", weight=600, halo=True)
     return d
+
+
+def _lines(name: Text, room: float, size: float) -> list[tuple[float, Text]]:
+    """Return a name in one line, or in two where it is too long for one, with their places."""
+    if max(text_width(name.zh, size), text_width(name.en, size)) <= room:
+        return [(22.0, name)]
+    zh, en = (_halves(v, room, size) for v in (name.zh, name.en))
+    return [(14.0, Text(zh[0], en[0])), (30.0, Text(zh[1], en[1]))]
+
+
+def _halves(text: str, room: float, size: float) -> tuple[str, str]:
+    first, *rest = broken_at(text, size, room)
+    glue = " " if text.isascii() else ""
+    return first, _cut(glue.join(rest), room, size)
 
 
 def _short(text: Text, room: float, size: float) -> Text:

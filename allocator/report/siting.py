@@ -352,7 +352,7 @@ def no_regret(runs: Sequence[Run], names: Names) -> Table | None:
         f"比较了 {len(planning)} 个可作调整的方案，列出半数以上方案都采用的做法；其余 {len(mine) - len(listed)} 项因方案而异。",
         f"{len(planning)} plans that may change anything are compared; measures taken by half of them or more are listed, the other {len(mine) - len(listed)} differ from plan to plan.",
     )
-    firm = Text(f"各方案都采用的有 {len(sure)} 项（加底色），可先行实施。", f" {len(sure)} are taken by every plan (shaded) and can go first.")  # fmt: skip
+    firm = Text(f"各方案都采用的有 {len(sure)} 项（加底色），可先行实施。", f" {len(sure)} {'is' if len(sure) == 1 else 'are'} taken by every plan (shaded) and can go first.")  # fmt: skip
     none = Text("没有一项为所有方案共有，先后次序须由主管部门权衡。", " None is common to all, so the order is for the bureaus to weigh.")  # fmt: skip
     more = firm if sure else none
     words = Text(words.zh + more.zh, words.en + more.en)

@@ -20,7 +20,7 @@ SHOWN = (
     "resident_met", "day_met", "home_met", "use_free", "empty_free", "investment", "running_gap",
     "mean_minutes",
 )  # fmt: skip
-MOST = 6
+MOST = 8
 """Alternatives that stand side by side in tables of plans."""
 DRAWN = ("resident_met", "day_met", "use_free", "running_gap")
 

@@ -20,6 +20,7 @@ from allocator.travel.journeys import Places, journey_parts, moved, standing, ti
 from allocator.travel.network import snap
 
 __all__ = [
+    "NEAREST",
     "Store",
     "catchments_today",
     "journeys",
@@ -34,6 +35,8 @@ Store = Callable[[Mapping[str, object], Callable[[], Arcs]], Arcs]
 
 DAY = 24 * 60.0
 SHOWN = 20
+NEAREST = Text("最近地点:", "Nearest:")
+"""Begins the list of single places in `places-out-of-reach`, which a published report leaves out."""
 # No journey on the ground is faster along the straight line.
 FASTEST_KMH = 150.0
 BETWEEN_SITES = "car"
@@ -291,8 +294,8 @@ def _unreached(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iter
             "places-out-of-reach",
             Where(id=service),
             Text(
-                f"{name.zh}:{len(lost)} 个村在时限内无任何地点可达,需求计入未满足。最近地点:{listed}。",
-                f"{name.en}: {len(lost)} places reach no site within the limits; their need counts as unmet. Nearest: {listed}.",
+                f"{name.zh}:{len(lost)} 个村在时限内无任何地点可达,需求计入未满足。{NEAREST.zh}{listed}。",
+                f"{name.en}: {len(lost)} places reach no site within the limits; their need counts as unmet. {NEAREST.en} {listed}.",
             ),
             Text(
                 "可增设备选地点、放宽时限或安排流动服务。",

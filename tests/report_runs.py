@@ -12,6 +12,7 @@ from shapely.geometry import box
 from allocator.errors import Finding, Rank, Text, Where
 from allocator.measures.indicators import INDICATORS
 from allocator.region import Region
+from allocator.report.document import Table
 from allocator.run import Run
 from allocator.scenario import Scenario
 
@@ -24,6 +25,11 @@ FOOTER = {
     "en": "Sketch, not reviewed, not for publication; boundaries are no legal basis",
 }
 SERVICES = ("elderly.resident", "elderly.day", "elderly.home")
+
+
+def sheet_title(table: Table) -> str:
+    """The first cell of a table's sheet: sheets hold money in 万元 in both languages."""
+    return f"{table.title.zh}  {table.title.en.replace('million yuan', '10,000 yuan')}"
 
 
 def frame(towns: int = 6, sites: int = 14, seed: int = 1) -> Region:

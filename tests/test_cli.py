@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io_cases
+import pandas as pd
 import pytest
 import tiny_county
 
 from allocator.cli import main
 from allocator.errors import ExitCode
 from allocator.io.case import read_case
+from allocator.io.runs import write_run
 from allocator.study import run_all
 
 
@@ -70,6 +73,61 @@ def test_the_word_template_is_written_for_an_office_to_change(tmp_path, capsys):
     assert main(["template", str(tmp_path / "office.docx"), "--lang", "zh"]) == 0
     text = [p.text for p in docx.Document(tmp_path / "office.docx").paragraphs]
     assert "{{ title }}" in text and "{{ body }}" in text
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda d: d.replace(b'"score"', b'"sc0re"'), "changed, cut or removed"),
+        (lambda d: d[: len(d) // 2], "changed, cut or removed"),
+    ],
+)
+def test_verify_fails_loudly_on_a_run_that_was_edited_or_cut(tmp_path, capsys, spoil, said):
+    path = write_run(tmp_path / "base-1", io_cases.run(measures={"score": {}}))
+    assert main(["verify", str(path), "--lang", "en"]) == 0
+    measures = path / "measures.json"
+    measures.write_bytes(spoil(measures.read_bytes()))
+    assert main(["verify", str(path), "--lang", "en"]) == ExitCode.CHECK_FAILED
+    told = "".join(capsys.readouterr())
+    assert said in told and "base-1/measures.json" in told
+
+
+def test_verify_of_a_newer_run_names_both_formats(tmp_path, capsys, monkeypatch):
+    from allocator.io import runs
+
+    here = runs.FORMAT
+    monkeypatch.setattr(runs, "FORMAT", here + 1)
+    path = write_run(tmp_path / "base-1", io_cases.run())
+    monkeypatch.setattr(runs, "FORMAT", here)
+    assert main(["verify", str(path), "--lang", "en"]) == ExitCode.CHECK_FAILED
+    told = "".join(capsys.readouterr())
+    assert f"format {here + 1}" in told and "newer version" in told
+
+
+def test_a_table_is_written_whole_with_marked_text_or_the_path_is_told(
+    tmp_path, capsys, monkeypatch
+):
+    table = pd.DataFrame({"part": ["=1+1", "甲乡"], "after": [-0.5, 1.0]})
+    monkeypatch.setattr("allocator.cli.equity.evaluation", lambda *_: table)
+    path = write_run(tmp_path / "base-1", io_cases.run())
+    out = tmp_path / "equity.csv"
+    given = ["equity", str(path), "--json", "--lang", "en", "--out"]
+    assert main([*given, str(out)]) == 0
+    assert out.read_text("utf-8-sig").splitlines() == ["part,after", "'=1+1,-0.5", "甲乡,1.0"]
+    (tmp_path / "taken").mkdir()
+    assert main([*given, str(tmp_path / "taken")]) == ExitCode.REFUSED
+    told = "".join(capsys.readouterr()).replace("\n", "")
+    assert "file-not-writable" in told and "taken" in told and "Traceback" not in told
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["base-1", "equity.csv", "taken"]
+
+
+def test_a_fault_of_ours_ends_with_its_own_code(tmp_path, capsys, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("allocator.io.runs.read_run", broken)
+    assert main(["verify", str(tmp_path)]) == ExitCode.BUG
+    assert "ZeroDivisionError: ours" in capsys.readouterr().err
 
 
 @pytest.mark.slow

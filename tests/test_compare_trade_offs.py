@@ -95,7 +95,7 @@ def test_charts_tell_plans_apart_without_colour():
     drawn = frontier_chart(
         frontier(PLANS, "budget", "resident_met", "b"), Text("投资", "Budget"), Text("满足率", "Met"), said, said
     ).render(("en",))  # fmt: skip
-    assert ">b</text>" in drawn and "dominated by another" in drawn
+    assert ">b</text>" in drawn and "no better than another in both" in drawn
     table = pd.DataFrame({"x": [0.1, 0.9], "y": [1.0, 2.0]}, index=["a", "b"]).rename(columns={"y": "worst"})  # fmt: skip
     matrix = regret_chart(table, said).render(("zh",))
     assert ">0.9</text>" in matrix and "最坏" in matrix

@@ -6,13 +6,16 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from report_runs import frame, made_run
 from typer.main import get_command
 
 from allocator import rules
 from allocator.cli.commands import app
+from allocator.errors import Text
 from allocator.report.chapters import compose
+from allocator.report.study_chapter import StudyView
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -46,7 +49,12 @@ def test_the_page_on_reports_lists_every_chapter_and_no_other():
         re.findall(r"`([\w-]+)`", text.split("Ids of chapters:")[1].split("A tag that is")[0])
     )
     runs = [made_run(frame(towns=2, sites=3)), made_run(frame(towns=2, sites=3), seed=5)]
-    assert listed == {c.id for c in compose(runs, region=frame(towns=2, sites=3)).chapters}
+    table = pd.DataFrame({"name": ["a"], "gap": [0.0]})
+    study = StudyView(
+        title=Text("研", "s"), note=Text("", ""), table=table, settings={}, measures={}
+    )
+    made = compose(runs, region=frame(towns=2, sites=3), study=study)
+    assert listed == {c.id for c in made.chapters}
 
 
 def test_every_page_has_its_place_in_the_site():

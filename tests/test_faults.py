@@ -1,4 +1,4 @@
-"""Rows 1-25 of the table of faults of the real inputs, and the tests that hold each to its outcome."""
+"""Rows 1-25 of the table of faults (real inputs), rows 38-47 and 50 (stored runs, studies and reports), and the tests that hold each to its outcome."""
 
 import ast
 from pathlib import Path
@@ -31,6 +31,17 @@ ROWS = {
     23: "io_workbook::test_formulas_without_a_stored_value_errors_and_dates_are_refused_by_cell io_workbook::test_merged_cells_are_refused_and_a_hidden_sheet_is_told",
     24: "io_layers::test_empty_and_self_crossing_shapes_are_refused_with_their_id io_layers::test_heights_are_dropped_with_a_finding io_layers::test_too_many_vertices_are_refused_before_parsing",
     25: "io_paths::test_names_that_lead_away_are_refused io_case::test_a_catalogue_outside_the_folder_is_refused io_case::test_a_link_that_leads_out_of_the_folder_is_refused io_scenarios::test_names_that_are_no_file_names_are_refused",
+    38: "whole_run::test_sums_over_many_places_do_not_hang_on_the_number_of_cores whole_run::test_row_order_locale_time_zone_cores_and_hash_seed_do_not_change_a_run io_runs::test_equal_runs_give_equal_bytes study::test_a_frontier_ends_alike_in_one_process_and_in_two",
+    39: "io_runs::test_killed_at_any_write_a_run_is_whole_or_absent io_runs::test_a_folder_without_a_manifest_reads_as_absent study::test_a_run_half_written_or_edited_is_done_again_and_others_are_kept study::test_what_a_killed_runner_left_half_written_is_cleared",
+    40: "study_killed::test_killed_worker_scheduler_and_runner_lose_and_double_nothing",
+    41: "study::test_two_runners_on_one_folder_share_the_runs_and_end_with_one_set study::test_a_claim_is_one_runners_while_it_lives study::test_a_dead_runners_claim_is_taken_over_at_once study::test_a_claim_from_another_machine_counts_until_it_is_stale",
+    42: "io_paths::test_whatever_step_of_a_write_fails_the_old_file_stays_and_nothing_is_left io_runs::test_a_full_disk_leaves_the_old_run_and_nothing_else study::test_a_full_disk_stops_with_a_message_and_what_was_stored_stays study::test_a_file_held_by_another_program_stops_with_its_path study::test_a_folder_that_cannot_be_written_is_refused_before_any_run cli::test_a_table_is_written_whole_with_marked_text_or_the_path_is_told",
+    43: "io_runs::test_every_file_changed_cut_or_removed_is_caught io_runs::test_a_newer_format_is_named cli::test_verify_fails_loudly_on_a_run_that_was_edited_or_cut cli::test_verify_of_a_newer_run_names_both_formats study::test_a_part_that_was_edited_is_refused_by_name study::test_a_cut_or_newer_record_of_a_study_is_refused",
+    44: "study::test_an_input_changed_after_a_run_is_named_and_the_run_done_again study::test_a_finished_study_is_not_done_again",
+    45: "io_tables::test_formula_like_text_is_neutralised_and_comes_back study::test_a_study_is_exported_with_text_that_no_spreadsheet_runs cli::test_a_table_is_written_whole_with_marked_text_or_the_path_is_told report::test_hostile_names_are_shown_as_text_and_never_as_formulas report_documents::test_hostile_and_very_long_names_are_text_in_every_format report_documents::test_control_characters_are_refused_in_every_format",
+    46: "report::test_hostile_names_are_shown_as_text_and_never_as_formulas report::test_the_page_fetches_nothing_and_runs_no_script report::test_a_browser_requests_nothing_and_logs_no_error report_documents::test_hostile_and_very_long_names_are_text_in_every_format",
+    47: "report_documents::test_no_words_of_a_pdf_lie_upon_one_another report_documents::test_every_column_on_paper_is_as_wide_as_its_longest_word report_documents::test_hostile_and_very_long_names_are_text_in_every_format report_documents::test_control_characters_are_refused_in_every_format report::test_very_long_names_are_cut_on_maps_and_whole_in_tables",
+    50: "whole_run::test_row_order_locale_time_zone_cores_and_hash_seed_do_not_change_a_run io_runs::test_the_manifest_tells_versions_and_digests_and_nothing_of_the_machine io_runs::test_a_path_of_the_machine_is_never_stored study::test_nothing_stored_names_the_machine_or_the_user study::test_what_a_failing_run_says_names_no_folder_of_the_machine",
 }  # fmt: skip
 
 

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocator.errors import InputRefused
-from allocator.io.paths import checked_name, inside, read_bytes, shipped, write_bytes
+from allocator.io.paths import (
+    checked_name,
+    inside,
+    read_bytes,
+    shipped,
+    without_folders,
+    write_bytes,
+)
 
 BAD = ["", "..", "../../etc/passwd", "/etc/passwd", "a/../../b", "\\\\host\\share", "C:\\x", "C:x", "CON", "con.csv", "lpt1.txt",
        "a/NUL/b", "x ", "x.", "a//b", "a\x00b", "-x", "~/x", "$HOME", ".hidden"]  # fmt: skip
@@ -84,3 +91,49 @@ def test_a_written_file_may_be_read_by_whom_the_umask_allows(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert path.read_bytes() == b"text"
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("No such file: '/home/li/cases/x.csv'", "No such file: 'x.csv'"),
+        ("cannot open /srv/a b/data.npz now", "cannot open data.npz now"),
+        (r"cannot open C:\Users\li\x.csv", "cannot open x.csv"),
+        (r"\\server\share\x.csv is held", "x.csv is held"),
+        ("see file:///home/li/x.csv or ~/li/x.csv", "see x.csv or x.csv"),
+        (
+            "persons/month, 3/4, http://example.org/a/b",
+            "persons/month, 3/4, http://example.org/a/b",
+        ),
+    ],
+)
+def test_a_message_is_told_without_folders(said, kept):
+    assert without_folders(said) == kept
+
+
+@pytest.mark.parametrize(
+    ("where", "problem"),
+    [
+        ("open", PermissionError(13, "Permission denied")),
+        ("fsync", OSError(28, "No space left on device")),
+        ("replace", PermissionError(13, "The process cannot access the file")),
+        ("open", OSError(30, "Read-only file system")),
+    ],
+)
+def test_whatever_step_of_a_write_fails_the_old_file_stays_and_nothing_is_left(
+    tmp_path, monkeypatch, where, problem
+):
+    """A folder without permission, a full disk, a file open in Excel, a read-only disk."""
+    path = write_bytes(tmp_path / "plan.xlsx", b"old")
+
+    def fails(*_, **__):
+        raise problem
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"allocator.io.paths.os.{where}", fails)
+        with pytest.raises(InputRefused) as caught:
+            write_bytes(path, b"new")
+    (finding,) = caught.value.findings
+    assert finding.where.file == str(path) and problem.strerror in finding.what.zh
+    assert "Excel" in finding.remedy.en and caught.value.exit_code == 2
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["plan.xlsx"]

@@ -3,23 +3,28 @@
 import dataclasses
 import io
 import re
+import shutil
+import subprocess
 from functools import cache
 from html.parser import HTMLParser
+from itertools import combinations
 
 import docx
 import geopandas as gpd
 import openpyxl
 import pandas as pd
 import pytest
-from report_runs import DISCLAIMER, FOOTER, frame, made_run, scenario
+from report_runs import DISCLAIMER, FOOTER, frame, made_run, scenario, sheet_title
 
-from allocator.errors import InputRefused
+from allocator.errors import Finding, InputRefused, Rank, Text, Where
+from allocator.journeys import NEAREST
 from allocator.report import documents
 from allocator.report.cells import Quantity, written
 from allocator.report.chapters import compose
 from allocator.report.fonts import find_font
 from allocator.report.spread import alternatives_of, repeats
 from allocator.report.typesetting import full_width
+from allocator.report.widths import broken, laid_out
 
 pypdf = pytest.importorskip("pypdf")
 pytest.importorskip("docxtpl")
@@ -27,7 +32,7 @@ pytest.importorskip("typst")
 
 NAMES = [
     '=HYPERLINK("http://x")', "+1", "-1", "@x", "<script>alert(1)</script>", '"><img src=x onerror=y>',
-    "{{7*7}}", "</script>", "#eval(1)", "\\u{41}", "$x$", "很长的设施名称" * 43,
+    "{{7*7}}", "</script>", "#eval(1)", "\\u{41}", "$x$", "很长的设施名称" * 43, "养老😀院", "x" * 120,
 ]  # fmt: skip
 TITLE = ("{{7*7}}<b>&方案", "{{7*7}}<b>& plan")
 OTHER_TITLE = ("\u202eabc示例😀", "\u202eabc 😀")
@@ -94,9 +99,9 @@ def _word_text(data):
 
 @cache
 def _pdf_pages(data):
-    """Text of each page without white space; read once, since reading a page takes long."""
+    """Text of each page without white space and places to break; read once, since it takes long."""
     pages = pypdf.PdfReader(io.BytesIO(data)).pages
-    return [re.sub(r"\s", "", p.extract_text()) for p in pages]
+    return [re.sub(r"[\s\u200b]", "", p.extract_text()) for p in pages]
 
 
 def _pdf_text(data):
@@ -131,7 +136,7 @@ def test_every_number_is_the_same_in_page_sheet_word_and_pdf(made):
         numbers = [c.value for row in rows for c in row if isinstance(c, Quantity)]
         assert page[table.id] == pytest.approx(numbers, nan_ok=True)
         assert word[table.title.zh][1:] == [[_text(c) for c in row] for row in rows] or not rows
-        sheet = sheets[f"{table.title.zh}  {table.title.en}"]
+        sheet = sheets[sheet_title(table)]
         for r, row in enumerate(table.rows):
             assert re.sub(r"\s", "", "".join(_text(c) for c in row)) in pdf, (table.id, r)
             for n, cell in enumerate(row):
@@ -179,7 +184,7 @@ def test_every_total_is_the_same_in_all_five_formats_and_both_languages(font, tm
     for table in tables.values():
         numbers = [c.value for c in table.total if isinstance(c, Quantity)]
         assert page[table.id][-len(numbers) :] == pytest.approx(numbers, nan_ok=True)
-        _sheet_sums_to(sheets[f"{table.title.zh}  {table.title.en}"], table)
+        _sheet_sums_to(sheets[sheet_title(table)], table)
         for language in ("zh", "en"):
             said = [getattr(written(c), language) if c is not None else "" for c in table.total]
             assert word[language][getattr(table.title, language)][-1] == said
@@ -249,6 +254,44 @@ def test_hostile_and_very_long_names_are_text_in_every_format(made, tmp_path):
         assert name in text
         assert re.sub(r"\s", "", name) in pdf
     assert OTHER_TITLE[0] in text and OTHER_TITLE[0] in html
+
+
+def _boxes(page):
+    """Left, top, right, bottom and text of each word of a page of ``pdftotext -bbox``."""
+    edges = "".join(rf'{name}="([\d.-]+)" ?' for name in ("xMin", "yMin", "xMax", "yMax"))
+    return [(*map(float, m[:4]), m[4]) for m in re.findall(rf"<word {edges}>(.*?)</word>", page)]
+
+
+@pytest.mark.slow
+def test_no_words_of_a_pdf_lie_upon_one_another(made, tmp_path):
+    """Names of 300 characters, 120 letters without a blank, emoji and marks among them."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed")
+    file = tmp_path / "report.pdf"
+    file.write_bytes(made["report-zh.pdf"])
+    done = subprocess.run(["pdftotext", "-bbox", str(file), "-"], capture_output=True, text=True, timeout=60, check=True)  # fmt: skip
+    pages = done.stdout.split("<page ")[1:]
+    words = 0
+    for n, page in enumerate(pages, 1):
+        boxes = [b for b in _boxes(page) if b[4].isprintable()]
+        words += len(boxes)
+        for (x0, y0, x1, y1, a), (u0, v0, u1, v1, b) in combinations(boxes, 2):
+            wide, tall = min(x1, u1) - max(x0, u0), min(y1, v1) - max(y0, v0)
+            small = min(y1 - y0, v1 - v0)
+            assert not (wide > 1.5 and tall > 0.6 * small), (n, a, b)
+    assert words > 2000
+
+
+@pytest.mark.slow
+def test_no_page_of_a_pdf_is_empty_and_each_map_stands_under_its_title(made):
+    pages = _pdf_pages(made["report-zh.pdf"])
+    said, foot = (full_width(t["zh"]) for t in (DISCLAIMER, FOOTER))
+    for n, text in enumerate(pages, 1):
+        own = text.replace(said, "").replace(foot, "").replace(f"第{n}页，共{len(pages)}页", "")
+        assert len(own) > 20, f"page {n} is empty"
+    maps = sum(f.is_map for f in _both().figures.values())
+    atlas = [p for p in pages if re.search(r"图\d+", p) and "公里" in p and "见图集" not in p]
+    assert len(atlas) == maps
 
 
 def test_text_of_a_pdf_stays_on_its_page(made):
@@ -380,3 +423,90 @@ def test_screening_that_says_no_rules_a_site_out_in_words():
     table = compose([RUN], region=region).tables["siting"]
     idle = [r for r in table.rows if "不得选用" in r[-1].zh]
     assert idle and all(r[4].zh == "核查为否：三区三线" for r in table.rows)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_column_on_paper_is_as_wide_as_its_longest_word(language):
+    """At a text size that is legible; only hostile words longer than a column are broken."""
+    for table in _both().tables.values():
+        made = laid_out(table, language, room=470, wide_room=717, sizes=(8.4, 7.8, 7.2))
+        assert 7 <= made.size <= 8.4
+        assert made.size * sum(made.widths) <= (717 if made.is_wide else 470) * (1 + 1e-9)
+        for n, width in enumerate(made.widths):
+            texts = [table.columns[n].heading, *(written(r[n]) for r in table.rows)]
+            words = [
+                w
+                for t in texts
+                for w in re.split(r"[\s-]|(?<=[\u2e80-\uffff])", t.in_language(language))
+            ]
+            for word in words:
+                if len(word) <= 14:
+                    assert 0.5 * len(word) <= width, (table.id, n, word)
+
+
+def test_a_long_word_may_be_broken_and_a_date_or_name_is_left_whole():
+    assert broken("x" * 40).replace("\u200b", "") == "x" * 40 and "\u200b" in broken("x" * 40)
+    for text in (
+        "2021-12-30",
+        "GB 50180-2018",
+        "示例设施01 unconfirmed",
+        "public-built, private-run",
+    ):
+        assert broken(text) == text
+
+
+def test_codes_of_single_villages_are_left_out_of_a_report():
+    found = Finding(
+        Rank.WARNING, "places-out-of-reach", Where(id="elderly.day"),
+        Text(f"日间照料:3 个村无任何地点可达。{NEAREST.zh}450225103201 → S01 (324 min)。", f"Day care: 3 places reach no site. {NEAREST.en} 450225103201 → S01 (324 min)."),
+        Text("可增设备选地点。", "Add candidate sites."),
+    )  # fmt: skip
+    run = dataclasses.replace(OTHER, findings=(*OTHER.findings, found))
+    page = documents([run], region=REGION, to=("html",))["report.html"].decode()
+    assert "450225103201" not in page
+    assert (
+        "无任何地点可达。可增设备选地点。" in page and "reach no site. Add candidate sites." in page
+    )
+
+
+def test_capital_and_running_money_are_summed_apart():
+    rows = RUN.tables["payers"]
+    running = rows.assign(pool="running", yuan=rows["yuan"] * 2)
+    run = dataclasses.replace(OTHER, tables={**OTHER.tables, "payers": pd.concat([rows, running])})
+    tables = compose([run], region=REGION).tables
+    for pool, id in (("capital", "payers"), ("running", "payers-running")):
+        sums = (rows if pool == "capital" else running).groupby("year")["yuan"].sum()
+        assert [c.value for c in tables[id].total[1:]] == pytest.approx(list(sums))
+        assert len(tables[id].rows) == rows["payer"].nunique()
+
+
+def test_a_report_of_one_plan_counts_no_plans():
+    single, both = _alone().tables["siting"], _both().tables["siting"]
+    assert "chosen" in [c.id for c in both.columns]
+    assert "chosen" not in [c.id for c in single.columns] and not single.note.zh
+
+
+def test_the_gap_of_today_is_need_less_what_is_served():
+    table = _alone().tables["gap-today"]
+    needs = RUN.tables["needs"]
+    needs = needs[needs["year"] == 2025]
+    for row, service in zip(table.rows, OTHER.scenario.services, strict=False):
+        mine = needs[needs["service"] == service]
+        numbers = [c.value if isinstance(c, Quantity) else None for c in row[1:4]]
+        if None not in numbers:
+            assert numbers == pytest.approx([mine[c].sum() for c in ("need", "served", "unmet")])
+            assert row[5].value == pytest.approx(numbers[1] / numbers[0])
+    assert len(table.rows) == needs["service"].nunique()
+
+
+def test_of_many_plans_eight_stand_side_by_side_told_apart_by_name():
+    runs = [made_run(REGION, scenario(f"mix-{n:02d}", ("组合", "Mix")), seed=n) for n in range(20)]
+    for n, run in enumerate(runs):
+        spec = run.scenario.model_copy(update={"discount_rate": 0.01 * n})
+        runs[n] = dataclasses.replace(run, scenario=spec)
+    columns = compose(runs, region=REGION).tables["scoreboard"].columns[3:]
+    assert next(c.id for c in columns) == "mix-00" and [c.id for c in columns][-1] == "mix-19"
+    assert len(columns) == 8 and len({c.title for c in columns}) == 8
+    seven = compose(runs[:7], region=REGION).tables["scoreboard"].columns[3:]
+    assert [c.id for c in seven] == [f"mix-{n:02d}" for n in range(7)]
+    assert columns[0].title == Text("组合（mix-00）", "Mix (mix-00)")

@@ -8,6 +8,7 @@ import pytest
 from report_runs import frame, made_run
 
 from allocator.errors import Text
+from allocator.report import policy
 from allocator.report.typesetting import full_width
 from allocator.report.words import Names, norm_source
 
@@ -54,3 +55,28 @@ def test_recurring_english_of_norm_sources_reads_in_chinese():
     assert norm_source("standard's text not re-read; general knowledge of it").zh == "未核对原文，据一般了解"  # fmt: skip
     assert norm_source("GB 50180-2018 App. C").zh == "GB 50180-2018 附录 C"
     assert norm_source("clause 1.0.2 of the standard").zh == "第 1.0.2 条"
+
+
+def test_the_basis_of_every_shipped_norm_reads_in_english():
+    for name in ("standards", "quality_standards", "provision_modes", "subsidy_steps"):
+        table = pd.read_csv(ROOT / "data" / "catalogue" / f"{name}.csv", dtype=str)
+        for basis in table["basis"].dropna().unique():
+            assert not re.search(r"[\u2e80-\uffff]", norm_source(basis).en), basis
+    assert norm_source("GB 50437-2007 (2018局部修订)").en == "GB 50437-2007 (partly revised 2018)"
+    assert (
+        norm_source("国办发〔2019〕5号").en == "State Council General Office, Guobanfa [2019] No. 5"
+    )
+    assert norm_source("某县〔2024〕3号").en == "某县〔2024〕3号"
+
+
+def test_values_of_norms_are_written_with_their_unit_as_readers_do():
+    shown = [
+        (0.55, "比例", "share", "55%", "55%"),
+        (500, "张床位", "bed", "500 张床位", "500 beds"),
+        (1, "处/县", "facility a county", "1 处/县", "1 facility a county"),
+        (35, "平方米/床", "m2 a bed", "35 平方米/床", "35 m² a bed"),
+        (1.4, "倍", "factor", "1.4 倍", "1.4 times"),
+    ]
+    for value, unit_zh, unit_en, zh, en in shown:
+        assert policy._amount(value, unit_zh, unit_en) == Text(zh, en)
+    assert policy._span("2018-12-01", "") == Text("2018-12-01 起", "from 2018-12-01")

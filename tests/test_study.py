@@ -1,11 +1,14 @@
 """A study's folder is whole whatever happens; what is done is never redone, what fails is named."""
 
+import dataclasses
+import io
 import json
 import os
 import shutil
 import threading
 import time
 from importlib import import_module
+from pathlib import Path
 
 import openpyxl
 import pandas as pd
@@ -14,6 +17,10 @@ import tiny_county
 from rich.console import Console
 from tiny_county import scenario
 
+from allocator.cli import main
+from allocator.cli.products import study_of
+from allocator.cli.study import findings_of
+from allocator.cli.study_view import study_view
 from allocator.compare import compare
 from allocator.design import Study, expand
 from allocator.errors import (
@@ -22,16 +29,24 @@ from allocator.errors import (
     LimitReached,
     NoPlanExists,
     StudyIncomplete,
+    Text,
 )
 from allocator.io import paths
 from allocator.io.case import read_case
 from allocator.io.runs import read_run, stored_runs
+from allocator.report.chapters import compose
+from allocator.report.study_chapter import study_chapter
+from allocator.report.words import Names
+from allocator.run import code_version, run_id
 from allocator.scenario import Scenario
-from allocator.study import open_study, roads, run_all, run_study, runner, work
-from allocator.study.claims import Claims
+from allocator.study import counties, open_study, roads, run_all, run_study, runner, work
+from allocator.study.claims import STALE_SECONDS, Claims
+from allocator.study.counties import Counties
 from allocator.study.parts import read_parts
-from allocator.study.store import Store
+from allocator.study.results import workbook_of
+from allocator.study.store import Failure, Store
 
+ROOT = Path(__file__).resolve().parents[1]
 TITLE = {"zh": "研究", "en": "Study"}
 BUDGETS = {"axes": {"budget": [2e6, 4e6, 6e6]}}
 
@@ -195,13 +210,16 @@ def test_an_input_changed_after_a_run_is_named_and_the_run_done_again(
     monkeypatch.setattr(work, "run", lambda case, s, **_: asked.append(s.name) or refuse())
     done = run_study(*made(BUDGETS), changed, folder, road="here")
     assert asked == ["base-01", "base-02", "base-03"]
-    assert set(done.changes.values()) == {"input homes.csv"}
+    assert set(done.changes.values()) == {Text("输入 homes.csv", "input homes.csv")}
     again = run_study(*made({"axes": {"budget": [2e6, 4e6, 7e6]}}), changed, folder, road="here")
-    assert again.changes == {"base-03": "scenario"} and asked[3:] == ["base-03"]
+    assert again.changes == {"base-03": Text("情景", "scenario")} and asked[3:] == ["base-03"]
     monkeypatch.setattr(runner, "code_version", lambda: "9.9")
     monkeypatch.setattr(import_module("allocator.run"), "code_version", lambda: "9.9")
     last = run_study(*made(BUDGETS), changed, folder, road="here")
-    assert set(last.changes.values()) >= {"code 0 -> 9.9"} or "code" in str(last.changes)
+    assert set(last.changes) == {"base-01", "base-02", "base-03"}
+    now = f"{code_version()} -> 9.9"
+    assert {last.changes[n] for n in ("base-01", "base-02")} == {Text(f"程序 {now}", f"code {now}")}
+    assert last.changes["base-03"].en == f"code {now}, scenario"
 
 
 def refuse():
@@ -261,6 +279,44 @@ def test_a_full_disk_stops_with_a_message_and_what_was_stored_stays(case, folder
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize("held", ["parts", "failed"])
+def test_a_file_held_by_another_program_stops_with_its_path(case, folder, monkeypatch, held):
+    """On Windows a file that Excel has open can be neither replaced nor removed."""
+    (one, *_), before = stored_runs(folder), contents(folder)
+    run = one.name.rsplit("-", 1)[-1]
+    store = Store(folder)
+    if held == "failed":
+        store.put_failure(Failure("base-01", "reason", run=run))
+        before = contents(folder)
+    original = {"parts": os.replace, "failed": Path.unlink}[held]
+
+    def refused(*given, **options):
+        if any(f"{held}{os.sep}" in str(g) for g in given):
+            raise PermissionError(13, "The process cannot access the file")
+        return original(*given, **options)
+
+    with monkeypatch.context() as windows:
+        windows.setattr(
+            *{"parts": (paths.os, "replace"), "failed": (Path, "unlink")}[held], refused
+        )
+        with pytest.raises(InputRefused) as caught:
+            store.put(
+                run, "base-01", work.run_files(read_run(one)), store.part_path(run).read_bytes()
+            )
+    (finding,) = caught.value.findings
+    assert held in finding.where.file and "Excel" in finding.remedy.zh
+    assert contents(folder) == before
+
+
+def test_what_a_failing_run_says_names_no_folder_of_the_machine(case, tmp_path, monkeypatch):
+    def odd(*_, **__):
+        raise FileNotFoundError(2, "No such file", str(Path.home() / "secret-user" / "x.csv"))
+
+    monkeypatch.setattr(work, "run", odd)
+    (failure, *_) = run_study(*made(BUDGETS), case, tmp_path / "s", road="here").failures
+    assert "No such file: 'x.csv'" in failure.reason and "secret-user" not in failure.reason
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_any_run(case, tmp_path, no_runs):
     (tmp_path / "s").write_text("a file in the way", encoding="utf-8")
     with pytest.raises(InputRefused) as caught:
@@ -282,7 +338,7 @@ def test_runs_of_one_definition_and_parts_alone_say_the_same(case, finished, tmp
     by_id = {r.id: r for r in open_study(finished).read_runs()}
 
     def from_store(case, scenario, **_):
-        return by_id[runner.run_id(case, scenario)]
+        return by_id[run_id(case, scenario)]
 
     monkeypatch.setattr(work, "run", from_store)
     run_study(*made(BUDGETS), case, tmp_path / "s", road="here", keep="parts")
@@ -306,20 +362,79 @@ def test_equal_scenarios_of_a_study_are_run_once(case, tmp_path, monkeypatch):
     assert asked == ["base-01"] and len(done.failures) == 1
 
 
-def test_many_cases_are_read_when_wanted_and_few_are_held(tmp_path, monkeypatch):
-    folders = {}
-    for name in ("a", "b", "c", "d"):
-        tiny_county.write(tmp_path / name)
-        folders[name] = tmp_path / name
+def many(folder, names, **changes):
+    """Case folders of these names, some with a file changed, and their study of three budgets."""
+    folders = {n: tiny_county.write(folder / n, **changes.get(n, {})) for n in names}
     study, _ = made(BUDGETS)
-    members = expand(study, {"base": scenario()}, tuple(folders))
+    return study, expand(study, {"base": scenario()}, tuple(folders)), folders
+
+
+def test_many_cases_are_each_read_once_and_few_are_held(tmp_path, monkeypatch):
+    study, members, folders = many(tmp_path, ("a", "b", "c", "d"), b={
+        "homes_csv": tiny_county.FILES["homes.csv"].replace("20,6,2", "20,7,2")
+    })  # fmt: skip
+    asked, read, held = [], [], []
+    monkeypatch.setattr(work, "run", lambda case, s, **_: asked.append(case.digests["homes.csv"]) or refuse())  # fmt: skip
+    monkeypatch.setattr(counties, "read_case", lambda path: read.append(path.name) or read_case(path))  # fmt: skip
+    monkeypatch.setattr(Counties, "_get", watched(Counties._get, held))
+    done = run_study(study, members, folders, tmp_path / "s", road="here")
+    assert read == ["a", "b", "c", "d"] and max(held) <= 2
+    # Three counties are alike, and only their names differ: runs are shared between them.
+    assert len(asked) == 6 and len(set(asked)) == 2 and len(done.ids) == 12
+    assert [p.name for p in (tmp_path / "s").glob(".part-*")] == []
+
+
+def test_a_case_changed_while_it_lies_aside_is_not_taken(tmp_path, monkeypatch):
+    study, members, folders = many(tmp_path, ("p", "q", "r"))
+    put = paths.write_bytes
+    monkeypatch.setattr(counties, "write_bytes", lambda path, data: put(path, data[:-1] + b"x"))
+    with pytest.raises(CheckFailed) as caught:
+        run_study(study, members, folders, tmp_path / "s", road="here")
+    assert caught.value.findings[0].code == "case-changed"
+
+
+def test_a_faulty_county_is_recorded_with_its_reason_and_the_rest_go_on(tmp_path, monkeypatch):
+    homes = tiny_county.FILES["homes.csv"]
+    study, members, folders = many(tmp_path, ("a", "b", "c"), b={"homes_csv": homes.replace("20,6", "-20,6")})  # fmt: skip
     asked = []
     monkeypatch.setattr(work, "run", lambda case, s, **_: asked.append(s.name) or refuse())
-    keys = []
-    monkeypatch.setattr(runner._Keys, "get", watched(runner._Keys.get, keys))
     done = run_study(study, members, folders, tmp_path / "s", road="here")
-    # The four counties are alike, and only their names differ: runs are shared between them.
-    assert len(asked) == 3 and len(done.ids) == 12 and max(keys) <= 2
+    assert asked == ["base-01", "base-02", "base-03"]
+    faulty = [f for f in done.failures if f.case == "b"]
+    assert [(f.scenario, f.kind) for f in faulty] == [(f"base-0{n}", "refused") for n in (1, 2, 3)]
+    assert all(f.findings[0]["file"] == "homes.csv" and f.findings[0]["row"] == 3 for f in faulty)
+    (told,) = [f for f in findings_of(done.failures) if f.where.file == "b"]
+    assert "homes.csv" in told.what.zh and "第 3 行" in told.what.zh and "row 3" in told.what.en
+    runs = open_study(tmp_path / "s").runs()
+    assert list(runs[runs["case"] == "b"]["state"]) == ["failed"] * 3
+
+    again = run_study(study, members, folders, tmp_path / "s", road="here")
+    assert again.kept == len(again.failures) and len(asked) == 3
+    (folders["b"] / "homes.csv").write_text(homes.replace("20,6,2", "20,7,2"), encoding="utf-8")
+    mended = run_study(study, members, folders, tmp_path / "s", road="here")
+    assert len(asked) == 6 and [f.kind for f in mended.failures if f.case == "b"] == ["limit"] * 3
+    assert set(mended.changes) == {"b: base-01", "b: base-02", "b: base-03"}
+    assert all("faulty" in why.en for why in mended.changes.values())
+
+
+def test_the_only_county_of_a_study_is_refused_at_once(tmp_path, no_runs):
+    homes = tiny_county.FILES["homes.csv"].replace("20,6", "-20,6")
+    study, members, folders = many(tmp_path, ("b",), b={"homes_csv": homes})
+    with pytest.raises(InputRefused):
+        run_study(study, members, folders, tmp_path / "s", road="here")
+
+
+def test_sites_of_each_county_are_judged_by_its_own_runs(case, folder, tmp_path):
+    definition = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    for r, county in zip(definition["runs"], ("a", "a", "b"), strict=True):
+        r["case"] = county
+    (folder / "study.json").write_text(json.dumps(definition), encoding="utf-8")
+    results = open_study(folder)
+    found = results.no_regret()
+    assert set(results.sites("a")) == {"state_today", "base-01", "base-02"}
+    one = results.sites("b")
+    for row in found[found["case"] == "b"].itertuples():
+        assert row.share_of_runs == (one.loc[row.site_id, "base-03"] != row.today)
 
 
 def watched(get, sizes):
@@ -376,6 +491,16 @@ def test_a_point_of_a_frontier_takes_the_plan_of_looser_limits_that_keeps_its_ow
     assert kept.bound <= own.value * (1 + 1e-9) and own.bound <= kept.value * (1 + 1e-9)
     assert middle.plan.gap <= asked[1][1].scenario.solve.gap
     assert not module.verify(middle.problem, middle.plan)
+    # The evenness of the plan that is kept is not evaluated anew, and is what evaluation gives.
+    never = import_module("allocator.measures.indicators")
+    with monkeypatch.context() as patched:
+        patched.setattr(never, "equity_tables", None)
+        again = module.run(case, asked[1][1].scenario, looser=loose)
+    fresh = dataclasses.replace(loose, inputs={**loose.inputs, "code": "other"})
+    anew = module.run(case, asked[1][1].scenario, looser=fresh)
+    assert set(again.tables) == set(anew.tables) and again.measures == anew.measures
+    for name, table in anew.tables.items():
+        pd.testing.assert_frame_equal(again.tables[name], table)
     assert module.run(case, asked[1][1].scenario, looser=loose).id == done.ids[1] != alone.id
 
 
@@ -442,7 +567,7 @@ def test_a_scheduler_that_goes_away_ends_the_study_with_words_and_not_as_a_bug(m
 
 def test_run_all_gives_folders_in_the_order_of_the_scenarios(case, finished, tmp_path, monkeypatch):
     by_id = {r.id: r for r in open_study(finished).read_runs()}
-    monkeypatch.setattr(work, "run", lambda case, s, **_: by_id[runner.run_id(case, s)])
+    monkeypatch.setattr(work, "run", lambda case, s, **_: by_id[run_id(case, s)])
     scenarios = [m.scenario for m in made(BUDGETS)[1]]
     found, failures = run_all(case, scenarios[::-1], tmp_path / "runs", workers=1)
     assert [p.name.rsplit("-", 1)[0] for p in found] == ["base-03", "base-02", "base-01"]
@@ -478,10 +603,13 @@ def test_a_claim_from_another_machine_counts_until_it_is_stale(tmp_path, monkeyp
         dead._stop.set()
         dead._handle.close()
     with Claims(tmp_path) as here:
+        beat = os.stat(dead._own).st_mtime
+        os.utime(dead._own, (beat, beat - STALE_SECONDS + 5))
         assert not here.take("r" * 16)
-        old = os.stat(dead._own).st_mtime - 61
-        os.utime(dead._own, (old, old))
+        os.utime(dead._own, (beat, beat - STALE_SECONDS - 1))
         assert here.take("r" * 16)
+    stated = (ROOT / "docs" / "guide" / "on-a-cluster.md").read_text(encoding="utf-8")
+    assert f"after {STALE_SECONDS:.0f} seconds without a sign of life" in stated
 
 
 def test_two_runners_on_one_folder_share_the_runs_and_end_with_one_set(
@@ -491,7 +619,7 @@ def test_two_runners_on_one_folder_share_the_runs_and_end_with_one_set(
     asked = {"one": [], "two": []}
 
     def of(name):
-        return lambda case, s, **_: asked[name].append(s.name) or by_id[runner.run_id(case, s)]
+        return lambda case, s, **_: asked[name].append(s.name) or by_id[run_id(case, s)]
 
     target = tmp_path / "s"
     with Claims(target) as other:  # a runner that has the second run
@@ -519,4 +647,52 @@ def test_two_runners_on_one_folder_share_the_runs_and_end_with_one_set(
 
 
 def run_ids(case):
-    return [runner.run_id(case, m.scenario) for m in made(BUDGETS)[1]]
+    return [run_id(case, m.scenario) for m in made(BUDGETS)[1]]
+
+
+def test_a_report_of_a_study_shows_every_run_the_frontier_and_its_steps(case, finished):
+    results = open_study(finished)
+    view, table = study_view(results), results.table()
+    runs = list(results.read_runs())
+    document = compose(runs, region=case.region, study=view)
+    shown = document.tables["study-runs"]
+    assert [r[0] for r in shown.rows] == list(table["name"])
+    at = [c.id for c in shown.columns]
+    for name in ("budget", "resident_met", "investment_all", "gap"):
+        assert [r[at.index(name)].value for r in shown.rows] == pytest.approx(list(table[name]))
+    assert {"study-frontier"} <= set(document.figures) and "no-regret" not in document.tables
+    heads = [c.title for c in document.tables["scoreboard"].columns[3:]]
+    assert len({h.zh for h in heads}) == len({h.en for h in heads}) == 3
+    assert "200.0 万元" in heads[0].zh and "Budget 2.000 million yuan" in heads[0].en
+    chosen = results.no_regret().query("share_of_state >= 0.5")
+    assert len(document.tables["study-sites"].rows) == len(chosen)
+    assert study_of([finished]).title == Text("研究", "Study") and study_of([*finished.iterdir()]) is None  # fmt: skip
+
+
+def test_what_does_not_vary_is_no_setting_and_what_failed_is_named(case, folder):
+    definition = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    for r in definition["runs"]:
+        r["settings"]["base"] = "base"
+    lost = definition["runs"][-1]["id"]
+    (folder / "study.json").write_text(json.dumps(definition), encoding="utf-8")
+    Store(folder).put_failure(Failure("base-03", "no plan at all", "no-plan", lost))
+    view = study_view(open_study(folder))
+    assert list(view.settings) == ["budget"]
+    assert view.failed == (("base-03", Text("no plan at all", "no plan at all")),)
+    chapter = study_chapter(view, Names([], None))
+    (table,) = [b for b in chapter.blocks if getattr(b, "id", "") == "study-failed"]
+    assert table.rows == view.failed
+
+
+def test_compare_says_sites_and_services_in_words_and_writes_lists(finished, tmp_path, capsys):
+    one, two, _ = stored_runs(finished)
+    given = ["compare", str(one), str(two), "--out", str(tmp_path / "out"), "--lang"]
+    assert main([*given, "en"]) == 0
+    told = capsys.readouterr().out
+    assert "elderly.day" not in told and "township-home" not in told and "Day care" in told
+    book = workbook_of(
+        {"a": pd.DataFrame({"modes": [["keep", "build"], "x"], "n": [{"a": 1}, 2.0]})}
+    )
+    sheet = openpyxl.load_workbook(io.BytesIO(book))["a"]
+    assert sheet["A2"].value == "keep, build" and sheet["B2"].value == "{'a': 1}"
+    assert (tmp_path / "out" / "compare.xlsx").is_file()

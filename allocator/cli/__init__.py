@@ -7,6 +7,7 @@ before any plan, 6 a study with failed runs, 64 usage, 70 a bug of ours, 130 int
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 __all__ = ["main"]
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     from allocator.cli.show import findings, language_of
     from allocator.cli.versions import version_findings
     from allocator.errors import AllocatorError, ExitCode, _WithFindings, refuse_if_any
+    from allocator.io.paths import not_writable
 
     # Some releases of typer stand on click, others carry their own copy: ask typer for its class.
     UsageError: Any = typer.BadParameter.__mro__[2]
@@ -44,6 +46,16 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             console.print(str(problem), style="red", markup=False)
         result = problem.exit_code
+    except OSError as problem:  # a full disk or a locked file where no room of the house told it
+        findings(
+            console,
+            not_writable(Path(problem.filename or ""), problem).findings,
+            language_of(given),
+        )
+        result = ExitCode.REFUSED
+    except Exception:
+        console.print_exception()
+        result = ExitCode.BUG
     if arguments is None:
         sys.exit(int(result))
     return int(result)

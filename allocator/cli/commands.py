@@ -232,7 +232,7 @@ def report(
     font: Annotated[str, typer.Option(help="font of the PDF, default an open Chinese one")] = "",
 ) -> int:
     """Write documents from stored runs of a plan or a study; nothing is computed anew."""
-    from allocator.cli.products import named_runs, write_products
+    from allocator.cli.products import named_runs, study_of, write_products
     from allocator.report import FORMATS
 
     wanted = [w.strip() for w in to.split(",") if w.strip()]
@@ -245,6 +245,7 @@ def report(
     with console.status(say(chosen_language(languages[0]), "正在排版…", "laying out…")):
         paths = write_products(
             named_runs(runs, plan), _case(case), out, to=wanted, languages=languages, template=template, font=font,
+            study=study_of(runs),
         )  # fmt: skip
     for path in paths:
         console.print(str(path), highlight=False)

@@ -21,27 +21,22 @@ from allocator.cli.show import (
     scoreboard,
 )
 from allocator.cli.study import indicators
+from allocator.cli.study_view import LIMITS, asks_for_frontier, asks_for_tornado
 from allocator.errors import Text
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from allocator.compare import Comparison
+    from allocator.report.words import Names
     from allocator.study import StudyResults
 
 __all__ = ["compare"]
 
-WORDS = {
-    "budget": (Text("投资额度", "Budget"), "yuan"),
-    "coverage": (Text("可达覆盖要求", "Coverage asked"), "share"),
-    "floor": (Text("最低乡镇满足率要求", "Least township share asked"), "share"),
-    "gini": (Text("基尼系数上限", "Gini at most"), "share"),
-    "travel": (Text("平均出行上限", "Mean travel at most"), "minute"),
-}
 COLUMNS = {
     "name": Text("方案", "Plan"), "run": Text("方案", "Plan"), "plan": Text("方案", "Plan"),
-    "dominated_by": Text("全面优于它的方案", "Dominated by"), "is_chosen": Text("所选方案", "Chosen"),
-    "site_id": Text("地点", "Site"), "what": Text("变化", "Change"), "today": Text("现状", "Today"),
+    "dominated_by": Text("两项均不差于它的方案", "No worse in both"), "is_chosen": Text("所选方案", "Chosen"),
+    "case": Text("案例", "Case"), "site_id": Text("地点", "Site"), "what": Text("变化", "Change"), "today": Text("现状", "Today"),
     "first": Text("对照方案", "In the first"), "state": Text("期末", "At the end"),
     "places_first": Text("对照方案名额", "Places in the first"), "places": Text("名额", "Places"),
     "share_of_runs": Text("有变动的运行占比", "Share of runs that act"),
@@ -116,6 +111,9 @@ def _against_first(console: Console, both: Comparison, cost: str, gain: str, lan
         "vanishes": say(language, "取消", "vanishes"),
         "changes": say(language, "变动", "changes"),
     }
+    from allocator.report.words import Names
+
+    words = Names(both.runs, None)
     changes = both.site_changes()
     changes["what"] = changes["what"].map(whats)
     _print(
@@ -123,16 +121,17 @@ def _against_first(console: Console, both: Comparison, cost: str, gain: str, lan
         changes,
         say(language, f"地点变化（相对于{first}）", f"Sites, against {first}"),
         language,
+        names=words,
     )
     names = both.names[1:]
     for by, zh, en in (("township", "乡镇", "township"), ("group", "人群", "group")):
         who = both.who(by)
         moved = who[(who[names].abs() > 5e-4).any(axis=1)]
-        shown = moved.drop(columns=["need", "name_zh" if language == "en" else "name_en"], errors="ignore")  # fmt: skip
+        shown = moved.drop(columns=["need", "township_id", "name_zh" if language == "en" else "name_en"], errors="ignore")  # fmt: skip
         for name in names:
             shown[name] = [_arrow(v) for v in shown[name]]
         shown[both.names[0]] = [f"{v:.1%}" for v in shown[both.names[0]]]
-        _print(console, shown, say(language, f"满足率增减，按{zh}（相对于{first}）", f"Who gains and loses, by {en}, against {first}"), language)  # fmt: skip
+        _print(console, shown, say(language, f"满足率增减，按{zh}（相对于{first}）", f"Who gains and loses, by {en}, against {first}"), language, names=words)  # fmt: skip
     _steps(console, both.marginal(cost, gain), cost, gain, language)
     sites = both.no_regret()
     console.print(say(language, "各方案均选、且相同的地点:", "Chosen alike in every plan: ") + (", ".join(sites) or "—"), highlight=False)  # fmt: skip
@@ -150,14 +149,13 @@ def _study(
     cost = cost or ("budget" if "budget" in table else "investment_all")
     sheets = {"runs": table, "no-regret": results.no_regret()}
     charts = {}
-    drawn = study.samples is not None and study.frontier is None  # draws are no choices
-    if not drawn:
+    if asks_for_frontier(results):
         sheets["frontier"] = results.frontier(cost, gain)
         sheets["steps"] = results.marginal(cost, gain)
         charts["frontier"] = _frontier_chart(sheets["frontier"], cost, gain)
         _print(console, sheets["frontier"], say(language, "前沿与被优于的方案", "Frontier and dominated plans"), language)  # fmt: skip
         _steps(console, sheets["steps"], cost, gain, language)
-    if study.samples is not None or len(study.axes) > 1:
+    if asks_for_tornado(results):
         from allocator.report.study_charts import tornado_chart
 
         sheets["tornado"] = results.tornado(gain)
@@ -170,7 +168,7 @@ def _study(
         sheets["regret"] = results.regret().reset_index()
         charts["regret"] = regret_chart(results.regret(), _writer(""))
         _print(console, sheets["regret"], say(language, "遗憾值（目标值，越小越好）", "Regret (objective; less is better)"), language)  # fmt: skip
-    _print(console, sheets["no-regret"].query("share_of_runs > 0"), say(language, "各地点入选比例", "Share of runs that choose each site"), language)  # fmt: skip
+    _print(console, sheets["no-regret"].query("share_of_runs > 0"), say(language, "各地点入选比例", "Share of runs that choose each site"), language, names=_names_of(results))  # fmt: skip
     if out is not None:
         from allocator.io.paths import write_bytes
 
@@ -178,6 +176,14 @@ def _study(
         for name, drawing in charts.items():
             write_bytes(out / f"{name}.svg", drawing.render((language,)).encode("utf-8"))
     return 0
+
+
+def _names_of(results: StudyResults) -> Names:
+    """Return the words of a study's first stored run, the house's where parts alone are kept."""
+    from allocator.report.words import Names
+
+    first = next(results.read_runs(), None)
+    return Names([] if first is None else [first], None)
 
 
 def _frontier_chart(table: pd.DataFrame, cost: str, gain: str) -> Any:
@@ -189,7 +195,7 @@ def _frontier_chart(table: pd.DataFrame, cost: str, gain: str) -> Any:
 
 def _words(name: str) -> tuple[Text, str]:
     """Return the words and unit of an indicator or a limit."""
-    known = {i: (words, unit) for i, words, unit in indicators()} | WORDS
+    known = {i: (words, unit) for i, words, unit in indicators()} | dict(LIMITS)
     return known.get(name, (Text(name, name), ""))
 
 
@@ -223,11 +229,17 @@ def _arrow(change: float) -> str:
 
 
 def _print(
-    console: Console, table: pd.DataFrame, title: str, language: str, unit: str = ""
-) -> None:
-    """Print a table: columns by their words, numbers in the unit of their column, else in ``unit``."""
+    console: Console, table: pd.DataFrame, title: str, language: str, unit: str = "",
+    names: Names | None = None,
+) -> None:  # fmt: skip
+    """Print a table: columns by their words, numbers in the unit of their column, else in ``unit``.
+
+    ``names`` say services, types and groups of people in words.
+    """
     if not len(table):
         return
+    if names is not None:
+        table = _said(table, names, language)
     shown = Table(title=title)
     units = []
     for name in table.columns:
@@ -242,9 +254,23 @@ def _print(
         console.print(f"… +{len(table) - MOST_ROWS}", style="dim")
 
 
+def _said(table: pd.DataFrame, names: Names, language: str) -> pd.DataFrame:
+    """Return a table with ids of services, states and groups in words."""
+    from allocator.report.words import GROUPS, word
+
+    known = {"service": names.service, "group": lambda id: word(GROUPS, id), **dict.fromkeys(("first", "state", "today"), names.type)}  # fmt: skip
+    out = table.copy()
+    for column, words in known.items():
+        if column in out:
+            out[column] = [words(str(v)).in_language(language) for v in out[column]]
+    return out
+
+
 def _cell(value: object, unit: str, language: str) -> str:
     if isinstance(value, bool):
         return "★" if value else ""
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(str, value))
     if isinstance(value, float):
         plain = "—" if value != value else f"{value:,.6g}"
         return number(value, unit, language) if unit else plain

@@ -34,14 +34,16 @@ def equity(
     as_json: AsJson = False,
 ) -> int:
     """Show how evenly a plan's services reach people: in need, residents, registered persons."""
+    from allocator.io.paths import write_bytes
     from allocator.io.runs import read_run
+    from allocator.study.results import csv_of
 
     language, stored = chosen_language(lang), read_run(run)
     table = evaluation(stored, read_run(before) if before else None, period)
     if base:
         table = table[table["base"].isin(base)].reset_index(drop=True)
     if out is not None:
-        table.to_csv(out, index=False, encoding="utf-8-sig")
+        write_bytes(out, csv_of(table))
     if as_json:
         print_table(table, True)
         return int(ExitCode.PLAN)

@@ -13,9 +13,10 @@ from allocator.io.findings import refusal
 from allocator.io.paths import read_bytes, shipped, write_bytes
 from allocator.io.runs import has_run, read_run, stored_runs
 from allocator.report import Note, documents
+from allocator.report.study_chapter import StudyView
 from allocator.run import Run
 
-__all__ = ["DEFAULT_FORMATS", "named_runs", "write_products"]
+__all__ = ["DEFAULT_FORMATS", "named_runs", "study_of", "write_products"]
 
 DEFAULT_FORMATS = ("html", "xlsx", "gpkg")
 LARGEST_TEMPLATE = 20 << 20
@@ -71,9 +72,21 @@ def _with_units(catalogue: Catalogue) -> Catalogue:
     return replace(catalogue, units=read_policy(shipped("data") / "catalogue").units)
 
 
+def study_of(paths: Sequence[Path]) -> StudyView | None:
+    """Return the study that a report is asked of, where one folder of one is named; else None."""
+    if len(paths) != 1 or not (paths[0] / "study.json").is_file():
+        return None
+    from allocator.cli.study_view import study_view
+    from allocator.study import open_study
+
+    results = open_study(paths[0])
+    return study_view(results) if len(results.cases) == 1 else None
+
+
 def write_products(
     runs: Sequence[Run], case: Case, out: Path, notes: Sequence[Note] = (), *,
     to: Sequence[str] = DEFAULT_FORMATS, languages: Sequence[str] = ("zh", "en"), template: Path | None = None, font: str = "",
+    study: StudyView | None = None,
 ) -> list[Path]:  # fmt: skip
     """Write the documents asked for; the first run is the plan reported.
 
@@ -86,6 +99,6 @@ def write_products(
     made = documents(
         runs, region=region, catalogue=_with_units(case.catalogue), notes=notes, to=to, languages=languages,
         template=None if template is None else read_bytes(template, LARGEST_TEMPLATE), font=font,
+        study=study,
     )  # fmt: skip
-    out.mkdir(parents=True, exist_ok=True)
     return [write_bytes(out / name, data) for name, data in made.items()]

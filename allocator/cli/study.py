@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from allocator.study import Done, Failure, Progress, StudyResults
 
-__all__ = ["study"]
+__all__ = ["findings_of", "indicators", "study", "words_of"]
 
 MOST_NAMED = 20
 SHOWN = ("resident_met", "day_met", "home_met", "coverage_day", "places", "investment_all", "running_gap", "mean_minutes")  # fmt: skip
@@ -83,7 +83,7 @@ def study(
         _tell(console, done, results, language)
         console.print(str(table), highlight=False)
     if done.failures:
-        raise StudyIncomplete(tuple(_finding(f) for f in done.failures))
+        raise StudyIncomplete(findings_of(done.failures))
     return 0
 
 
@@ -133,7 +133,7 @@ def _tell(console: Console, done: Done, results: StudyResults, language: str) ->
     from rich.table import Table
 
     for name, why in list(done.changes.items())[:MOST_NAMED]:
-        console.print(say(language, f"{name} 重新计算:{why}", f"{name} is done anew: {why}"), style="yellow", highlight=False)  # fmt: skip
+        console.print(say(language, f"{name} 重新计算:{why.zh}", f"{name} is done anew: {why.en}"), style="yellow", highlight=False)  # fmt: skip
     table = results.table()
     if not len(table):
         return
@@ -151,6 +151,8 @@ def _tell(console: Console, done: Done, results: StudyResults, language: str) ->
     console.print(shown)
     always = results.no_regret()
     always = always[always["share_of_state"] == 1.0]
+    if "case" in always:
+        always = always.assign(site_id=always["case"] + ": " + always["site_id"])
     if len(table) > 1 and len(always):
         console.print(say(language, "各次运行均选、且相同的地点:", "Chosen alike in every run: ") + ", ".join(always["site_id"]), highlight=False)  # fmt: skip
 
@@ -167,7 +169,7 @@ def _plain(done: Done, results: StudyResults) -> dict[str, Any]:
     return {
         "folder": str(done.folder),
         "kept": done.kept,
-        "changes": dict(done.changes),
+        "changes": {name: {"zh": why.zh, "en": why.en} for name, why in done.changes.items()},
         "failures": [{"run": f.run, "name": f.scenario, "kind": f.kind, "reason": f.reason} for f in done.failures],
         "runs": json.loads(_records(results.table())),
     }  # fmt: skip
@@ -178,19 +180,42 @@ def _records(table: pd.DataFrame) -> str:
     return text
 
 
-def _finding(failure: Failure) -> Finding:
-    what = _words_of(failure.findings) or Text(failure.reason, failure.reason)
+def findings_of(failures: Sequence[Failure]) -> tuple[Finding, ...]:
+    """Return what failed runs are told as: one finding a run, one a case whose files are faulty."""
+    found: dict[tuple[str, str], list[Failure]] = {}
+    for f in failures:
+        found.setdefault((f.case or f.run, f.reason), []).append(f)
+    return tuple(_finding(alike) for alike in found.values())
+
+
+def _finding(alike: Sequence[Failure]) -> Finding:
+    first = alike[0]
+    what = words_of(first.findings) or Text(first.reason, first.reason)
+    names = ", ".join(f.scenario for f in alike[:3]) + (" …" if len(alike) > 3 else "")
     return Finding(
-        Rank.ERROR, "run-failed", Where(id=failure.scenario), what,
+        Rank.ERROR, "run-failed", Where(file=first.case, id=names), what,
         Text("修改后重跑;其余已保存。", "Mend it and run again; the others are stored."),
     )  # fmt: skip
 
 
-def _words_of(findings: Sequence[Mapping[str, Any]]) -> Text | None:
-    """Return the first findings' sentences in both languages."""
+def words_of(findings: Sequence[Mapping[str, Any]]) -> Text | None:
+    """Return the first findings' sentences in both languages, each after its file and row."""
     if not findings:
         return None
+    said = [(_place(f, "第 {} 行"), _place(f, "row {}"), f["what"]) for f in findings[:3]]
+    more = len(findings) - len(said)
+    zh = "".join(f"{place}{what['zh']}" for place, _, what in said)
+    en = " ".join(f"{place}{what['en']}" for _, place, what in said)
     return Text(
-        "".join(f["what"]["zh"] for f in findings[:3]),
-        " ".join(f["what"]["en"] for f in findings[:3]),
+        zh + (f"另有 {more} 条。" if more else ""), en + (f" And {more} more." if more else "")
     )
+
+
+def _place(finding: Mapping[str, Any], row: str) -> str:
+    parts = [
+        finding["file"],
+        row.format(finding["row"]) if finding["row"] else "",
+        finding["column"],
+    ]
+    place = " ".join(p for p in parts if p)
+    return f"{place}: " if finding["file"] else ""

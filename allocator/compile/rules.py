@@ -454,10 +454,10 @@ def _covered(
 def _served(case: Case, scenario: Scenario, sets: Sets, spec: ServedRule, n: str) -> Rule:
     service = sets.services.index(spec.service)
     share = share_by_period(case, scenario, spec)
-    who = f" {spec.group}" if spec.group else ""
+    who, of = (f" {spec.group}", f"{spec.group} ") if spec.group else ("", "")
     words = Text(
         f"{spec.service}{who}满足率不低于{share.max():.0%}",
-        f"{spec.service}{who} served at least {share.max():.0%}",
+        f"{of}need for {spec.service} served to at least {share.max():.0%}",
     )
     source = _source(case, scenario, spec.standard)
     price = None if spec.hard else 1.0

@@ -15,11 +15,23 @@ from pathlib import Path
 import allocator
 from allocator.errors import Finding, InputRefused, Rank, Text, Where
 
-__all__ = ["checked_name", "digest_of", "inside", "read_bytes", "shipped", "write_bytes"]
+__all__ = [
+    "checked_name",
+    "digest_of",
+    "inside",
+    "not_writable",
+    "read_bytes",
+    "shipped",
+    "without_folders",
+    "write_bytes",
+]
 
 MEBIBYTE = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _PART = re.compile(r"[\w][\w .()\uFF08\uFF09-]{0,119}")
+_FOLDERS = re.compile(
+    r"(?<![\w.\\/:-])(?:file:|[A-Za-z]:|~)?[\\/]{1,4}(?:[^\\/\s'\"<>|~:]+(?: [^\\/\s'\"<>|~:]+)*[\\/])+"
+)
 _DEVICES = {"con", "prn", "aux", "nul", "clock$", "conin$", "conout$"} | {
     f"{word}{n}" for word in ("com", "lpt") for n in "0123456789¹²³"
 }
@@ -179,6 +191,11 @@ def not_writable(path: Path, problem: OSError) -> InputRefused:
             "Check disk space and permissions, close the program that holds it (Excel, say), or choose another folder.",
         ),
     )
+
+
+def without_folders(text: str) -> str:
+    """Return a message with each absolute path cut to its last name: folders tell of the user."""
+    return _FOLDERS.sub("", text)
 
 
 def digest_of(data: bytes) -> str:

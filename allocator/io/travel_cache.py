@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from allocator.io.paths import write_bytes
 from allocator.travel.arcs import Arcs
 
 __all__ = ["JOURNEYS", "cached_arcs", "journey_key", "store_in"]
@@ -39,21 +39,20 @@ def cached_arcs(folder: Path, parts: Mapping[str, object], make: Callable[[], Ar
     parts
         Everything the arcs depend on, by name: digests of points, network and tables, limits,
         speeds, method.
+
+    Raises
+    ------
+    InputRefused
+        When the folder cannot be written: disk full, read-only.
     """
     path = folder / f"{journey_key(parts)}.npz"
     stored = _stored(path)
     if stored is not None:
         return stored
     arcs = make()
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, digest=np.array(arcs.digest), **{p: getattr(arcs, p) for p in _PARTS})
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    out = io.BytesIO()
+    np.savez(out, digest=np.array(arcs.digest), **{p: getattr(arcs, p) for p in _PARTS})
+    write_bytes(path, out.getvalue())
     return arcs
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,16 @@ from allocator.problem import Problem
 from allocator.rules import Floats, Resource
 from allocator.scenario import Scenario
 
-__all__ = ["INDICATORS", "Judged", "State", "measure", "site_use", "start_under", "state_of"]
+__all__ = [
+    "INDICATORS",
+    "Judged",
+    "State",
+    "evenness_of",
+    "measure",
+    "site_use",
+    "start_under",
+    "state_of",
+]
 
 RESIDENT, DAY, HOME = "elderly.resident", "elderly.day", "elderly.home"
 
@@ -57,6 +66,10 @@ INDICATORS: Mapping[str, tuple[Text, str, str]] = {
     "p90_minutes": (Text("90分位出行时间(机构照护)", "90th-percentile travel to resident care"), "minute", "预期性"),
     "cost_person_day": (Text("每服务人日成本", "Cost a served person-day"), "yuan", "预期性"),
 }  # fmt: skip
+
+
+Evenness: TypeAlias = "tuple[dict[str, pd.DataFrame], tuple[Text, ...]]"
+"""Tables of an equity evaluation and the cautions under them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +122,25 @@ def start_under(case: Case, today: State, reach: Mapping[str, Floats]) -> Start 
     return start_of(case, stage, today.people, reach)
 
 
+def evenness_of(tables: Mapping[str, pd.DataFrame], measures: Mapping[str, Any]) -> Evenness | None:
+    """Return the equity evaluation that an earlier run holds, None where it made none."""
+    made = {name: tables[name] for name in ("equity", "equity_curves") if name in tables}
+    cautions = tuple(Text(c["zh"], c["en"]) for c in measures["cautions"])
+    return (made, cautions) if len(made) == 2 else None
+
+
 def measure(
-    case: Case, scenario: Scenario, today: State, planned: Judged, start: Start | None = None
+    case: Case,
+    scenario: Scenario,
+    today: State,
+    planned: Judged,
+    start: Start | None = None,
+    evenness: Evenness | None = None,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any], tuple[Finding, ...]]:
     """Return tables, scores and findings of a plan beside today's state.
 
     ``start`` is what the equity evaluation compares with (`start_under`); without it that is left out.
+    ``evenness`` is that evaluation where the same plan for the same people was evaluated before.
     """
     both = [today.tables, _tables(case, planned)]
     tables = {name: pd.concat([b[name] for b in both], ignore_index=True) for name in both[0]}
@@ -126,7 +152,10 @@ def measure(
     tables |= policy_tables(case, scenario)
     cautions: tuple[Text, ...] = ()
     stage = planned.stage
-    if stage is not None and start is not None:
+    if evenness is not None:
+        tables |= evenness[0]
+        cautions = evenness[1]
+    elif stage is not None and start is not None:
         made, cautions = equity_tables(case, stage, start)
         tables |= made
     tables["indicators"] = _indicators(case, scenario, tables)

@@ -62,10 +62,15 @@ def _levels(values: npt.ArrayLike, weights: npt.ArrayLike) -> tuple[Floats, Floa
     return v, w
 
 
+def _dot(a: Floats, b: Floats) -> float:
+    """Sum of products in one fixed order: that of the linear-algebra library hangs on the cores."""
+    return float(np.sum(a * b))
+
+
 def weighted_mean(values: npt.ArrayLike, weights: npt.ArrayLike) -> float:
     """Return the mean a person; NaN where nobody is."""
     v, w = _clean(values, weights)
-    return float(v @ w / w.sum()) if len(v) else float("nan")
+    return _dot(v, w) / float(w.sum()) if len(v) else float("nan")
 
 
 def weighted_quantile(values: npt.ArrayLike, weights: npt.ArrayLike, q: float) -> float:
@@ -157,12 +162,12 @@ class Theil:
 
 
 def _t(v: Floats, w: Floats) -> float:
-    mean = v @ w / w.sum()
+    mean = _dot(v, w) / float(w.sum())
     if mean <= 0:
         return 0.0
     ratio = v / mean
     logs = np.log(ratio, where=ratio > 0, out=np.zeros_like(ratio))
-    return float((w * ratio) @ logs / w.sum())
+    return _dot(w * ratio, logs) / float(w.sum())
 
 
 def theil(
@@ -185,12 +190,12 @@ def theil(
     if groups is None:
         return Theil(total, 0.0, total, {})
     names = np.asarray(groups, dtype=object)[np.asarray(weights, dtype=float) > 0]
-    whole = float(v @ w)
+    whole = _dot(v, w)
     between = within = 0.0
     parts: dict[str, float] = {}
     for g in sorted(set(names)):
         here = names == g
-        mass, people = float(v[here] @ w[here]), float(w[here].sum())
+        mass, people = _dot(v[here], w[here]), float(w[here].sum())
         share = mass / whole if whole > 0 else 0.0
         if share > 0:
             between += share * float(np.log(share / (people / w.sum())))
@@ -207,7 +212,7 @@ def variation(values: npt.ArrayLike, weights: npt.ArrayLike) -> float:
     mean = weighted_mean(v, w)
     if not len(v) or mean == 0:
         return float("nan") if not len(v) else 0.0
-    return float(np.sqrt(w @ (v - mean) ** 2 / w.sum()) / mean)
+    return float(np.sqrt(_dot(w, (v - mean) ** 2) / w.sum()) / mean)
 
 
 def location_quotient(resource: npt.ArrayLike, people: npt.ArrayLike) -> Floats:

@@ -321,7 +321,7 @@ def plan_from_values(
     }
     objectives = []
     for objective, bound in bounds:
-        value = float(objective_coefficients(problem, columns, objective) @ final)
+        value = float(np.sum(objective_coefficients(problem, columns, objective) * final))
         constant = objective.constant
         objectives.append(
             ObjectiveValue(

@@ -388,7 +388,8 @@ def _outcome(h: highspy.Highs, cost: Floats, factor: float, is_mip: bool) -> Out
     else:
         status = Status.INTERRUPTED if model == kind.kInterrupt else Status.LIMIT
     values = np.array(h.getSolution().col_value) if found or model == kind.kModelEmpty else None
-    value = float(cost @ values) if values is not None else np.nan
+    # Summed in one fixed order: the order of a dense product hangs on the number of cores.
+    value = float(np.sum(cost * values)) if values is not None else np.nan
     bound = float(info.mip_dual_bound) / factor if is_mip else value
     return Outcome(
         status, values, value, bound,

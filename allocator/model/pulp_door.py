@@ -179,7 +179,7 @@ def solve_by_pulp(problem: Problem, solver: Any = None, *, whole_places: bool = 
             return _none(problem, Status.INFEASIBLE if nothing else Status.NO_PLAN_FOUND)
         values = np.array([v.varValue or 0.0 for v in variables])
         cost = objective_coefficients(problem, form.columns, objective)
-        value = float(cost @ values)
+        value = float(np.sum(cost * values))
         bounds.append((objective, value - 1e-9 * abs(value)))
         held.append((cost, value + objective.tolerance * max(abs(value), 1e-6) + 1e-7))
     assert values is not None

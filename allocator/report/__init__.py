@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from allocator.region import Region
     from allocator.report.document import Document
     from allocator.report.page import Language
+    from allocator.report.study_chapter import StudyView
     from allocator.run import Run
 
 __all__ = ["FORMATS", "Note", "documents", "html_report", "layers", "workbook"]
@@ -27,6 +28,7 @@ FORMATS = ("html", "docx", "xlsx", "pdf", "gpkg")
 def documents(
     runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None = None, notes: Sequence[Note] = (),
     to: Sequence[str] = FORMATS, languages: Sequence[str] = ("zh", "en"), template: bytes | None = None, font: str = "",
+    study: StudyView | None = None,
 ) -> dict[str, bytes]:  # fmt: skip
     """Return the bytes of every document asked for, by file name.
 
@@ -40,6 +42,8 @@ def documents(
         A Word template with the tags of ``docs/reports.md``; None for the built-in one.
     font
         Family name of the font for the PDF; blank for the first open Chinese font installed.
+    study
+        The study that the runs are of; it gets a chapter of its own.
 
     Raises
     ------
@@ -54,7 +58,7 @@ def documents(
         raise ValueError(f"unknown format or language: {', '.join(unknown) or 'none given'}")
     from allocator.report.chapters import compose
 
-    document = compose(runs, region=region, catalogue=catalogue, notes=notes)
+    document = compose(runs, region=region, catalogue=catalogue, notes=notes, study=study)
     made: dict[str, bytes] = {}
     for format in FORMATS:
         if format not in to:

@@ -21,8 +21,10 @@ from allocator.report.svg import (
     PAPER,
     SAND,
     Drawing,
+    broken_at,
     text_width,
 )
+from allocator.report.words import short_town
 
 __all__ = [
     "bands",
@@ -78,7 +80,8 @@ def bed_use(title: Text, rows: Sequence[tuple[Text, float, float, float]]) -> Dr
     left, room = 196, 420
     for n, (name, places, own, free) in enumerate(rows):
         y = 36 + n * 52
-        d.text(left - 10, y + 22, _short(name, 186, 12.5), 12.5, anchor="end")
+        for at, line in _lines(name, 186, 12.5):
+            d.text(left - 10, y + at, line, 12.5, anchor="end")
         scale = room / top
         d.rect(left, y, places * scale, 34, PAPER, stroke=MUTED, stroke_width=1)
         d.rect(left, y + 2, own * scale, 14, DEEP)
@@ -124,7 +127,7 @@ def need_bars(
             words = f"{100 * share:.0f}%"
             d.text(x + room + 6, y + 11, Text(f"{words} / {of} 人", f"{words} of {of}"), 10.5, fill=MUTED)  # fmt: skip
     for n, (name, _) in enumerate(rows):
-        d.text(left - 8, 63 + n * 22, _short(name, 116, 11.5), 11.5, anchor="end")
+        d.text(left - 8, 63 + n * 22, _short(short_town(name), 118, 11.5), 11.5, anchor="end")
     return d
 
 
@@ -171,10 +174,10 @@ def dumbbells(title: Text, rows: Sequence[tuple[Text, float | None, float | None
         y = 46 + n * 21
         if before is None or after is None:
             d.text(left + 4, y + 4, "*", 11.5, fill=MUTED)
-            d.text(left - 12, y + 4, _short(name, 140, 11.5), 11.5, anchor="end")
+            d.text(left - 12, y + 4, _short(short_town(name), 146, 11.5), 11.5, anchor="end")
             continue
         a, b = (left + room * min(max(v, 0), 1) for v in (before, after))
-        d.text(left - 12, y + 4, _short(name, 140, 11.5), 11.5, anchor="end")
+        d.text(left - 12, y + 4, _short(short_town(name), 146, 11.5), 11.5, anchor="end")
         loses = after < before - 5e-4
         d.line(a, y, b, y, ORANGE if loses else BLUE, 3)
         d.circle(a, y, 4.5, GREY)
@@ -293,6 +296,20 @@ def spread(title: Text, panels: Sequence[tuple[Text, Sequence[tuple[Text, Sequen
             d.line(x, y - 9, x, y + 9, DEEP, 2.4)
             d.text(x, y - 11, written(middle), 10, anchor="middle", weight=600, halo=True)
     return d
+
+
+def _lines(name: Text, room: float, size: float) -> list[tuple[float, Text]]:
+    """Return a name in one line, or in two where it is too long for one, with their places."""
+    if max(text_width(name.zh, size), text_width(name.en, size)) <= room:
+        return [(22.0, name)]
+    zh, en = (_halves(v, room, size) for v in (name.zh, name.en))
+    return [(14.0, Text(zh[0], en[0])), (30.0, Text(zh[1], en[1]))]
+
+
+def _halves(text: str, room: float, size: float) -> tuple[str, str]:
+    first, *rest = broken_at(text, size, room)
+    glue = " " if text.isascii() else ""
+    return first, _cut(glue.join(rest), room, size)
 
 
 def _short(text: Text, room: float, size: float) -> Text:

@@ -189,11 +189,10 @@ def _lorenz(run: Run, year: int, names: Names) -> list[Block]:
         return []
     mine = curves[(curves["service"] == services[0]) & (curves["base"] == base)]
     even = pd.DataFrame({"people_share": [0.0, 1.0], "access_share": [0.0, 1.0], "when": "= even"})
-    label = {"before": "现状 today", "after": "规划后 after", "= even": "完全均等 even"}
+    label = {"before": Text("现状", "Today"), "after": Text("规划后", "After"), "= even": Text("完全均等", "Even")}  # fmt: skip
     both = pd.concat([mine, even], ignore_index=True)
-    both["when"] = both["when"].map(label)
     name = names.service(services[0])
     title = Text(f"洛伦兹曲线:{name.zh}(基数:{_base(base).zh})", f"Lorenz curves: {name.en} (base: {_base(base).en})")  # fmt: skip
     words = (Text("人口累计比例", "Share of people"), Text("可及水平累计比例", "Share of access"))
-    drawing = charts.line_chart(title, both, "people_share", "access_share", "when", words)
+    drawing = charts.line_chart(title, both, "people_share", "access_share", "when", words, label)
     return [Figure("lorenz", title, drawing, Text("曲线越靠近直线,分布越均等。", "The nearer the straight line, the more even."))]  # fmt: skip

@@ -24,7 +24,7 @@ from allocator.report.svg import (
     Drawing,
     text_width,
 )
-from allocator.report.words import Names
+from allocator.report.words import Names, short_town
 from allocator.run import Run
 
 __all__ = ["coverage_map", "elders_map", "gap_map", "locator_map", "sites_map", "siting_map", "town_box", "township_points"]  # fmt: skip
@@ -92,6 +92,12 @@ class _Frame:
             d.circle(x, y, 5.5, "none", stroke=INK, stroke_width=1.2)
             d.circle(x, y, 2, INK)
 
+    def arrow(self, d: Drawing) -> None:
+        """Draw an arrow to the north in the corner of the map."""
+        x, y = self.x + 14 if not self.whole else 16.0, self.y + 44
+        d.path([(x, y - 22), (x + 6, y), (x, y - 5), (x - 6, y)], INK, True)
+        d.text(x, y - 26, Text("北", "N"), 11, anchor="middle", weight=600)
+
     def scale_bar(self, d: Drawing, x: float, y: float) -> None:
         km = next(
             (k for k in (50, 20, 10, 5, 2, 1, 0.5) if k / 111.2 * self.scale < self.width / 4), 0.5
@@ -127,7 +133,11 @@ def _board(run: Run, title: Text, panels: int, region: Region, bounds: Bounds | 
 
 def _finish(d: Drawing, run: Run, frame: _Frame, legend: Sequence[tuple[Callable[[float, float], None], Text]]) -> Drawing:  # fmt: skip
     """Add scale, legend, footer and disclaimer below the map."""
-    frame.scale_bar(d, d.width - 14, d.height - 4)
+    if frame.whole:
+        frame.scale_bar(d, d.width - 14, d.height - 4)
+    else:
+        frame.scale_bar(d, frame.right - 10, frame.low - 10)
+    frame.arrow(d)
     y = d.height + 24
     x = 6.0
     for draw, words in legend:
@@ -197,9 +207,8 @@ def _around(x: float, y: float, r: float) -> Box:
 def _township_names(d: Drawing, frame: _Frame, run: Run, taken: list[Box], size: float = 11) -> None:  # fmt: skip
     for row in township_points(run).sort_values("lat", ascending=False).itertuples():
         x, y = frame.at(row.lon, row.lat)
-        en = str(row.name_en) or str(row.name_zh)
-        en = en.replace(" Ethnic", "").removesuffix(" Township").removesuffix(" Town")
-        name = Text(_cut(str(row.name_zh), 12), _cut(en, 24))
+        short = short_town(Text(str(row.name_zh), str(row.name_en) or str(row.name_zh)))
+        name = Text(_cut(short.zh, 12), _cut(short.en, 24))
         _label(d, taken, x, y, name, size, 2, fill="#3c4650")
 
 
@@ -448,6 +457,6 @@ def locator_map(run: Run, region: Region, id: str, title: Text) -> Drawing:
         d.mark("diamond", x, y, 4.5, ORANGE)
     d.height = frame.y + frame.height
     footer = Text(run.inputs["map_footer"]["zh"], run.inputs["map_footer"]["en"])
-    d.paragraph(4, d.height + 6, footer, 8.5, 292)
-    d.height += 12.0 * (max(text_width(footer.zh, 8.5), text_width(footer.en, 8.5)) // 280 + 1) + 6
+    d.paragraph(4, d.height + 8, footer, 12, 292)
+    d.height += 17.0 * (max(text_width(footer.zh, 12), text_width(footer.en, 12)) // 270 + 1) + 6
     return d

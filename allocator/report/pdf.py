@@ -22,11 +22,17 @@ from allocator.report.document import (
     Table,
 )
 from allocator.report.fonts import find_font
+from allocator.report.widths import broken, laid_out
 
-__all__ = ["WORDS", "column_widths", "render"]
+__all__ = ["BREAKS", "INLINE", "WORDS", "render"]
 
 Language = Literal["zh", "en"]
-WIDE = 12  # columns from which a table gets a page on its side
+ROOM, WIDE_ROOM, SIZES = 470.0, 717.0, (8.4, 7.8, 7.2)
+"""Width of the text on a page upright and on its side, and sizes of a table's text, pt."""
+BREAKS = ("plan", "sites")
+"""Chapters that begin a page; the others follow one another, so that no page is left half empty."""
+INLINE = ("siting",)
+"""Maps that stand in the text too, beside the atlas."""
 WORDS = {
     "contents": Text("目录", "Contents"),
     "atlas": Text("图集", "Atlas"),
@@ -76,7 +82,7 @@ class _Maker:
 
     def document(self, document: Document) -> dict[str, Any]:
         chapters = [
-            {"title": self.say(c.title), "annex": c.annex, "blocks": [{"first": n == 0, **self.block(b)} for n, b in enumerate(c.blocks)]}
+            {"title": self.say(c.title), "breaks": c.id in BREAKS, "blocks": [{"first": n == 0, **self.block(b)} for n, b in enumerate(c.blocks)]}
             for c in document.chapters
         ]  # fmt: skip
         return {
@@ -112,7 +118,14 @@ class _Maker:
         title, words = self.say(block.title), self.say(block.words)
         if block.is_map:
             self.atlas.append({"title": title, "file": file})
-            return {"kind": "see", "title": title, "number": len(self.atlas)}
+            inline = block.id in INLINE
+            return {
+                "kind": "see",
+                "title": title,
+                "number": len(self.atlas),
+                "inline": inline,
+                "file": file,
+            }
         wide = block.drawing.width > 400
         return {"kind": "figure", "title": title, "file": file, "words": words, "wide": wide}
 
@@ -127,15 +140,17 @@ class _Maker:
             [isinstance(c, Quantity) or c in (FEW, WITHHELD) for c in row] for row in table.rows
         ]
         heads = [self.say(c.heading) for c in table.columns]
+        layout = laid_out(table, self.language, room=ROOM, wide_room=WIDE_ROOM, sizes=SIZES)
         return {
             "kind": "table",
             "id": table.id,
             "title": self.say(table.title),
             "heads": heads,
             "numbers": numbers,
-            "widths": column_widths(heads, [*rows, *([total] if total else [])], numbers),
+            "size": layout.size,
+            "widths": [round(w, 2) for w in layout.widths],
             "rows": [
-                [{"text": t, "right": r} for t, r in zip(row, right, strict=True)]
+                [{"text": broken(t), "right": r} for t, r in zip(row, right, strict=True)]
                 for row, right in zip(rows, rights, strict=True)
             ],
             "total": [
@@ -144,22 +159,5 @@ class _Maker:
             ],
             "note": self.say(table.note),
             "flagged": sorted(table.flagged),
-            "wide": len(table.columns) >= WIDE,
+            "wide": layout.is_wide,
         }
-
-
-def column_widths(heads: list[str], rows: list[list[str]], numbers: list[bool]) -> list[float]:
-    """Relative widths of columns: by their longest text, within bounds, so that none starves."""
-
-    def length(text: str) -> float:
-        return sum(1.0 if ord(c) > 0x2E7F else 0.55 for c in text)
-
-    out = []
-    for n, head in enumerate(heads):
-        longest = max((length(r[n]) for r in rows), default=0.0)
-        word = max((0.55 * len(w) for w in head.split()), default=0.0) if head.isascii() else 0.0
-        least = max(min(length(head), 4.6), word, 2.2)
-        if not numbers[n]:  # long text may wrap, short text should not
-            longest = min(longest, 9.0) + 0.3 * min(max(longest - 9.0, 0.0), 60.0)
-        out.append(round(max(longest, least) + 1.8, 2))
-    return out

@@ -24,6 +24,11 @@ USED = {
     "service": Text("所涉服务", "of a planned service"),
     "": Text("—", "—"),
 }
+PLURALS = {
+    "bed": "beds", "city": "cities", "class": "classes", "community": "communities", "dwelling": "dwellings", "facility": "facilities",
+    "factor": "times", "function": "functions", "hectare": "hectares", "item": "items", "minute": "minutes", "person": "persons",
+    "township": "townships", "vehicle": "vehicles", "village": "villages", "worker": "workers", "year": "years", "area": "areas",
+}  # fmt: skip
 NOTE = Text(
     "“未核实”为常识性引用,原文未重新核对,引用前须与标准原文核对;“据公开说明”来自二手资料。",
     "“unconfirmed” is general knowledge of the cited standard, its text not re-read: check it before citing. “stated” is second-hand.",
@@ -59,15 +64,30 @@ def standards(run: Run, used: bool | None = None) -> Table:
     for n, r in enumerate(table.to_dict("records")):
         if r["mark"] == "unconfirmed":
             flagged.add(n)
-        value = f"{r['value']:,.10g}"
         rows.append(
             (
-                Text(r["title_zh"], r["title_en"]), Text(f"{value} {r['unit_zh']}", f"{value} {r['unit_en']}"),
+                Text(r["title_zh"], r["title_en"]), _amount(float(r["value"]), r["unit_zh"], r["unit_en"]),
                 Text(r["group_zh"], r["group_en"]), word(LEVELS, r["level"]), norm_source(str(r["basis"])),
-                f"{r['valid_from']} – {r['valid_until'] or '…'}", USED[r["used"]], word(MARK_WORDS, r["mark"]),
+                _span(str(r["valid_from"]), str(r["valid_until"] or "")), USED[r["used"]], word(MARK_WORDS, r["mark"]),
             )
         )  # fmt: skip
     return Table(id, title, columns, tuple(rows), note=NOTE, flagged=frozenset(flagged))
+
+
+def _amount(value: float, zh: str, en: str) -> Text:
+    """Return the value of a norm with its unit, shares as per cent."""
+    if en == "share":
+        share = f"{100 * value:,.10g}%"
+        return Text(share, share)
+    shown = f"{value:,.10g}"
+    unit = PLURALS.get(en, en) if value != 1 else en
+    return Text(f"{shown} {zh}", f"{shown} {unit.replace('m2', 'm²')}")
+
+
+def _span(first: str, last: str) -> Text:
+    if not last:
+        return Text(f"{first} 起", f"from {first}")
+    return Text(f"{first} 至 {last}", f"{first} to {last}")
 
 
 def _quality(run: Run) -> Table:
@@ -81,8 +101,9 @@ def _quality(run: Run) -> Table:
         if r["mark"] == "unconfirmed":
             flagged.add(n)
         known = pd.notna(r["value"])
-        zh = f"{r['criterion_zh']} {r['value']:g} {r['unit_zh']}" if known else r["criterion_zh"]
-        en = f"{r['criterion_en']} {r['value']:g} {r['unit_en']}" if known else r["criterion_en"]
+        amount = _amount(float(r["value"]), r["unit_zh"], r["unit_en"]) if known else None
+        zh = f"{r['criterion_zh']} {amount.zh}" if amount else r["criterion_zh"]
+        en = f"{r['criterion_en']} {amount.en}" if amount else r["criterion_en"]
         rows.append((Text(r["name_zh"], r["name_en"]), Text(zh, en), norm_source(str(r["basis"])), word(MARK_WORDS, r["mark"])))  # fmt: skip
     title = Text("基本质量标准", "Basic quality standards")
     return Table("quality", title, columns, tuple(rows), flagged=frozenset(flagged))

@@ -21,7 +21,7 @@ FORMATS = {
     "gap": "0.000%", "exact": "General",
 }  # fmt: skip
 SHEETS: Mapping[str, str] = {
-    "indicators": "指标表", "projects": "项目库", "payers": "资金筹措", "money": "年运行费用", "pools": "资源",
+    "indicators": "指标表", "projects": "项目库", "payers": "资金筹措", "payers-running": "运行资金来源", "gap-today": "现状缺口", "money": "年运行费用", "pools": "资源",
     "coverage": "可达占比", "access": "出行时间", "needs": "分人群需求", "use": "设施使用", "scoreboard": "方案比较",
     "gains": "乡镇增减", "objectives": "求解精度", "rules": "约束与目标", "standards": "标准", "standards-others": "标准目录", "quality": "质量标准", "items": "事项",
     "equity": "均衡指标", "equity-theil": "差异来源", "equity-groups": "分人群均衡", "equity-townships": "乡镇均衡",
@@ -91,7 +91,7 @@ def _open(book: Any, looks: _Looks, document: Document, title: Text, name: str) 
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
     sheet.set_footer(f"&L&8{_footer(document.disclaimer.zh)}&R&8&P/&N")
-    sheet.write_string(0, 0, f"{title.zh}  {title.en}", looks.of(bold=True, font_size=13))
+    sheet.write_string(0, 0, f"{title.zh}  {_in_wan(title.en)}", looks.of(bold=True, font_size=13))
     warn = looks.of(font_color="#8C3503", font_size=9)
     sheet.write_string(1, 0, document.disclaimer.zh, warn)
     sheet.write_string(2, 0, document.disclaimer.en, warn)
@@ -103,9 +103,14 @@ def _footer(text: str) -> str:
     return text.replace("&", "&&")[:200]
 
 
+def _in_wan(en: str) -> str:
+    """Return an English heading with the unit of money that sheets hold."""
+    return en.replace("million yuan", "10,000 yuan")
+
+
 def _heading(text: Text, money: bool) -> str:
     """Both languages, one a line; a sheet holds money in 万元 only, and says so."""
-    en = re.sub("million yuan", "10,000 yuan", text.en) if money else text.en
+    en = _in_wan(text.en) if money else text.en
     return f"{text.zh}\n{en}" if text.zh != en else text.zh
 
 
@@ -118,6 +123,7 @@ def _table(book: Any, looks: _Looks, document: Document, table: Table, used: set
         sheet.set_column(n, n, 30 if column.wide else 14)
     sheet.set_row(FIRST_ROW, 46)
     sheet.freeze_panes(FIRST_ROW + 1, 1)
+    sheet.repeat_rows(FIRST_ROW)
     for r, row in enumerate(table.rows, FIRST_ROW + 1):
         flagged = {"bg_color": "#FBF3EA"} if r - FIRST_ROW - 1 in table.flagged else {}
         for n, cell in enumerate(row):

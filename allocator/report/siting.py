@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from allocator.catalogue import Catalogue
-from allocator.errors import Text
+from allocator.errors import NO_TEXT, Text
 from allocator.region import Region
 from allocator.report import maps
 from allocator.report.cells import FEW, SMALLEST, WITHHELD, Cell, Quantity, written
@@ -119,13 +119,13 @@ def siting(runs: Sequence[Run], region: Region, names: Names) -> Table:
     columns = (
         Column("site", Text("地点", "Site"), wide=True), Column("township", Text("乡镇", "Township")),
         Column("building", Text("现状", "Today")), Column("end", Text("规划期末", "At the end")),
-        Column("screening", Text("选址核查", "Screening"), wide=True), Column("chosen", Text("选用方案数", "Chosen by")),
+        Column("screening", Text("选址核查", "Screening"), wide=True), *_CHOSEN[: _several(look)],
         Column("why", Text("选用或未选用的理由", "Why chosen or not"), wide=True),
     )  # fmt: skip
     rows = []
     flagged = set()
     for n, id in enumerate(look.end.index):
-        here, times = look.end.loc[id], look.chosen[id]
+        here = look.end.loc[id]
         screening = _screening(look, id)
         if screening.zh != "已核":
             flagged.add(n)
@@ -133,16 +133,30 @@ def siting(runs: Sequence[Run], region: Region, names: Names) -> Table:
         rows.append(
             (
                 names.site(id), look.towns.get(str(here["township_id"]), Text("—", "—")), _today(look, id),
-                names.type(str(here["state"])), screening, Text(f"{times[0]}/{times[1]}", f"{times[0]} of {times[1]}"),
+                names.type(str(here["state"])), screening, *_times(look, id),
                 Text("；".join(r.zh for r in said) + "。", "; ".join(r.en for r in said) + "."),
             )
         )  # fmt: skip
     return Table(
         "siting", Text("选址表", "Siting table"), columns, tuple(rows),
         note=Text("“选用方案数”为本报告所列可作调整的方案中，在该地点新建、改造或扩建的方案个数。",
-                  "“Chosen by”: of the plans of this report that may change anything, how many build, convert or extend there."),
+                  "“Chosen by”: of the plans of this report that may change anything, how many build, convert or extend there.") if _several(look) else NO_TEXT,
         flagged=frozenset(flagged),
     )  # fmt: skip
+
+
+_CHOSEN = (Column("chosen", Text("选用方案数", "Chosen by")),)
+
+
+def _several(look: _Looked) -> bool:
+    """Whether there are plans to count; of a single one the state at the end says all."""
+    return len(_planning(look.runs)) > 1
+
+
+def _times(look: _Looked, id: str) -> tuple[Text, ...]:
+    """Return by how many plans a site is chosen, as a cell; none where there is one plan."""
+    times, every = look.chosen[id]
+    return (Text(f"{times}/{every}", f"{times} of {every}"),)[: _several(look)]
 
 
 def _today(look: _Looked, id: str) -> Text:
@@ -338,7 +352,7 @@ def no_regret(runs: Sequence[Run], names: Names) -> Table | None:
         f"比较了 {len(planning)} 个可作调整的方案，列出半数以上方案都采用的做法；其余 {len(mine) - len(listed)} 项因方案而异。",
         f"{len(planning)} plans that may change anything are compared; measures taken by half of them or more are listed, the other {len(mine) - len(listed)} differ from plan to plan.",
     )
-    firm = Text(f"各方案都采用的有 {len(sure)} 项（加底色），可先行实施。", f" {len(sure)} are taken by every plan (shaded) and can go first.")  # fmt: skip
+    firm = Text(f"各方案都采用的有 {len(sure)} 项（加底色），可先行实施。", f" {len(sure)} {'is' if len(sure) == 1 else 'are'} taken by every plan (shaded) and can go first.")  # fmt: skip
     none = Text("没有一项为所有方案共有，先后次序须由主管部门权衡。", " None is common to all, so the order is for the bureaus to weigh.")  # fmt: skip
     more = firm if sure else none
     words = Text(words.zh + more.zh, words.en + more.en)
@@ -368,11 +382,11 @@ def _page(look: _Looked, region: Region, id: str, catalogue: Catalogue | None) -
         blocks.append(others)
     times = look.chosen[id]
     said = _reasons(look, id)
-    more = Text(f"{times[1]} 个可作调整的方案中有 {times[0]} 个在此新建、改造或扩建", f"{times[0]} of {times[1]} plans that may change anything build, convert or extend here")  # fmt: skip
+    more = [] if times[1] < 2 else [Text(f"{times[1]} 个可作调整的方案中有 {times[0]} 个在此新建、改造或扩建", f"{times[0]} of {times[1]} plans that may change anything build, convert or extend here")]  # fmt: skip
     screening = _screening(look, id)
     if screening.zh != "已核":
         said.append(Text(f"{screening.zh}，须先完成核查", f"{screening.en}; to be done first"))
-    blocks.append(Items(tuple(Text(f"{r.zh}。", f"{r.en[:1].upper()}{r.en[1:]}.") for r in [*said, more])))  # fmt: skip
+    blocks.append(Items(tuple(Text(f"{r.zh}。", f"{r.en[:1].upper()}{r.en[1:]}.") for r in [*said, *more])))  # fmt: skip
     return Page(f"site-{id}", Text(f"项目 {numbers}：{name.zh}（{town.zh}）", f"Project {numbers}: {name.en} ({town.en})"), tuple(blocks))  # fmt: skip
 
 
@@ -439,12 +453,11 @@ def _catchment_table(look: _Looked, id: str) -> Table:
 def _others_table(look: _Looked, id: str) -> Table:
     columns = (
         Column("site", Text("附近其他地点", "Other site nearby"), wide=True), Column("km", Text("直线距离", "Straight line"), KM),
-        Column("end", Text("规划期末", "At the end")), Column("screening", Text("选址核查", "Screening"), wide=True), Column("chosen", Text("选用方案数", "Chosen by")),
+        Column("end", Text("规划期末", "At the end")), Column("screening", Text("选址核查", "Screening"), wide=True), *_CHOSEN[: _several(look)],
     )  # fmt: skip
     near = _near(look, id, list(look.end.index))[:4]
-    rows = tuple(
-        (look.names.site(s), Quantity(_km(look, id, s), "decimal"), look.names.type(str(look.end.loc[s, "state"])), _screening(look, s),
-         Text(f"{look.chosen[s][0]}/{look.chosen[s][1]}", f"{look.chosen[s][0]} of {look.chosen[s][1]}"))
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (look.names.site(s), Quantity(_km(look, id, s), "decimal"), look.names.type(str(look.end.loc[s, "state"])), _screening(look, s), *_times(look, s))
         for s in near
     )  # fmt: skip
     return Table(f"page-{id}-others", Text("比选地点", "Alternatives"), columns, rows)

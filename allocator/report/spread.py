@@ -14,12 +14,14 @@ from allocator.report.document import Block, Column, Figure, Paragraph, Table
 from allocator.report.tables import indicator_cell, unit_of
 from allocator.run import Run
 
-__all__ = ["alternatives_of", "repeats", "spread_blocks"]
+__all__ = ["alternatives_of", "few_of", "repeats", "spread_blocks"]
 
 SHOWN = (
     "resident_met", "day_met", "home_met", "use_free", "empty_free", "investment", "running_gap",
     "mean_minutes",
 )  # fmt: skip
+MOST = 8
+"""Alternatives that stand side by side in tables of plans."""
 DRAWN = ("resident_met", "day_met", "use_free", "running_gap")
 
 
@@ -41,6 +43,26 @@ def alternatives_of(runs: Sequence[Run]) -> list[Run]:
         next((r for r in group if r.scenario.placement == wanted), group[0])
         for group in repeats(runs)
     ]
+
+
+def few_of(alternatives: Sequence[Run]) -> list[Run]:
+    """The plan reported and few others, so that they stand side by side: each title once, then in even steps."""
+    first, rest = alternatives[0], list(alternatives[1:])
+    if len(rest) < MOST:
+        return [first, *rest]
+    own: dict[str, Run] = {}
+    for run in rest:
+        if (
+            run.scenario.extends != first.scenario.extends
+            or run.scenario.note != first.scenario.note
+        ):
+            own.setdefault(str(run.scenario.note), run)
+    wanted = list(own.values())[: MOST - 1]
+    free = [r for r in rest if r not in wanted]
+    room = MOST - 1 - len(wanted)
+    at = {round(x) for x in np.linspace(0, len(free) - 1, room)} if room else set()
+    chosen = {id(r) for r in [*wanted, *(free[n] for n in at)]}
+    return [first, *(r for r in rest if id(r) in chosen)]
 
 
 def spread_blocks(runs: Sequence[Run]) -> tuple[Block, ...]:

@@ -28,7 +28,7 @@ def frontier_chart(
     """
     d = Drawing(760, 420, Text(f"{cost.zh}与{gain.zh}", f"{gain.en} by {cost.en}"))
     x_of, y_of = _scale(table.iloc[:, 1], 74, 690), _scale(table.iloc[:, 2], 356, 58)
-    _legend(d, (("circle", Text("前沿方案", "on the frontier")), ("cross", Text("被其他方案全面优于", "dominated by another")), ("star", Text("所选方案", "the chosen plan"))))  # fmt: skip
+    _legend(d, (("circle", Text("前沿方案", "on the frontier")), ("cross", Text("两项均不优于其他方案", "no better than another in both")), ("star", Text("所选方案", "the chosen plan"))))  # fmt: skip
     d.line(74, 366, 706, 366, GREY)
     d.line(64, 52, 64, 366, GREY)
     for value in _ticks(table.iloc[:, 1]):
@@ -74,7 +74,7 @@ def tornado_chart(table: pd.DataFrame, measure: Text, write: Written, most: int 
     x_of = _scale(both, 320, 660)
     for n, r in enumerate(rows.itertuples(index=False)):
         y = 62 + 34 * n
-        d.text(6, y, str(r.setting), 12, weight=600)
+        d.text(6, y, r.setting if isinstance(r.setting, Text) else str(r.setting), 12, weight=600)
         d.text(6, y + 14, f"{_short(r.low)} – {_short(r.high)}", 10.5, fill=MUTED)
         a, b = x_of(float(r.at_low)), x_of(float(r.at_high))
         d.rect(min(a, b), y - 6, max(abs(b - a), 1.0), 12, PALE, stroke=DEEP, stroke_width=1)

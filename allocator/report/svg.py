@@ -8,7 +8,7 @@ from html import escape
 
 from allocator.errors import Text
 
-__all__ = ["BLUE", "DEEP", "GREY", "INK", "LIGHT", "MUTED", "ORANGE", "PALE", "PAPER", "SAND", "Drawing", "text_width"]  # fmt: skip
+__all__ = ["BLUE", "DEEP", "GREY", "INK", "LIGHT", "MUTED", "ORANGE", "PALE", "PAPER", "SAND", "Drawing", "broken_at", "text_width"]  # fmt: skip
 
 INK, MUTED, GREY, LIGHT, PAPER = "#1f2a33", "#56626d", "#9aa5ae", "#e3e8ec", "#ffffff"
 DEEP, BLUE, PALE = "#12436d", "#2f78b3", "#c5d9ea"
@@ -102,7 +102,7 @@ class Drawing:
 
     def paragraph(self, x: float, y: float, text: Text, size: float, room: float, fill: str = MUTED) -> None:  # fmt: skip
         """Write a text broken into lines that fit ``room``, from (x, y) downwards."""
-        lines = {lang: _broken(text.in_language(lang), size, room) for lang in ("zh", "en")}
+        lines = {lang: broken_at(text.in_language(lang), size, room) for lang in ("zh", "en")}
         for n in range(max(map(len, lines.values()))):
             zh, en = (v[n] if n < len(v) else "" for v in lines.values())
             self.text(x, y + n * size * 1.4, Text(zh, en), size, fill=fill)
@@ -129,7 +129,7 @@ class Drawing:
         return "".join(out) + "</svg>"
 
 
-def _broken(text: str, size: float, room: float) -> list[str]:
+def broken_at(text: str, size: float, room: float) -> list[str]:
     """Break at spaces, or anywhere between CJK characters."""
     lines, line = [], ""
     pieces = text.split(" ") if " " in text and ord(text[0]) < 0x2E7F else list(text)

@@ -33,7 +33,7 @@ from allocator.report.words import (
 from allocator.run import Run
 
 __all__ = [
-    "access", "bands", "coverage", "gains", "indicator_cell", "indicators", "money", "needs", "norms", "note_table", "objectives",
+    "access", "bands", "coverage", "gains", "gap_today", "indicator_cell", "indicators", "money", "needs", "norms", "note_table", "objectives",
     "payer_order", "payers", "pools", "population", "projects", "published_shares", "rules", "scoreboard", "service_ids",
     "sources", "terms", "townships", "unit_of", "use", "year_title",
 ]  # fmt: skip
@@ -192,32 +192,31 @@ def projects(run: Run, names: Names) -> Table:
     )  # fmt: skip
 
 
-def payers(run: Run) -> Table:
-    """资金筹措表： money by payer and period; what has no source yet stands last."""
+def payers(run: Run, pool: str = "capital") -> Table:
+    """资金筹措表： money of a pool by payer and period; what has no source yet stands last."""
     table = run.tables["payers"]
     years = sorted(set(table["year"]))
+    table = table[table["pool"] == pool]
+    by = table.pivot_table(index="payer", columns="year", values="yuan", aggfunc="sum", fill_value=0, sort=False)  # fmt: skip
     columns = (
         Column("payer", Text("资金来源", "Payer"), wide=True),
-        Column("pool", Text("用途", "For")),
         *(Column(str(y), year_title(run, y), summed=True) for y in years),
     )
-    rows: list[tuple[Cell, ...]] = []
-    flagged = set()
-    for pool in table["pool"].drop_duplicates():
-        part = table[table["pool"] == pool].pivot_table(
-            index="payer", columns="year", values="yuan", aggfunc="sum", fill_value=0, sort=False
-        )
-        order = payer_order(part.index)
-        for payer in order:
-            if payer == "unassigned":
-                flagged.add(len(rows))
-            rows.append((word(PAYERS, str(payer)), word(POOLS, str(pool)), *(Quantity(float(part.loc[payer].get(y, 0)), "money") for y in years)))  # fmt: skip
-    one = table["pool"].nunique() <= 1
-    total: tuple[Cell, ...] = ()
-    if one and rows:
-        sums = table.groupby("year")["yuan"].sum()
-        total = (Text("合计", "Total"), None, *(Quantity(float(sums[y]), "money") for y in years))
-    return Table("payers", Text("资金筹措表（万元）", "Sources of money (million yuan)"), columns, tuple(rows), total, flagged=frozenset(flagged))  # fmt: skip
+    order = payer_order(by.index)
+    rows: tuple[tuple[Cell, ...], ...] = tuple((word(PAYERS, p), *(Quantity(float(by.loc[p].get(y, 0)), "money") for y in years)) for p in order)  # fmt: skip
+    sums = table.groupby("year")["yuan"].sum()
+    total: tuple[Cell, ...] = (
+        Text("合计", "Total"),
+        *(Quantity(float(sums.get(y, 0)), "money") for y in years),
+    )
+    title = Text("资金筹措表：建设资金（万元）", "Sources of capital (million yuan)")
+    if pool != "capital":
+        what = word(POOLS, pool)
+        title = Text(f"资金筹措表：{what.zh}（万元/年）", f"Sources of {what.en[:1].lower()}{what.en[1:]} (million yuan a year)")  # fmt: skip
+    return Table(
+        "payers" if pool == "capital" else f"payers-{pool}", title, columns, rows, total if rows else (),
+        flagged=frozenset(n for n, p in enumerate(order) if p == "unassigned"),
+    )  # fmt: skip
 
 
 def payer_order(payers: Iterable[object]) -> list[str]:
@@ -254,6 +253,27 @@ def money(run: Run) -> Table:
     items = [i for i in MONEY_ITEMS if i in table.index]
     rows: tuple[tuple[Cell, ...], ...] = tuple((word(MONEY_ITEMS, i), *(Quantity(float(table.loc[i, y]), "money") for y in years)) for i in items)  # fmt: skip
     return Table("money", Text("年运行费用及承担（万元/年）", "Yearly running cost and who bears it (million yuan a year)"), columns, rows)  # fmt: skip
+
+
+def gap_today(run: Run, names: Names) -> Table:
+    """现状缺口： need, what is served and what lacks today, by service."""
+    base = run.scenario.base_year
+    table = run.tables["needs"]
+    sums = table[table["year"] == base].groupby("service")[["need", "served", "unmet"]].sum()
+    columns = (
+        Column("service", Text("服务", "Service"), wide=True), Column("need", Text("需求", "Need")), Column("served", Text("已满足", "Served")),
+        Column("unmet", Text("缺口", "Gap")), Column("unit", Text("单位", "Unit")), Column("share", Text("满足率", "Served share")),
+    )  # fmt: skip
+    rows: list[list[Cell]] = []
+    for s in service_ids(run):
+        need, served, unmet = (float(sums[c].get(s, 0.0)) for c in ("need", "served", "unmet"))
+        share: Cell = Quantity(served / need, "share") if need else None
+        rows.append([names.service(s), Quantity(need, "people"), Quantity(served, "people"), Quantity(unmet, "people"), names.unit(s), share])  # fmt: skip
+    hidden = withhold(rows, [(1, 2, 3)], totals=False)
+    for row in hidden:
+        if any(isinstance(c, str) for c in row[1:4]):
+            row[5] = WITHHELD
+    return Table("gap-today", Text(f"现状需求与缺口（{base} 年）", f"Need and gap today ({base})"), columns, tuple(tuple(r) for r in hidden))  # fmt: skip
 
 
 def townships(run: Run, service: str, names: Names) -> Table:

@@ -27,7 +27,8 @@ from allocator.report.document import (
     Stats,
     Table,
 )
-from allocator.report.pdf import WORDS, column_widths
+from allocator.report.pdf import BREAKS, INLINE, WORDS
+from allocator.report.widths import Layout, laid_out
 
 __all__ = ["default_template", "render"]
 
@@ -35,7 +36,10 @@ Language = Literal["zh", "en"]
 MARK = "\ue000"
 SANS, LATIN = "Noto Sans CJK SC", "Arial"
 WHEN = (2000, 1, 1, 0, 0, 0)
-WIDE = 12
+SIZES = (8.0, 7.5, 7.0)
+"""Sizes of a table's text that may be taken, pt."""
+CM = 28.35
+"""A centimetre in pt."""
 
 
 def render(document: Document, language: Language, *, template: bytes | None = None) -> bytes:
@@ -130,7 +134,8 @@ def default_template(language: Language = "zh") -> bytes:
             style.font.color.rgb = deep if name != "Caption" else RGBColor(0x1F, 0x2A, 0x33)
     word.styles["Normal"].paragraph_format.line_spacing = 1.35
     word.styles["Normal"].paragraph_format.space_after = Pt(6)
-    word.styles["Heading 1"].paragraph_format.page_break_before = True
+    head = word.styles["Heading 1"].paragraph_format
+    head.space_before, head.keep_with_next = Pt(24), True
     header, footer = section.header.paragraphs[0], section.footer.paragraphs[0]
     run = header.add_run("{{ disclaimer }}")
     run.font.size, run.font.color.rgb = Pt(8), RGBColor(0x8C, 0x35, 0x03)
@@ -190,6 +195,7 @@ class _Layout:
         self.styles = {s.name for s in word.styles}
         self.here: Any = None
         self.atlas: list[Figure] = []
+        self.on_side = False
         section = word.sections[-1]
         self.room_cm = (section.page_width - section.left_margin - section.right_margin) / 360000
         self.tall_cm = (section.page_width - section.top_margin - section.bottom_margin) / 360000
@@ -205,9 +211,12 @@ class _Layout:
         for place in marked:
             self.here = place
             asked = place.text.split(MARK)[1]
-            wanted = list(document.chapters) if asked == "body" else [chapters[asked]]
+            whole = asked == "body"
+            wanted = list(document.chapters) if whole else [chapters[asked]]
             for n, chapter in enumerate(wanted, 1):
-                self.chapter(chapter, n if asked == "body" else 0)
+                breaks = whole and (n == 1 or chapter.id in BREAKS)
+                self.chapter(chapter, n if whole else 0, breaks)
+            self.side(wanted=False)
             if asked == "body":
                 self.maps(last=place._p.getnext() is self.word.element.body.sectPr)
             place._p.getparent().remove(place._p)
@@ -219,15 +228,21 @@ class _Layout:
             new.style = self.word.styles[style]
         return new
 
-    def chapter(self, chapter: Chapter, number: int) -> None:
+    def chapter(self, chapter: Chapter, number: int, breaks: bool) -> None:
+        turned = self.on_side
+        self.side(wanted=False)
         head = f"{number}  {self.say(chapter.title)}" if number else self.say(chapter.title)
-        self.paragraph(head, "Heading 1")
+        made = self.paragraph(head, "Heading 1")
+        if breaks and not turned:
+            made.paragraph_format.page_break_before = True
         for n, block in enumerate(chapter.blocks):
             self.block(block, first=n == 0)
 
     def block(self, block: Block, *, first: bool = False) -> None:
         from docx.shared import Pt
 
+        if not isinstance(block, Table):
+            self.side(wanted=False)
         if isinstance(block, Paragraph):
             self.words(block)
         elif isinstance(block, Items):
@@ -242,12 +257,8 @@ class _Layout:
             head.paragraph_format.page_break_before = not first
             for inner in block.blocks:
                 self.block(inner)
-        elif len(block.columns) >= WIDE:
-            self.turn(wide=False)
-            self.table(block, self.wide_cm)
-            self.turn(wide=True)
         else:
-            self.table(block, self.room_cm)
+            self.table(block)
 
     def words(self, block: Paragraph) -> None:
         from docx.shared import Pt, RGBColor
@@ -282,6 +293,8 @@ class _Layout:
         if block.is_map:
             self.atlas.append(block)
             mark = "：" if self.language == "zh" else ": "
+            if block.id in INLINE:
+                self.picture(block, self.room_cm)
             self.paragraph(f"{self.say(WORDS['see'])}{len(self.atlas)}{mark}{self.say(block.title)}")  # fmt: skip
             return
         small = block.drawing.width <= 400
@@ -317,6 +330,12 @@ class _Layout:
         else:
             self.turn(wide=True)
 
+    def side(self, *, wanted: bool) -> None:
+        """Go on upright or on the side; tables on their side that follow one another share pages."""
+        if wanted != self.on_side:
+            self.turn(wide=self.on_side)
+            self.on_side = wanted
+
     def turn(self, *, wide: bool) -> None:
         """End a section here; what stood before is on its side where ``wide``, else upright."""
         end = self.paragraph("")
@@ -340,7 +359,14 @@ class _Layout:
         self.here._p.addprevious(table._tbl)
         return table
 
-    def table(self, block: Table, room_cm: float) -> None:
+    def table(self, block: Table) -> None:
+        layout = laid_out(
+            block, self.language, room=self.room_cm * CM, wide_room=self.wide_cm * CM, sizes=SIZES
+        )
+        self.side(wanted=layout.is_wide and bool(block.rows))
+        self.rows(block, layout, self.wide_cm if self.on_side else self.room_cm)
+
+    def rows(self, block: Table, layout: Layout, room_cm: float) -> None:
         from docx.oxml import parse_xml
         from docx.shared import Pt
 
@@ -354,8 +380,7 @@ class _Layout:
         lines = [*block.rows, *([block.total] if block.total else [])]
         texts = [["" if c is None else self.say(written(c)) for c in row] for row in lines]
         numbers = [any(isinstance(r[n], Quantity) for r in block.rows) for n in range(len(heads))]
-        widths = column_widths(heads, texts, numbers)
-        size = 8.0 if len(heads) < WIDE else 7.5
+        widths, size = list(layout.widths), layout.size
         out = [_cells(heads, numbers, widths, room_cm, size, True, "E9EEF2", "<w:tblHeader/>")]
         for r, (row, line) in enumerate(zip(texts, lines, strict=True)):
             right = [isinstance(c, Quantity) or c in (FEW, WITHHELD) for c in line]

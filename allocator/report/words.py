@@ -27,6 +27,7 @@ __all__ = [
     "STATUS",
     "Names",
     "norm_source",
+    "short_town",
     "word",
 ]
 
@@ -193,6 +194,28 @@ _NORM_SOURCES: tuple[tuple[str, str], ...] = (
     ("news of the provincial decision", "省级决定报道"), ("news figures", "报道数据"), ("news", "报道"), ("abstract", "摘要"),
     ("second hand", "转引"), ("assumption", "假定"), ("practice", "通行做法"), ("study", "研究"),
 )  # fmt: skip
+_DOCUMENTS: tuple[tuple[str, str], ...] = (
+    (r"国办发〔(\d+)〕(\d+)号", r"State Council General Office, Guobanfa [\1] No. \2"),
+    (r"国办函〔(\d+)〕(\d+)号", r"State Council General Office, Guobanhan [\1] No. \2"),
+    (r"国发〔(\d+)〕(\d+)号", r"State Council, Guofa [\1] No. \2"),
+    (r"民发〔(\d+)〕(\d+)号", r"Ministry of Civil Affairs, Minfa [\1] No. \2"),
+    (r"财政部令第(\d+)号", r"Ministry of Finance, Order No. \1"),
+    (r"建标 ?(\d+)", r"Jianbiao \1"),
+    (r"国家基本养老服务清单", "National list of basic elderly-care services"),
+    (
+        r"国家基本公共服务标准\((\d+)年版\)",
+        r"National standard of basic public services, \1 edition",
+    ),
+    (r"“十四五”规划纲要", "Outline of the 14th Five-Year Plan"),
+    (r"普惠养老 (\d+) plan", r"Inclusive elderly care, \1 plan"),
+    (r"\((\d+)局部修订\)", r"(partly revised \1)"),
+    (r"建设导则\(试行\)", "construction guide (trial)"),
+    (r" ?\(抚州\)", ""),
+    (r"公建民营", "public-built, private-run"),
+    (r"宜建则建、宜改则改", "build or convert as fits"),
+    (r"流动服务车、送教上门", "mobile service vehicles, teaching at home"),
+)
+"""Chinese titles of norms as an English reader finds them cited."""
 SCREENS: Mapping[str, Text] = {
     "zoning": Text("三区三线", "zoning"),
     "hazard": Text("地灾易发", "geological hazard"),
@@ -241,18 +264,30 @@ TYPES: Mapping[str, Text] = {
 
 
 def norm_source(text: str) -> Text:
-    """Return the source of a norm in both languages, its recurring English phrases in Chinese."""
+    """Return the source of a norm in both languages: recurring phrases and titles translated.
+
+    A local document that the house does not know keeps its title as it is printed.
+    """
     zh = text
     for english, chinese in _NORM_SOURCES:
         zh = re.sub(rf"\b{re.escape(english)}(?![A-Za-z])", chinese, zh)
     zh = re.sub(r"clause ([\d.]+)( of the standard)?", r"第 \1 条", zh)
     zh = re.sub(r"App\. ([A-Z])", r"附录 \1", zh).replace("2019 plan", "2019 年方案")
-    return Text(zh, text)
+    en = text
+    for chinese, english in _DOCUMENTS:
+        en = re.sub(chinese, english, en)
+    return Text(zh, en)
 
 
 def word(words: Mapping[str, Text], id: str) -> Text:
     """Return the words of an id, or the id itself in both languages."""
     return words.get(id) or Text(id, id)
+
+
+def short_town(name: Text) -> Text:
+    """Return a township's name as short as charts and maps write it in English."""
+    en = name.en.replace(" Ethnic", "")
+    return Text(name.zh, en.removesuffix(" Township").removesuffix(" Town"))
 
 
 class Names:

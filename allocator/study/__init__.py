@@ -12,8 +12,9 @@ from pathlib import Path
 from allocator.case import Case
 from allocator.design import Member, Study
 from allocator.scenario import Scenario
+from allocator.study.counties import Cases
 from allocator.study.results import StudyResults, open_study
-from allocator.study.runner import Cases, Done, Progress, carry_out, road_of
+from allocator.study.runner import Done, Progress, carry_out, road_of
 from allocator.study.store import Failure
 
 __all__ = [
@@ -63,7 +64,7 @@ def run_study(
     Raises
     ------
     InputRefused
-        When a case has faults, the folder cannot be written, or the scheduler does not answer.
+        When the only case has faults (of several, a faulty one is recorded as failed), the folder cannot be written, or the scheduler does not answer.
     StudyIncomplete
         When the cluster is lost on the way.
     """

@@ -86,10 +86,10 @@ class StudyResults:
     def failures(self) -> tuple[Failure, ...]:
         """Runs that have no plan, with the reason."""
         ids = dict.fromkeys(r["id"] for r in self.definition["runs"])
-        names = {r["id"]: r["name"] for r in reversed(self.definition["runs"])}
+        told = {r["id"]: r for r in reversed(self.definition["runs"])}
         found = (self._store.recorded_failure(i) for i in ids)
         return tuple(
-            Failure(names[f.run], f.reason, f.kind, f.run, f.findings)
+            Failure(told[f.run]["name"], f.reason, f.kind, f.run, f.findings, told[f.run]["case"])
             for f in found
             if f is not None
         )
@@ -135,14 +135,24 @@ class StudyResults:
         """Return rows of the parts of some kinds (`parts`), as they are stored."""
         return read_parts([str(p) for p in self._parts.values()], kinds)
 
-    def sites(self) -> pd.DataFrame:
-        """State of every site at the end: sites as rows, runs as columns, and its state today."""
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Names of the study's cases, in order; one blank name where it has one case."""
+        return tuple(dict.fromkeys(r["case"] for r in self.definition["runs"]))
+
+    def sites(self, case: str = "") -> pd.DataFrame:
+        """State of every site of a case at the end: sites as rows, runs as columns, and its state today.
+
+        ``case`` may be left out where the study has one.
+        """
+        runs = [r for r in self.definition["runs"] if r["case"] == (case or self.cases[0])]
         long = self.long("site")
+        long = long[long["run"].isin({r["id"] for r in runs})]
         years = long.groupby("run")["year"]
         end = long[long["year"] == years.transform("max")]
         today = long[long["year"] == years.transform("min")]
         wide = end.pivot(index="id", columns="run", values="text")
-        names = {r["id"]: r["name"] for r in reversed(self.definition["runs"])}
+        names = {r["id"]: r["name"] for r in reversed(runs)}
         wide = wide.rename(columns=names)
         wide.insert(0, STATE_TODAY, today.groupby("id")["text"].first())
         return wide.rename_axis(index="site_id", columns=None)
@@ -151,8 +161,19 @@ class StudyResults:
         """Share of runs that change each site, its commonest new state, and the share of that one.
 
         A site with a share of 1 is without regret: every run of the study that has a plan acts there.
+        In a study of several cases each is judged by its own runs, and named in the column ``case``.
         """
-        wide = self.sites()
+        if len(self.cases) == 1:
+            return self._no_regret(self.cases[0])
+        tables = []
+        for case in self.cases:
+            table = self._no_regret(case)
+            table.insert(0, "case", case)
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    def _no_regret(self, case: str) -> pd.DataFrame:
+        wide = self.sites(case)
         today, states = wide[STATE_TODAY], wide.drop(columns=STATE_TODAY)
         acts = states.ne(today, axis=0)
         rows = []
@@ -220,7 +241,7 @@ class StudyResults:
         """
         path = Path(path)
         if path.suffix == ".csv":
-            return write_bytes(path, b"\xef\xbb\xbf" + _csv(self.table()).encode("utf-8"))
+            return write_bytes(path, csv_of(self.table()))
         if path.suffix != ".xlsx":
             raise refusal(
                 "export-format", Where(file=path.name),
@@ -228,8 +249,8 @@ class StudyResults:
                 ("请改用其中一种后缀。", "Give the file one of these endings."),
             )  # fmt: skip
         failed = pd.DataFrame(
-            [(f.scenario, f.kind, f.reason) for f in self.failures()],
-            columns=["name", "kind", "reason"],
+            [(f.scenario, f.case, f.kind, f.reason) for f in self.failures()],
+            columns=["name", "case", "kind", "reason"],
         )
         sheets = {"runs": self.table(), "no-regret": self.no_regret(), "failed": failed}
         return write_bytes(path, workbook_of(sheets))
@@ -255,13 +276,14 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _csv(table: pd.DataFrame) -> str:
+def csv_of(table: pd.DataFrame) -> bytes:
+    """Return a table as CSV for a spreadsheet: text that it could take for a formula is marked."""
     out = table.copy()
     for column in out.columns:
         if not pd.api.types.is_numeric_dtype(out[column]):
             out[column] = [neutralised(v) if isinstance(v, str) else v for v in out[column]]
     text: str = out.to_csv(index=False, lineterminator="\r\n")
-    return text
+    return b"\xef\xbb\xbf" + text.encode("utf-8")
 
 
 def workbook_of(sheets: Mapping[str, pd.DataFrame]) -> bytes:
@@ -282,7 +304,9 @@ def workbook_of(sheets: Mapping[str, pd.DataFrame]) -> bytes:
         for at, column in enumerate(table.columns):
             sheet.write_string(0, at, str(column), bold)
             for row, value in enumerate(table[column], 1):
-                if isinstance(value, bool | str):
+                if isinstance(value, list | tuple):
+                    sheet.write_string(row, at, ", ".join(map(str, value)))
+                elif isinstance(value, bool | str | dict):
                     sheet.write_string(row, at, str(value))
                 elif value is not None and not pd.isna(value):
                     sheet.write_number(row, at, float(value))

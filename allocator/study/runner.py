@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,25 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from allocator.case import Case
 from allocator.design import Member, Study
 from allocator.errors import Text, Where
-from allocator.io.case import read_case
 from allocator.io.findings import refusal
-from allocator.io.paths import not_writable, read_bytes
+from allocator.io.paths import not_writable, read_bytes, without_folders
 from allocator.io.runs import MANIFEST, read_manifest
-from allocator.run import code_version, run_id
+from allocator.run import code_version
 from allocator.study.claims import Claims
+from allocator.study.counties import PARENTS, Cases, Counties
 from allocator.study.roads import Roads, has_dask, here, in_cluster, in_processes
 from allocator.study.store import Failure, Store, changes_since
-from allocator.study.work import Order, Outcome, packed_case, packed_run
+from allocator.study.work import Order, Outcome, packed_run
 
 __all__ = ["Done", "Progress", "carry_out", "road_of"]
 
 POLL_SECONDS = 0.5
-PARENTS = ("follows", "looser")
-"""What a member builds on, by the name it has in `Member`."""
-Cases = Mapping[str, Case | Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,7 @@ class Done:
     ids: tuple[str, ...]
     failures: tuple[Failure, ...]
     kept: int
-    changes: Mapping[str, str]
+    changes: Mapping[str, Text]
     seconds: float
 
 
@@ -130,18 +124,17 @@ def carry_out(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise not_writable(folder, problem) from problem
-    keys = _Keys(cases)
-    ids = keys.ids(members)
     store = Store(folder, keep_runs, keep_parts=study is not None)
-    changes: dict[str, str] = {}
-    if study is not None:
-        definition = _definition(study, members, ids, keys, keep_runs)
-        old = store.definition()
-        changes = changes_since(old, definition) if old is not None else {}
-        store.write_definition(definition)
-    with Claims(folder) as claims:
+    changes: dict[str, Text] = {}
+    with Claims(folder) as claims, Counties(cases, folder) as keys:
         if not claims.others():
             store.clear_halves()
+        ids = keys.ids(members)
+        if study is not None:
+            definition = _definition(study, members, ids, keys, keep_runs)
+            old = store.definition()
+            changes = changes_since(old, definition) if old is not None else {}
+            store.write_definition(definition)
         batch = _Batch(members, ids, keys, store, claims, progress, retry_failed)
         batch.carry_out(road)
     failed = tuple(batch.failures[i] for i in dict.fromkeys(ids) if i in batch.failures)
@@ -155,7 +148,7 @@ class _Batch:
         self,
         members: Sequence[Member],
         ids: Sequence[str],
-        keys: _Keys,
+        keys: Counties,
         store: Store,
         claims: Claims,
         progress: Callable[[Progress], None] | None,
@@ -174,7 +167,7 @@ class _Batch:
         self.parents = {p for known in self.parents_of.values() for p in known.values()}
         self.failures: dict[str, Failure] = {}
         self.done: set[str] = set()
-        self.kept = 0
+        self.kept = self.paced_from = 0
         self.seconds = 0.0
         self.begun = time.monotonic()
         self.first = 0.0
@@ -189,8 +182,20 @@ class _Batch:
                 self.failures[run] = known
         self.kept = len(self.done) + len(self.failures)
         self._tell("")
+        self._give_up_faulty()
+        self.paced_from = len(self.done) + len(self.failures)
         self.begun = time.monotonic()
         self._through(road, self._left())
+
+    def _give_up_faulty(self) -> None:
+        """Record the runs of cases whose files are faulty; the other cases go on."""
+        for run in self._left():
+            member = self.member[run]
+            fault = self.keys.faults.get(member.case)
+            if fault is not None:
+                findings = tuple(f.as_dict() for f in fault.findings)
+                reason = without_folders(str(fault))
+                self._fail(Failure(member.name, reason, "refused", run, findings, member.case))
 
     def _through(self, road: Roads, todo: list[str]) -> None:
         """Do runs; those that another runner has claimed are waited for, or taken over."""
@@ -229,16 +234,18 @@ class _Batch:
                 continue
             follow, looser = (self.parents_of[run].get(k, "") for k in PARENTS)
             if follow in self.failures:
-                self._fail(Failure(member.name, f"there is no plan to follow: {member.follows}", "no-plan", run))  # fmt: skip
+                self._fail(Failure(member.name, f"there is no plan to follow: {member.follows}", "no-plan", run, case=member.case))  # fmt: skip
                 continue
             if looser in self.failures:
                 reason = f"with looser limits there is none: {member.looser}"
-                self._fail(Failure(member.name, reason, self.failures[looser].kind, run))
+                self._fail(
+                    Failure(member.name, reason, self.failures[looser].kind, run, case=member.case)
+                )
                 continue
             order = Order(
                 run=run, name=member.name, scenario=member.scenario, case=self.keys.key(member.case),
                 follow=follow, looser=looser, code=code_version(),
-                keep_run=self.store.keep_runs or run in self.parents,
+                keep_run=self.store.keep_runs or run in self.parents, is_parent=run in self.parents,
             )  # fmt: skip
             self.order_of[run] = order
             yield order
@@ -268,7 +275,14 @@ class _Batch:
         self.seconds += outcome.seconds
         if outcome.kind:
             self._fail(
-                Failure(order.name, outcome.reason, outcome.kind, order.run, outcome.findings)
+                Failure(
+                    order.name,
+                    outcome.reason,
+                    outcome.kind,
+                    order.run,
+                    outcome.findings,
+                    self.member[order.run].case,
+                )
             )
             return
         self.store.put(order.run, order.name, outcome.files, outcome.part)
@@ -292,7 +306,7 @@ class _Batch:
     def _tell(self, name: str) -> None:
         ended, total = len(self.done) + len(self.failures), len(self.member)
         spent = time.monotonic() - self.begun
-        here = ended - self.kept
+        here = ended - self.paced_from
         if here == 1:
             self.first = spent
         # Starting workers and reading their libraries is in the first run's time, not in the pace.
@@ -301,73 +315,17 @@ class _Batch:
         self.say(Progress(name, ended, total, self.kept, len(self.failures), spent, left))
 
     def _pack(self, key: str) -> bytes:
-        case = self.keys.case_of(key)
+        case = self.keys.packed(key)
         if case is not None:
-            return packed_case(case)
+            return case
         path = self.store.run_path(key)
         assert path is not None, "a run to follow is stored before those that follow it"
         names = [*read_manifest(path)["files"], MANIFEST]
         return packed_run({n: read_bytes(path / n, 4 << 30) for n in names})
 
 
-class _Keys:
-    """Cases by name, read when wanted and few held at a time; their ids, digests and keys."""
-
-    MOST = 2
-
-    def __init__(self, cases: Cases) -> None:
-        self.cases = cases
-        self.held: dict[str, Case] = {}
-        self.facts: dict[str, dict[str, Any]] = {}
-        self.named: dict[str, str] = {}
-
-    def get(self, name: str) -> Case:
-        given = self.cases[name]
-        if isinstance(given, Case):
-            return given
-        case = self.held.pop(name) if name in self.held else read_case(given)
-        self.held[name] = case
-        while len(self.held) > self.MOST:
-            del self.held[next(iter(self.held))]
-        return case
-
-    def key(self, name: str) -> str:
-        """Return the key of a case: a digest of what it was read from."""
-        if name not in self.facts:
-            case = self.get(name)
-            self.facts[name] = {
-                "id": case.id,
-                "title": {"zh": case.region.title.zh, "en": case.region.title.en},
-                "digests": dict(sorted(case.digests.items())),
-                "catalogue": case.catalogue.version,
-            }
-            text = json.dumps([name, self.facts[name]], sort_keys=True)
-            self.named["case-" + hashlib.sha256(text.encode()).hexdigest()[:16]] = name
-        return next(k for k, n in self.named.items() if n == name)
-
-    def case_of(self, key: str) -> Case | None:
-        return self.get(self.named[key]) if key in self.named else None
-
-    def ids(self, members: Sequence[Member]) -> tuple[str, ...]:
-        """Return the run id of each member."""
-        named = {(m.case, m.name): m for m in members}
-        found: dict[tuple[str, str], str] = {}
-        for key in named:
-            waiting = [key]
-            while waiting:
-                m = named[waiting[-1]]
-                parents = {k: (m.case, getattr(m, k)) for k in PARENTS if getattr(m, k)}
-                missing = [p for p in parents.values() if p not in found]
-                waiting += missing
-                if not missing:
-                    self.key(m.case)
-                    known = {k: found[p] for k, p in parents.items()}
-                    found[waiting.pop()] = run_id(self.get(m.case), m.scenario, **known)
-        return tuple(found[m.case, m.name] for m in members)
-
-
 def _definition(
-    study: Study, members: Sequence[Member], ids: Sequence[str], keys: _Keys, keep_runs: bool
+    study: Study, members: Sequence[Member], ids: Sequence[str], keys: Counties, keep_runs: bool
 ) -> dict[str, Any]:
     by_name = {(m.case, m.name): i for m, i in zip(members, ids, strict=True)}
     return {

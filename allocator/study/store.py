@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocator.errors import Where
+from allocator.errors import Text, Where
 from allocator.io.findings import refusal
-from allocator.io.paths import digest_of, read_bytes, write_bytes
+from allocator.io.paths import digest_of, not_writable, read_bytes, write_bytes
 from allocator.io.runs import is_whole, read_run, write_run_files
 from allocator.io.values import json_bytes
 from allocator.study.parts import part_bytes, part_name
@@ -38,7 +38,7 @@ LASTING = ("refused", "no-plan", "check", "limit")
 class Failure:
     """A run that gave no plan, and why.
 
-    ``kind`` is ``refused``, ``no-plan``, ``check``, ``limit``, ``worker`` (it died) or ``bug``.
+    ``case`` is blank in a study of one case. ``kind`` is ``refused``, ``no-plan``, ``check``, ``limit``, ``worker`` (it died) or ``bug``.
     """
 
     scenario: str
@@ -46,6 +46,7 @@ class Failure:
     kind: str = "bug"
     run: str = ""
     findings: tuple[Mapping[str, Any], ...] = ()
+    case: str = ""
 
 
 class Store:
@@ -120,8 +121,9 @@ class Store:
         try:
             data = json.loads(path.read_bytes())
             return Failure(
-                data["scenario"], data["reason"], data["kind"], data["run"], tuple(data["findings"])
-            )
+                data["scenario"], data["reason"], data["kind"], data["run"], tuple(data["findings"]),
+                data.get("case", ""),
+            )  # fmt: skip
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -132,7 +134,7 @@ class Store:
             self._runs[run_id] = write_run_files(old or self.folder / f"{name}-{run_id}", files)
         if self.keep_parts:
             self._put_part(run_id, part)
-        (self.folder / "failed" / f"{run_id}.json").unlink(missing_ok=True)
+        _remove(self.folder / "failed" / f"{run_id}.json")
 
     def put_failure(self, failure: Failure) -> None:
         """Record why a run has no plan."""
@@ -142,6 +144,7 @@ class Store:
             "kind": failure.kind,
             "reason": failure.reason,
             "findings": list(failure.findings),
+            **({"case": failure.case} if failure.case else {}),
         }
         write_bytes(self.folder / "failed" / f"{failure.run}.json", json_bytes(data))
 
@@ -172,7 +175,14 @@ class Store:
         old = self._parts.get(run_id)
         self._parts[run_id] = write_bytes(path, data)
         if old is not None and old != path:
-            old.unlink(missing_ok=True)
+            _remove(old)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as problem:
+        raise not_writable(path, problem) from problem
 
 
 def part_holds(path: Path) -> bool:
@@ -214,32 +224,37 @@ def read_definition(folder: Path) -> dict[str, Any]:
     return found
 
 
-def changes_since(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+def changes_since(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Text]:
     """Say why runs of an earlier definition are done anew: name to input, scenario or code.
 
     Compares runs of one name, in one case, whose ids differ.
     """
     before = {(r["case"], r["name"]): r for r in old["runs"]}
-    found: dict[str, str] = {}
+    found: dict[str, Text] = {}
     for r in new["runs"]:
         was = before.get((r["case"], r["name"]))
         if was is None or was["id"] == r["id"]:
             continue
         reasons = _input_changes(old["cases"].get(r["case"], {}), new["cases"][r["case"]])
+        name = f"{r['case']}: {r['name']}" if r["case"] else r["name"]
         if old["code"] != new["code"]:
-            reasons.append(f"code {old['code']} -> {new['code']}")
+            both = f"{old['code']} -> {new['code']}"
+            reasons.append(Text(f"程序 {both}", f"code {both}"))
         if was["scenario"] != r["scenario"]:
-            reasons.append("scenario")
+            reasons.append(Text("情景", "scenario"))
         if any(was.get(k) != r[k] for k in ("follows", "looser")) and not reasons:
-            reasons.append("the run it builds on")
-        found[r["name"]] = ", ".join(reasons) or "changed"
+            reasons.append(Text("所依据的运行", "the run it builds on"))
+        reasons = reasons or [Text("已变化", "changed")]
+        found[name] = Text("、".join(x.zh for x in reasons), ", ".join(x.en for x in reasons))
     return found
 
 
-def _input_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _input_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Text]:
+    if old.get("is_faulty") or new.get("is_faulty"):
+        return [Text("输入 案例文件原有错误或现有错误", "input: files that were or are faulty")]
     was, now = old.get("digests", {}), new.get("digests", {})
     names = [n for n in sorted({*was, *now}) if was.get(n) != now.get(n)]
-    found = [f"input {', '.join(names)}"] if names else []
+    found = [Text(f"输入 {'、'.join(names)}", f"input {', '.join(names)}")] if names else []
     if old.get("catalogue") != new.get("catalogue"):
-        found.append("input catalogue")
+        found.append(Text("输入 标准目录", "input catalogue"))
     return found

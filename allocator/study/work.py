@@ -11,6 +11,7 @@ import pickle
 import threading
 import time
 import traceback
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -25,6 +26,7 @@ from allocator.errors import (
     NoPlanExists,
     _WithFindings,
 )
+from allocator.io.paths import without_folders
 from allocator.io.runs import run_files, run_of_files
 from allocator.run import Run, Shared, code_version, run
 from allocator.scenario import Scenario
@@ -41,7 +43,7 @@ class Order:
     """One run to be done.
 
     ``case``, ``follow`` and ``looser`` are keys of what goes with the order: `work` is handed their bytes, or
-    holds them from an earlier order.
+    holds them from an earlier order. A run that others build on (``is_parent``) is held by its worker.
     """
 
     run: str
@@ -52,6 +54,7 @@ class Order:
     looser: str = ""
     code: str = ""
     keep_run: bool = True
+    is_parent: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -84,8 +87,8 @@ _KEPT = _Kept()
 
 
 def packed_case(case: Case) -> bytes:
-    """Return a case as bytes for `work`."""
-    return pickle.dumps(case, protocol=pickle.HIGHEST_PROTOCOL)
+    """Return a case as bytes for `work`, packed lightly: they cross networks and wait on disks."""
+    return zlib.compress(pickle.dumps(case, protocol=pickle.HIGHEST_PROTOCOL), 1)
 
 
 def packed_run(files: Mapping[str, bytes]) -> bytes:
@@ -110,13 +113,15 @@ def work(order: Order, packed: Mapping[str, bytes]) -> Outcome:
         )
         made = run(case, order.scenario, shared=shared, follow=follow, looser=looser)
         files = run_files(made) if order.keep_run else {}
+        if order.is_parent:
+            _keep(order.run, made)
         seconds = time.perf_counter() - begun
         return Outcome(run=order.run, files=files, part=part_bytes(made), seconds=seconds)
     except AllocatorError as problem:
         found = problem.findings if isinstance(problem, _WithFindings) else ()
         findings = tuple(f.as_dict() for f in found)
         return Outcome(
-            run=order.run, kind=_kind(problem), reason=str(problem), findings=findings,
+            run=order.run, kind=_kind(problem), reason=without_folders(str(problem)), findings=findings,
             seconds=time.perf_counter() - begun,
         )  # fmt: skip
     except Exception as problem:  # a bug of ours or of a solver: this run fails, the rest go on
@@ -126,14 +131,20 @@ def work(order: Order, packed: Mapping[str, bytes]) -> Outcome:
 def _held(key: str, packed: Mapping[str, bytes], unpack: Any) -> Any:
     things = _KEPT.things
     value = things.pop(key) if key in things else unpack(packed[key])
-    things[key] = value
-    while len(things) > MOST_KEPT:
-        del things[next(iter(things))]
+    _keep(key, value)
     return value
 
 
+def _keep(key: str, value: Any) -> None:
+    """Hold a thing for the orders to come: the next point of a frontier builds on the run before."""
+    things = _KEPT.things
+    things[key] = value
+    while len(things) > MOST_KEPT:
+        del things[next(iter(things))]
+
+
 def _unpacked_case(data: bytes) -> tuple[Case, Shared]:
-    return pickle.loads(data), Shared()
+    return pickle.loads(zlib.decompress(data)), Shared()
 
 
 def _unpacked_run(data: bytes) -> Run:
@@ -148,4 +159,5 @@ def _kind(problem: AllocatorError) -> str:
 def _told(problem: Exception) -> str:
     """Return an exception in a line, with the place in the code and no path of the machine."""
     last = traceback.extract_tb(problem.__traceback__)[-1]
-    return f"{type(problem).__name__}: {problem} ({PurePath(last.filename).name}:{last.lineno})"
+    said = without_folders(f"{type(problem).__name__}: {problem}")
+    return f"{said} ({PurePath(last.filename).name}:{last.lineno})"

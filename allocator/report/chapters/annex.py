@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from allocator.catalogue import Catalogue
 from allocator.errors import Text
+from allocator.journeys import NEAREST
 from allocator.region import Region
 from allocator.report import policy, siting, tables
 from allocator.report.cells import Quantity, money_text, written
@@ -81,8 +82,14 @@ def sources(run: Run, names: Names) -> Chapter:
     rest = [f for f in run.findings if not f.code.startswith("data-gap") and f.code != "out-of-reach"]  # fmt: skip
     if rest:
         blocks.append(Paragraph(Text("计算过程中另有下列提示：", "Other findings on the way:")))
-        blocks.append(Items(tuple(names.said(Text(f.what.zh + f.remedy.zh, f"{f.what.en} {f.remedy.en}")) for f in rest)))  # fmt: skip
+        told = [_without_places(f.what) for f in rest]
+        blocks.append(Items(tuple(names.said(Text(what.zh + f.remedy.zh, f"{what.en} {f.remedy.en}")) for what, f in zip(told, rest, strict=True))))  # fmt: skip
     return Chapter("sources", Text("附录：数据来源", "Annex: data sources"), tuple(blocks), annex=True)  # fmt: skip
+
+
+def _without_places(what: Text) -> Text:
+    """Leave out codes of single villages: the township is the finest that is published."""
+    return Text(what.zh.partition(NEAREST.zh)[0], what.en.partition(NEAREST.en)[0].rstrip())
 
 
 def use(run: Run, names: Names) -> Chapter:

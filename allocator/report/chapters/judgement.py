@@ -64,7 +64,9 @@ def alternatives(runs: Sequence[Run]) -> Chapter:
     if len(runs) < 2:
         words = Paragraph(Text("本报告只有一个方案，没有可比的其他方案。", "This report holds one plan; there is nothing to compare it with."), "warning")  # fmt: skip
         return Chapter("alternatives", Text("方案比较", "Alternatives compared"), (words,))
-    notes = Items(tuple(Text(f"{r.scenario.title.zh}：{r.scenario.note.zh}", f"{r.scenario.title.en}: {r.scenario.note.en}") for r in runs if r.scenario.note))  # fmt: skip
+    said = {r.scenario.note.zh: r for r in reversed(runs) if r.scenario.note}
+    told = [r for r in runs if r in said.values()]
+    notes = Items(tuple(Text(f"{r.scenario.title.zh}：{r.scenario.note.zh}", f"{r.scenario.title.en}: {r.scenario.note.en}") for r in told if r.scenario.note))  # fmt: skip
     words = Paragraph(
         Text("每列为一个方案在规划期末的结果，投资为各期合计。可选做法更多的方案，结果不会更差（在求解精度之内），比较时须一并看到；求解精度大的方案还可能更好。",
              "One column a plan, at the end of the term; investment is over all periods. A plan that may choose from more can do no worse (within its gap): read it so. A plan with a large gap may yet be bettered."),
@@ -76,7 +78,9 @@ def alternatives(runs: Sequence[Run]) -> Chapter:
     return Chapter("alternatives", Text("方案比较", "Alternatives compared"), blocks)
 
 
-def uncertainty(runs: Sequence[Run], notes: Sequence[Note], names: Names) -> Chapter:
+def uncertainty(
+    runs: Sequence[Run], notes: Sequence[Note], names: Names, has_study: bool = False
+) -> Chapter:
     """What moves the results, and which projects hold under every plan."""
     blocks: list[Block] = [
         Paragraph(
@@ -94,9 +98,11 @@ def uncertainty(runs: Sequence[Run], notes: Sequence[Note], names: Names) -> Cha
             frame = note.table.dropna(subset=[x, y])
             blocks.append(Figure(f"note-{note.id}", note.title, charts.line_chart(note.title, frame, x, y, series, words, titles)))  # fmt: skip
         blocks.append(tables.note_table(note, titles))
-    sure = siting.no_regret(alternatives_of(runs), names)
+    sure = None if has_study else siting.no_regret(alternatives_of(runs), names)
     if sure is not None:
         blocks.append(sure)
+    if has_study:
+        blocks.append(Paragraph(Text("各次运行结果的差别和多数运行都采用的做法见“多方案研究”一章。", "How the runs differ and which measures hold in most of them stands in the chapter on the study.")))  # fmt: skip
     if len(blocks) == 1:
         blocks.append(Paragraph(Text("本报告未附敏感性计算，也没有其他方案可比，稳妥项目清单无从得出。", "No repeated runs and no other plan are attached, so nothing can be said of what holds under all."), "warning"))  # fmt: skip
     return Chapter("uncertainty", Text("不确定性与稳妥项目", "Uncertainty, and what holds anyway"), tuple(blocks))  # fmt: skip

@@ -192,6 +192,7 @@ def present(run: Run, region: Region, names: Names) -> Chapter:
     head = Text(f"现状设施分布（{base} 年）", f"Facilities today ({base})")
     blocks: list[Block] = [
         siting.facilities_today(run, names),
+        tables.gap_today(run, names),
         Figure("sites", head, maps.sites_map(run, region, names, head), is_map=True),
     ]
     panels = []

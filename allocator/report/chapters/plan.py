@@ -89,6 +89,9 @@ def money(run: Run) -> Chapter:
     title = Text(
         "年运行费用由谁承担（万元/年）", "Who bears the yearly running cost (million yuan a year)"
     )
+    blocks += [
+        *(tables.payers(run, str(p)) for p in table["pool"].drop_duplicates() if p != "capital")
+    ]
     blocks += [tables.money(run), Figure("running", title, charts.stacked(title, bars, [known[p] for p in parts]))]  # fmt: skip
     blocks.append(Paragraph(_left_over(run, ("capital", "running"))))
     return Chapter("money", Text("资金筹措", "Money"), tuple(blocks))

@@ -6,6 +6,7 @@ before any plan, 6 a study with failed runs, 64 usage, 70 a bug of ours, 130 int
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -44,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             console.print(str(problem), style="red", markup=False)
         result = problem.exit_code
-    if arguments is None:
-        sys.exit(int(result))
-    return int(result)
+    if arguments is not None:
+        return int(result)
+    if result == ExitCode.INTERRUPTED:
+        # A solver that has not yet heard may still run, and would bring the ordinary way out down.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(result))
+    sys.exit(int(result))

@@ -17,7 +17,7 @@ from allocator.model.dual import Dual, DualState, search
 from allocator.model.exchange import Exchange, fits, solve_exchange
 from allocator.model.master import plan_over_periods
 from allocator.model.merge import merge_alike
-from allocator.model.primal import complete_from, improve
+from allocator.model.primal import INTERRUPTED, complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
 from allocator.model.restricted import Answer
 from allocator.plan import ObjectiveValue, Plan, Status, relative_gap
@@ -214,6 +214,8 @@ def to_plan(
     bound = min(max(state.bound, state.branched), value)
     work = {**work, "price_bound": state.bound + obj.constant, "nodes": float(state.nodes)}
     status = Status.PROVED if relative_gap(value, bound) <= gap else Status.LIMIT
+    if done.status == INTERRUPTED:
+        status, late = Status.INTERRUPTED, True
     return Plan(
         problem=pr.digest, status=status, stints=np.flatnonzero(done.y > 0.5), places=done.n,
         served_arc=rx.entry_arc[e], served_group=rx.entry_group[e].astype(np.int64),

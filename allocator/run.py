@@ -19,6 +19,7 @@ import pandas as pd
 from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
 from allocator.compile import compile_problem, with_joint_types
+from allocator.compile.joint import main_service
 from allocator.compile.norms import case_under, norm_findings
 from allocator.demand import Calibration, Need, WillingnessCurve
 from allocator.errors import (
@@ -58,6 +59,7 @@ from allocator.model import evaluate, explain, solve
 from allocator.model.alternatives import with_regret
 from allocator.plan import Plan, Status
 from allocator.population import Population, persons_of_group
+from allocator.preconditions import preconditions
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import (
@@ -470,7 +472,8 @@ def run(
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
     here = placed(case, scenario, shared)
-    told = refuse_if_any(check_journeys(here, scenario, shared))
+    asked = preconditions(problem, f"{scenario.name}.yaml")
+    told = refuse_if_any((*check_journeys(here, scenario, shared), *asked))
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
     say("solving")
@@ -488,7 +491,8 @@ def run(
             seed=solve_spec.seed, road=solve_spec.road, progress=progress,
         )  # fmt: skip
     if plan.status is Status.INFEASIBLE:
-        raise NoPlanExists(explain(problem))
+        why = explain(problem)
+        raise NoPlanExists(why) if why else CheckFailed((_not_confirmed(),))
     if plan.status is Status.NO_PLAN_FOUND:
         raise LimitReached((_nothing_in_time(),))
     say("checking")
@@ -555,7 +559,7 @@ def _kept_from(looser: Run) -> Finding:
     name = looser.scenario.name
     return Finding(
         Rank.INFORMATION, "plan-of-looser-limits", Where(id=name),
-        Text(f"限额更宽的“{name}”的方案也满足此处的限额,直接采用;其最优值的界在此同样成立。",
+        Text(f"限额更宽的“{name}”的方案也满足此处的限额,直接采用;在那里证得的界在此同样成立。",
              f"The plan of {name}, whose limits are looser, keeps the limits here too and is taken; the bound proved there holds here."),
         Text("无需处理。", "Nothing to do."),
     )  # fmt: skip
@@ -642,9 +646,28 @@ def _nothing_in_time() -> Finding:
     )  # fmt: skip
 
 
+def _not_confirmed() -> Finding:
+    return Finding(
+        Rank.ERROR, "no-plan-unconfirmed", Where(),
+        Text("求解器称无可行方案,但逐条核对要求时未能证实,结果不予采用。",
+             "The solver said that no plan exists; asked again rule by rule it did not confirm it. The answer is rejected."),
+        Text("请再试一次;若仍如此,请换一个求解种子(solve.seed)或放宽精度。",
+             "Try again; if it happens again, change solve.seed or widen solve.gap."),
+    )  # fmt: skip
+
+
 def _limit_findings(plan: Plan) -> list[Finding]:
     if plan.status is Status.PROVED:
         return []
+    if plan.status is Status.INTERRUPTED:
+        return [
+            Finding(
+                Rank.WARNING, "limit", Where(),
+                Text(f"求解被中途停止,保留当时最好的方案,精度为 {plan.gap:.2%}。",
+                     f"The solve was interrupted; this is the best plan until then, kept as at a limit. Its gap is {plan.gap:.2%}."),
+                Text("如需更高精度,请重新运行且不要中断。", "Run it again without interrupting for a smaller gap."),
+            )
+        ]  # fmt: skip
     return [
         Finding(
             Rank.WARNING, "limit", Where(),
@@ -720,7 +743,29 @@ def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
                     Text("请减少数量或补充备选地点。", "Ask for fewer, or add candidate sites."),
                 )
             )  # fmt: skip
+    found += _sizes_apart(case, scenario)
     return refuse_if_any([*found, *norm_findings(case, scenario)])
+
+
+def _sizes_apart(case: Case, scenario: Scenario) -> list[Finding]:
+    """Orders of size that leave a type no size at all: the most allowed lies below its least."""
+    found: list[Finding] = []
+    for f in scenario.options.forbid:
+        type_ = case.catalogue.types.get(f.type or "")
+        if type_ is None or f.area_class is not None or f.above_places is None:
+            continue
+        least = next(o.places_min for o in type_.offers if o.service == main_service(type_))
+        if f.above_places < least:
+            found.append(
+                Finding(
+                    Rank.ERROR, "least-above-most", Where(file=f"{scenario.name}.yaml", column="options.forbid", id=type_.id),
+                    Text(f"{type_.name.zh}:规模下限{least:g}高于允许的上限{f.above_places:g}。",
+                         f"{type_.name.en}: the least size, {least:g}, is above the most allowed, {f.above_places:g}."),
+                    Text("请改正其一;若不设此类设施,请写 forbid: [{type: …}] 而不写 above_places。",
+                         "Correct one of them; to plan none of the type write forbid: [{type: ...}] without above_places."),
+                )
+            )  # fmt: skip
+    return found
 
 
 def _inputs(case: Case, scenario: Scenario, need: Need) -> dict[str, Any]:

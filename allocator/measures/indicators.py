@@ -114,7 +114,7 @@ def measure(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any], tuple[Finding, ...]]:
     """Return tables, scores and findings of a plan beside today's state.
 
-    ``start`` is what the equity evaluation compares with (`start_under`); without it that is left out.
+    A score that has no value, such as the mean travel of nobody, is None. ``start`` is what the equity evaluation compares with (`start_under`); without it that is left out.
     """
     both = [today.tables, _tables(case, planned)]
     tables = {name: pd.concat([b[name] for b in both], ignore_index=True) for name in both[0]}
@@ -132,7 +132,7 @@ def measure(
     tables["indicators"] = _indicators(case, scenario, tables)
     tables["changes"] = _changes(tables["townships"], scenario)
     score = {
-        str(i): {str(r.year): r.value for r in rows.itertuples()}
+        str(i): {str(r.year): None if pd.isna(r.value) else r.value for r in rows.itertuples()}
         for i, rows in tables["indicators"].groupby("indicator")
     }
     plan = planned.plan

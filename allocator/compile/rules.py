@@ -145,14 +145,16 @@ def _pools(scenario: Scenario, sets: Sets) -> Iterator[Rule]:
         pool, tiers = name.partition(":")[0], tiers_of(name)
         spec = scenario.resources[pool]  # type: ignore[index]
         supply = np.array([spec.supply[p.from_] for p in scenario.periods], float)
+        # What a period leaves may be spent later, and so may what its payers had not yet paid.
+        most = np.arange(1, len(supply) + 1) if spec.carry_over else np.ones(len(supply))
         payers = tuple(
-            Payer(name, p.share, (p.cap,) * len(supply)) for name, p in sorted(spec.payers.items())
+            Payer(who, p.share, tuple(np.where(p.cap >= 1e29, np.inf, p.cap * most).tolist()))
+            for who, p in sorted(spec.payers.items())
         )
         words = POOL_WORDS[pool]
         if spec.carry_over:
             supply = np.cumsum(supply)
         if name.endswith(f":{TO_DATE}"):
-            payers = ()
             words = Text(
                 f"累计{words.zh}(含结转)", f"{words.en} to date, with what is carried over"
             )

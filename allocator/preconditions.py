@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from allocator.errors import Finding, Rank, Text, Where
+from allocator.errors import Finding, Rank, Text, Where, plural
 from allocator.problem import Problem
 from allocator.rules import Floats, Floor, Rule, Served, SiteCount
 
@@ -139,7 +139,7 @@ def _too_many_sites(problem: Problem) -> Iterator[Finding]:
             Rank.ERROR, "more-sites-than-there-are", Where(column="rules.sites", id=rule.id),
             Text(
                 f"“{rule.words.zh}”:{problem.periods[first]}至少要{rule.minimum[first]:g}处,能设此类设施的地点只有{count[first]}处。",
-                f"“{rule.words.en}”: {rule.minimum[first]:g} are asked for in {problem.periods[first]}; sites that could hold them: {count[first]}.",
+                f"“{rule.words.en}”: {plural(rule.minimum[first], 'site is', 'sites are')} asked for in {problem.periods[first]}; sites that could hold them: {count[first]}.",
             ),
             Text("请减少数量、放开供给方式或补充备选地点。", "Ask for fewer, allow more modes, or add candidate sites."),
         )  # fmt: skip

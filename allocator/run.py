@@ -32,6 +32,7 @@ from allocator.errors import (
     Text,
     Where,
     nearest,
+    plural,
     refuse_if_any,
 )
 from allocator.forecast import (
@@ -739,7 +740,7 @@ def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
                 Finding(
                     Rank.ERROR, "more-sites-than-there-are", Where(file=f"{scenario.name}.yaml", column="rules.sites"),
                     Text(f"要求至少{asked.at_least}处,本县备选地点只有{len(sites)}处。",
-                         f"At least {asked.at_least} sites are asked for; the case has {len(sites)}."),
+                         f"At least {plural(asked.at_least, 'site is', 'sites are')} asked for; the case has {len(sites)}."),
                     Text("请减少数量或补充备选地点。", "Ask for fewer, or add candidate sites."),
                 )
             )  # fmt: skip

@@ -83,6 +83,7 @@ def test_a_village_without_a_site_in_reach_is_unmet_by_name_with_the_nearest_sit
     np.testing.assert_allclose(done.plan.unmet[at, service], need)
     (told,) = [f for f in done.findings if f.code == "places-out-of-reach" and f.where.id == CARE]
     assert told.rank is Rank.WARNING and "0399 → S3 (308 min)" in told.what.en
+    assert "1 place reaches no site" in told.what.en
     assert "308" in told.what.zh and "未满足" in told.what.zh
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from allocator.case import Case
 from allocator.catalogue import FacilityType
 from allocator.compile import origins
-from allocator.errors import Finding, Rank, Text, Where
+from allocator.errors import Finding, Rank, Text, Where, plural
 from allocator.measures.choice import Use, assigned, free_choice, open_places
 from allocator.measures.evaluation import (
     Bases,
@@ -629,7 +629,7 @@ def _findings(
         found.append(
             Finding(
                 Rank.WARNING, "site-unchecked", Where(id=ids),
-                Text(f"{len(waiting)} 个入选地点选址待核。", f"{len(waiting)} chosen sites still have unchecked columns."),
+                Text(f"{len(waiting)} 个入选地点选址待核。", f"{plural(len(waiting), 'chosen site still has', 'chosen sites still have')} unchecked columns."),
                 Text("请先完成三区三线、地灾、权属等核查。", "Check zoning, hazards, ownership before relying on them."),
             )
         )  # fmt: skip
@@ -640,7 +640,7 @@ def _findings(
         found.append(
             Finding(
                 Rank.INFORMATION, "out-of-reach", Where(id=str(row.service)),
-                Text(f"{out:,.0f} 名老年人在规划期末仍够不着{name.zh}。", f"{out:,.0f} elders stay out of reach of {name.en.lower()}."),
+                Text(f"{out:,.0f} 名老年人在规划期末仍够不着{name.zh}。", f"{plural(round(out), 'elder stays', 'elders stay')} out of reach of {name.en.lower()}."),
                 Text("见未满足需求表;可考虑流动服务。", "See unmet need; consider mobile service."),
             )
         )  # fmt: skip

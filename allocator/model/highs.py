@@ -332,8 +332,8 @@ def solve_loaded(h: highspy.Highs) -> highspy.HighsStatus:
     """
     try:
         return h.run()
-    except RuntimeError as problem:
-        raise _broke_down(str(problem)) from problem
+    except (RuntimeError, MemoryError) as problem:
+        raise _broke_down(str(problem) or "out of memory") from problem
 
 
 def _run_in_thread(h: highspy.Highs) -> highspy.HighsStatus | None:

@@ -692,6 +692,8 @@ def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
     named += [
         ("options.subsidies", t, types) for g in scenario.options.subsidies for t in g.types or ()
     ]
+    tiers = {t.tier for t in case.catalogue.types.values()}
+    named += [(f"resources.{k}.tiers", t, tiers) for k, p in scenario.resources.items() for t in p.tiers]  # fmt: skip
     named += [("need.eligible", s, set(case.catalogue.services)) for s in scenario.need.eligible]
     for spec in (*scenario.options.force, *scenario.options.ban):
         named.append(("options", spec.site, sites))

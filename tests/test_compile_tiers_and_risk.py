@@ -189,6 +189,49 @@ def test_a_plan_past_what_a_payer_may_pay_to_date_fails_its_check():
     assert all("county pays" in f.what.en for f in told)
 
 
+def _by_tier(problem, plan, period):
+    """Capital of a plan up to a period by tier of the facility opened."""
+    types = corner(FEW).catalogue.types
+    k, last = problem.pools.index("capital"), len(problem.periods)
+    found = {}
+    for stints, use, amount in (
+        (plan.stints, problem.use_stint[plan.stints], np.ones(len(plan.stints))),
+        (problem.offer_stint, problem.use_place, plan.places),
+    ):
+        yuan = use.toarray()[:, k * last : k * last + period + 1].sum(1) * amount
+        for s, y in zip(stints, yuan, strict=True):
+            type_ = types.get(problem.options[problem.stint_option[s]])
+            if y and type_ is not None:
+                found[type_.tier] = found.get(type_.tier, 0.0) + y
+    return found
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_capital_is_divided_among_tiers_as_workers_are(carry):
+    """All of it for villages and communities: no centre is converted, which is else the first to be."""
+    shares = {"county": 0.0, "township": 0.0, "village": 0.5, "community": 0.5}
+    given = _capital(carry, 20e6, 20e6)["resources"]
+    capital = {**given["capital"], "tiers": shares, "secondment": 0.0}
+    problem, plan = _solved(resources={**given, "capital": capital})
+    free, free_plan = _solved(resources=given)
+    assert ("capital:township:to-date" if carry else "capital:township") in problem.pools
+    assert _by_tier(free, free_plan, 1).get("township", 0.0) > 0
+    whole = next(r for r in problem.rules_of(Resource) if r.id == "resource-capital").supply
+    for period in (0, 1):
+        spent = _by_tier(problem, plan, period)
+        assert set(spent) <= {"village", "community"}
+        assert all(y <= 0.5 * (whole[period] if carry else whole[: period + 1].sum()) + 1 for y in spent.values())  # fmt: skip
+
+
+def test_a_tier_that_no_type_has_is_refused():
+    given = _capital(False, 1e6, 1e6)["resources"]
+    capital = {**given["capital"], "tiers": {"county": 0.5, "twonship": 0.5}, "secondment": 0.0}
+    with pytest.raises(InputRefused) as caught:
+        refuse_unknown_names(corner(FEW), written("best-mix", resources={**given, "capital": capital}))  # fmt: skip
+    (found,) = [f for f in caught.value.findings if f.code == "unknown-name"]
+    assert found.where.id == "twonship" and "township" in found.remedy.en
+
+
 @pytest.mark.parametrize("mean", [False, True])
 def test_a_pool_is_kept_in_every_future_or_on_average_as_asked(mean):
     resources = written("best-mix").model_dump(mode="json", by_alias=True)["resources"]

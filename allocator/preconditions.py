@@ -97,8 +97,9 @@ def _reachable(problem: Problem, service: int) -> npt.NDArray[np.bool_]:
     arcs = np.flatnonzero(problem.class_service[problem.arc_class] == service)
     phi = np.broadcast_to(problem.acceptance, (z["a"], z["g"]))[arcs] > 0
     open_ = offered[problem.arc_site[arcs], problem.arc_class[arcs]]
-    found = np.zeros((z["i"], z["g"], z["t"]), bool)
-    np.logical_or.at(found, problem.arc_area[arcs], phi[:, :, None] & open_[:, None, :])
+    area, found = problem.arc_area[arcs], np.zeros((z["i"], z["g"], z["t"]), bool)
+    for g, at in np.ndindex(z["g"], z["t"]):
+        found[:, g, at] = np.bincount(area[phi[:, g] & open_[:, at]], minlength=z["i"]) > 0
     return found
 
 

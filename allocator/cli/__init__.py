@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     from allocator.cli.commands import app
-    from allocator.cli.show import findings, language_of
+    from allocator.cli.show import findings, language_of, say
     from allocator.cli.versions import version_findings
     from allocator.errors import AllocatorError, ExitCode, _WithFindings, refuse_if_any
 
@@ -45,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             console.print(str(problem), style="red", markup=False)
         result = problem.exit_code
+    if result == ExitCode.INTERRUPTED:
+        told = "已中断;此前保存的结果完好。", "Interrupted; what was stored before is unharmed."
+        console.print(say(language_of(given), *told), markup=False, highlight=False)
     if arguments is not None:
         return int(result)
     if result == ExitCode.INTERRUPTED:

@@ -29,6 +29,7 @@ __all__ = [
     "Text",
     "Where",
     "nearest",
+    "plural",
     "refuse_if_any",
 ]
 
@@ -71,6 +72,15 @@ class Text:
 
 
 NO_TEXT = Text("", "")
+
+
+def plural(count: float, noun: str, many: str = "") -> str:
+    """Return a count with its English noun: ``1 area``, ``1,200 areas``; ``many`` where not by -s.
+
+    >>> plural(1, "person", "persons"), plural(0, "village"), plural(3, "body", "bodies")
+    ('1 person', '0 villages', '3 bodies')
+    """
+    return f"{count:,.10g} {noun if count == 1 else many or noun + 's'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from allocator.case import Case
 from allocator.compile import class_offers, origins
-from allocator.errors import Finding, InputRefused, Rank, Text, Where
+from allocator.errors import Finding, InputRefused, Rank, Text, Where, plural
 from allocator.rules import Floats
 from allocator.scenario import Scenario
 from allocator.travel import Arcs, nearest
@@ -216,7 +216,7 @@ def _lost_places(case: Case, modes: list[str]) -> Iterator[Finding]:
                 Where(file="areas.csv", id=mode),
                 Text(
                     f"{mode}:{len(lost)} 个村不在路网或可通行地面上:{shown}。",
-                    f"{mode}: {len(lost)} places are off the network or the surface: {shown}.",
+                    f"{mode}: {plural(len(lost), 'place is', 'places are')} off the network or the surface: {shown}.",
                 ),
                 _TIMED if len(case.travel.methods) > 1 else _MEND,
             )
@@ -295,7 +295,7 @@ def _unreached(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iter
             Where(id=service),
             Text(
                 f"{name.zh}:{len(lost)} 个村在时限内无任何地点可达,需求计入未满足。{NEAREST.zh}{listed}。",
-                f"{name.en}: {len(lost)} places reach no site within the limits; their need counts as unmet. {NEAREST.en} {listed}.",
+                f"{name.en}: {plural(len(lost), 'place reaches', 'places reach')} no site within the limits; the need counts as unmet. {NEAREST.en} {listed}.",
             ),
             Text(
                 "可增设备选地点、放宽时限或安排流动服务。",

@@ -18,7 +18,7 @@ import pandas as pd
 from allocator.case import Case
 from allocator.catalogue import Offer
 from allocator.compile import class_offers, with_joint_types
-from allocator.errors import Finding, InputRefused, Rank, Text, Where
+from allocator.errors import Finding, InputRefused, Rank, Text, Where, plural
 from allocator.journeys import minutes_among
 from allocator.rules import Floats, Ints
 from allocator.run import Run, placed
@@ -234,7 +234,7 @@ def _told(run: Run, table: pd.DataFrame, shift: Shift) -> Iterator[Finding]:
             yield Finding(
                 Rank.WARNING, "routes-beyond-a-shift", where,
                 Text(f"{row['left']:.0f}个村往返加服务超过一个班次({shift.hours:g}小时),无法当天往返。",
-                     f"{row['left']:.0f} places cannot be served and returned from within a shift of {shift.hours:g} hours."),
+                     f"{plural(round(row['left']), 'place')} cannot be served and returned from within a shift of {shift.hours:g} hours."),
                 Text("改由较近的站点上门,或安排驻点。", "Serve them from a nearer base, or post a worker there."),
             )  # fmt: skip
         if row["hours"] > row["hours_planned"] * 1.005 + 0.05:
@@ -242,7 +242,7 @@ def _told(run: Run, table: pd.DataFrame, shift: Shift) -> Iterator[Finding]:
             yield Finding(
                 Rank.WARNING, "routes-longer-than-planned", where,
                 Text(f"按实际线路每月需{row['hours']:.0f}车时、{row['vehicles']:.0f}辆车,方案只计{row['hours_planned']:.0f}车时,少{more:.0%}。",
-                     f"Real routes take {row['hours']:.0f} vehicle-hours a month and {row['vehicles']:.0f} vehicles; the plan counted {row['hours_planned']:.0f}: {more:.0%} more are needed."),
+                     f"Real routes take {plural(round(row['hours']), 'vehicle-hour')} a month and {plural(round(row['vehicles']), 'vehicle')}; the plan counted {row['hours_planned']:.0f}: {more:.0%} more are needed."),
                 Text("调低目录中每趟上门次数(visits_trip),或增加车辆工时后重新计算。", "Lower visits_trip in the catalogue, or supply more vehicle-hours, and plan again."),
             )  # fmt: skip
     pool = run.scenario.resources.get("vehicle_hours")

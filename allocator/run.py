@@ -20,6 +20,7 @@ from allocator.calibration import CALIBRATED, calibrate_case
 from allocator.case import Case
 from allocator.certificate import check_bound
 from allocator.compile import compile_problem, with_joint_types
+from allocator.compile.joint import main_service
 from allocator.compile.norms import case_under, norm_findings
 from allocator.demand import Calibration, Need, WillingnessCurve
 from allocator.errors import (
@@ -32,6 +33,7 @@ from allocator.errors import (
     Text,
     Where,
     nearest,
+    plural,
     refuse_if_any,
 )
 from allocator.forecast import (
@@ -66,6 +68,7 @@ from allocator.model import evaluate, explain, solve
 from allocator.model.alternatives import with_regret
 from allocator.plan import Plan, Status
 from allocator.population import Population, persons_of_group
+from allocator.preconditions import preconditions
 from allocator.problem import Problem
 from allocator.rules import Floats
 from allocator.scenario import (
@@ -487,7 +490,8 @@ def run(
     say("population and need")
     problem, people, need = prepare(case, scenario, shared)
     here = placed(case, scenario, shared)
-    told = refuse_if_any(check_journeys(here, scenario, shared))
+    asked = preconditions(problem, f"{scenario.name}.yaml")
+    told = refuse_if_any((*check_journeys(here, scenario, shared), *asked))
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
     say("solving")
@@ -506,7 +510,8 @@ def run(
             start=None if start is None else (start.problem, start.plan),
         )  # fmt: skip
     if plan.status is Status.INFEASIBLE:
-        raise NoPlanExists(explain(problem))
+        why = explain(problem)
+        raise NoPlanExists(why) if why else CheckFailed((_not_confirmed(),))
     if plan.status is Status.NO_PLAN_FOUND:
         raise LimitReached((_nothing_in_time(),))
     say("checking")
@@ -596,7 +601,7 @@ def _kept_from(looser: Run) -> Finding:
     name = looser.scenario.name
     return Finding(
         Rank.INFORMATION, "plan-of-looser-limits", Where(id=name),
-        Text(f"限额更宽的“{name}”的方案也满足此处的限额,直接采用;其最优值的界在此同样成立。",
+        Text(f"限额更宽的“{name}”的方案也满足此处的限额,直接采用;在那里证得的界在此同样成立。",
              f"The plan of {name}, whose limits are looser, keeps the limits here too and is taken; the bound proved there holds here."),
         Text("无需处理。", "Nothing to do."),
     )  # fmt: skip
@@ -683,9 +688,28 @@ def _nothing_in_time() -> Finding:
     )  # fmt: skip
 
 
+def _not_confirmed() -> Finding:
+    return Finding(
+        Rank.ERROR, "no-plan-unconfirmed", Where(),
+        Text("求解器称无可行方案,但逐条核对要求时未能证实,结果不予采用。",
+             "The solver said that no plan exists; asked again rule by rule it did not confirm it. The answer is rejected."),
+        Text("请再试一次;若仍如此,请换一个求解种子(solve.seed)或放宽精度。",
+             "Try again; if it happens again, change solve.seed or widen solve.gap."),
+    )  # fmt: skip
+
+
 def _limit_findings(plan: Plan) -> list[Finding]:
     if plan.status is Status.PROVED:
         return []
+    if plan.status is Status.INTERRUPTED:
+        return [
+            Finding(
+                Rank.WARNING, "limit", Where(),
+                Text(f"求解被中途停止,保留当时最好的方案,精度为 {plan.gap:.2%}。",
+                     f"The solve was interrupted; this is the best plan until then, kept as at a limit. Its gap is {plan.gap:.2%}."),
+                Text("如需更高精度,请重新运行且不要中断。", "Run it again without interrupting for a smaller gap."),
+            )
+        ]  # fmt: skip
     return [
         Finding(
             Rank.WARNING, "limit", Where(),
@@ -709,6 +733,8 @@ def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
     named += [
         ("options.subsidies", t, types) for g in scenario.options.subsidies for t in g.types or ()
     ]
+    tiers = {t.tier for t in case.catalogue.types.values()}
+    named += [(f"resources.{k}.tiers", t, tiers) for k, p in scenario.resources.items() for t in p.tiers]  # fmt: skip
     named += [("need.eligible", s, set(case.catalogue.services)) for s in scenario.need.eligible]
     for spec in (*scenario.options.force, *scenario.options.ban):
         named.append(("options", spec.site, sites))
@@ -757,11 +783,33 @@ def refuse_unknown_names(case: Case, scenario: Scenario) -> tuple[Finding, ...]:
                 Finding(
                     Rank.ERROR, "more-sites-than-there-are", Where(file=f"{scenario.name}.yaml", column="rules.sites"),
                     Text(f"要求至少{asked.at_least}处,本县备选地点只有{len(sites)}处。",
-                         f"At least {asked.at_least} sites are asked for; the case has {len(sites)}."),
+                         f"At least {plural(asked.at_least, 'site is', 'sites are')} asked for; the case has {len(sites)}."),
                     Text("请减少数量或补充备选地点。", "Ask for fewer, or add candidate sites."),
                 )
             )  # fmt: skip
+    found += _sizes_apart(case, scenario)
     return refuse_if_any([*found, *norm_findings(case, scenario)])
+
+
+def _sizes_apart(case: Case, scenario: Scenario) -> list[Finding]:
+    """Orders of size that leave a type no size at all: the most allowed lies below its least."""
+    found: list[Finding] = []
+    for f in scenario.options.forbid:
+        type_ = case.catalogue.types.get(f.type or "")
+        if type_ is None or f.area_class is not None or f.above_places is None:
+            continue
+        least = next(o.places_min for o in type_.offers if o.service == main_service(type_))
+        if f.above_places < least:
+            found.append(
+                Finding(
+                    Rank.ERROR, "least-above-most", Where(file=f"{scenario.name}.yaml", column="options.forbid", id=type_.id),
+                    Text(f"{type_.name.zh}:规模下限{least:g}高于允许的上限{f.above_places:g}。",
+                         f"{type_.name.en}: the least size, {least:g}, is above the most allowed, {f.above_places:g}."),
+                    Text("请改正其一;若不设此类设施,请写 forbid: [{type: …}] 而不写 above_places。",
+                         "Correct one of them; to plan none of the type write forbid: [{type: ...}] without above_places."),
+                )
+            )  # fmt: skip
+    return found
 
 
 def _inputs(case: Case, scenario: Scenario, need: Need) -> dict[str, Any]:

@@ -318,7 +318,7 @@ class OptionSpec(_Strict):
 
 
 class PayerSpec(_Strict):
-    """A payer's share of a pool and its cap a period."""
+    """A payer's share of a pool and its cap a period (summed up to each period with ``carry_over``)."""
 
     share: Share
     cap: Supply = UNLIMITED
@@ -330,8 +330,8 @@ class PoolSpec(_Strict):
     ``tiers`` splits the supply among tiers of facilities by shares that sum to 1; each tier uses
     its own and what others lend, at most the share ``secondment`` of theirs. 1, or no tiers, is one
     county-wide pool. ``in_expectation``: the mean over futures stays within supply, not each of them.
-    A pool is always ``hard``: what it lacks shows as unmet need. ``carry_over`` (capital only): what a period leaves may be spent in later ones;
-    payers' caps stay those of each period.
+    A pool is always ``hard``: what it lacks shows as unmet need. ``carry_over`` (capital only): what a period leaves may be spent in later ones,
+    and what a payer has not paid of its cap by then may be paid later.
     """
 
     unit: str

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allocator.errors import Finding, Rank, Text, Where
+from allocator.errors import Finding, Rank, Text, Where, plural
 from allocator.plan import Plan
 from allocator.problem import Objective, Problem
 from allocator.rules import (
@@ -445,7 +445,7 @@ def check_site_count(facts: _Facts, rule: SiteCount) -> Iterator[str]:
             if any(int(p.stint_option[s]) in options for s in facts.at.get((j, t), []))
         )  # fmt: skip
         if n < rule.minimum[t] or n > rule.maximum[t]:
-            yield f"{p.periods[t]}: {n} sites"
+            yield f"{p.periods[t]}: {plural(n, 'site')}"
 
 
 def check_forced(facts: _Facts, rule: Forced) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Referral between tiers, money carried over, futures weighed, and buildings of other bureaus."""
 
+import itertools
 from dataclasses import replace
 from functools import cache
 
@@ -114,6 +115,121 @@ def test_money_left_over_pays_for_a_later_opening_only_where_it_is_carried_over(
 def test_money_is_not_spent_before_it_comes():
     saved, plan = _solved(**_capital(True, 0.0, 50e6))
     assert _spent(saved, plan)[0] == pytest.approx(0) and _spent(saved, plan)[1] > 0
+
+
+SCHOOLS = ("S01", "S21", "S23")
+CENTRES = {"S21": 40.0, "S23": 60.0}
+
+
+def _capped(carry, cap):
+    """Two centres, their sizes given, that must stand by the end; the county pays a half, capped."""
+    pool = {
+        "unit": "yuan", "supply": {2026: 60e6, 2031: 60e6}, "carry_over": carry,
+        "payers": {"county": {"share": 0.5, "cap": cap}, "region": 0.5},
+    }  # fmt: skip
+    orders = {
+        "modes": ["keep", "convert"], "types": ["township-centre"],
+        "force": [{"site": s, "type": "township-centre", "by": 2031, "places": n} for s, n in CENTRES.items()],
+    }  # fmt: skip
+    resources = written("best-mix").model_dump(mode="json", by_alias=True)["resources"]
+    changes = {"resources": {"capital": pool, **{k: v for k, v in resources.items() if k != "capital"}}}  # fmt: skip
+    scenario = written("best-mix", **EASY, **changes, options=orders)
+    # Pools were cut to the corner's share of the county: the cap is put back as it was asked.
+    capital = scenario.resources["capital"]
+    payers = {**capital.payers, "county": capital.payers["county"].model_copy(update={"cap": cap})}
+    whole = capital.model_copy(update={"payers": payers, "supply": {2026: 60e6, 2031: 60e6}})
+    scenario = scenario.model_copy(update={"resources": {**scenario.resources, "capital": whole}})
+    return prepare(corner(SCHOOLS), scenario)[0]
+
+
+def _price_of_centres():
+    """Yuan to open each centre, read from the catalogue."""
+    centre = corner(SCHOOLS).catalogue.types["township-centre"]
+    way = next(p for p in centre.provisions if "idle-school" in p.from_states)
+    assert not way.price_by_service
+    return {s: way.capital_yuan_fixed + n * way.capital_yuan_place for s, n in CENTRES.items()}
+
+
+def _possible(prices, carry, cap):
+    """By hand: every choice of a period of opening for each centre."""
+    for when in itertools.product((0, 1), repeat=len(prices)):
+        paid = [0.5 * sum(y for y, t in zip(prices, when, strict=True) if t == p) for p in (0, 1)]
+        if carry and paid[0] <= cap and sum(paid) <= 2 * cap:
+            return True
+        if not carry and max(paid) <= cap:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_what_a_payer_may_pay_is_carried_over_with_the_money(carry):
+    """Every cap between what is too little for one centre and enough for both, tried by hand."""
+    prices = list(_price_of_centres().values())
+    edges = sorted({0.5 * y for y in (*prices, sum(prices), sum(prices) / 2)})
+    outcomes = set()
+    for cap in [e * f for e in edges for f in (0.99, 1.01)]:
+        problem = _capped(carry, cap)
+        plan = solve(problem, gap=0.02)
+        assert plan.is_complete is _possible(prices, carry, cap), (carry, cap)
+        outcomes.add(plan.is_complete)
+        if plan.is_complete:
+            assert verify(problem, plan) == ()
+            assert sum(_spent(problem, plan)) == pytest.approx(sum(prices))
+    assert outcomes == {False, True}
+    between = 1.01 * 0.5 * max(sum(prices) / 2, *(y for y in prices if y < max(prices)))
+    assert _possible(prices, True, between) and not _possible(prices, False, between)
+
+
+def test_a_plan_past_what_a_payer_may_pay_to_date_fails_its_check():
+    enough, short = (_capped(True, f * 0.25 * sum(_price_of_centres().values())) for f in (1.01, 0.99))  # fmt: skip
+    plan = solve(enough, gap=0.02)
+    assert plan.is_complete and verify(enough, plan) == ()
+    told = verify(short, replace(plan, problem=short.digest))
+    assert "resource-capital:to-date" in {f.where.id for f in told}
+    assert all("county pays" in f.what.en for f in told)
+
+
+def _by_tier(problem, plan, period):
+    """Capital of a plan up to a period by tier of the facility opened."""
+    types = corner(FEW).catalogue.types
+    k, last = problem.pools.index("capital"), len(problem.periods)
+    found = {}
+    for stints, use, amount in (
+        (plan.stints, problem.use_stint[plan.stints], np.ones(len(plan.stints))),
+        (problem.offer_stint, problem.use_place, plan.places),
+    ):
+        yuan = use.toarray()[:, k * last : k * last + period + 1].sum(1) * amount
+        for s, y in zip(stints, yuan, strict=True):
+            type_ = types.get(problem.options[problem.stint_option[s]])
+            if y and type_ is not None:
+                found[type_.tier] = found.get(type_.tier, 0.0) + y
+    return found
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_capital_is_divided_among_tiers_as_workers_are(carry):
+    """All of it for villages and communities: no centre is converted, which is else the first to be."""
+    shares = {"county": 0.0, "township": 0.0, "village": 0.5, "community": 0.5}
+    given = _capital(carry, 20e6, 20e6)["resources"]
+    capital = {**given["capital"], "tiers": shares, "secondment": 0.0}
+    problem, plan = _solved(resources={**given, "capital": capital})
+    free, free_plan = _solved(resources=given)
+    assert ("capital:township:to-date" if carry else "capital:township") in problem.pools
+    assert _by_tier(free, free_plan, 1).get("township", 0.0) > 0
+    whole = next(r for r in problem.rules_of(Resource) if r.id == "resource-capital").supply
+    for period in (0, 1):
+        spent = _by_tier(problem, plan, period)
+        assert set(spent) <= {"village", "community"}
+        assert all(y <= 0.5 * (whole[period] if carry else whole[: period + 1].sum()) + 1 for y in spent.values())  # fmt: skip
+
+
+def test_a_tier_that_no_type_has_is_refused():
+    given = _capital(False, 1e6, 1e6)["resources"]
+    capital = {**given["capital"], "tiers": {"county": 0.5, "twonship": 0.5}, "secondment": 0.0}
+    with pytest.raises(InputRefused) as caught:
+        refuse_unknown_names(corner(FEW), written("best-mix", resources={**given, "capital": capital}))  # fmt: skip
+    (found,) = [f for f in caught.value.findings if f.code == "unknown-name"]
+    assert found.where.id == "twonship" and "township" in found.remedy.en
 
 
 @pytest.mark.parametrize("mean", [False, True])

@@ -1,5 +1,6 @@
 """The documentation: builds offline, names every rule, and speaks of commands that exist."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -26,6 +27,25 @@ def test_the_formulation_names_every_rule_and_no_other():
     families = text.split("## Families")[1].split("## Objectives")[0]
     named = set(re.findall(r"^\| `(\w+)` \|", families, re.M))
     assert named == {c.__name__ for c in rules.Rule.__subclasses__()}
+
+
+def _codes():
+    """Codes of findings written in the package, with the file that tells them."""
+    makers = {"Finding", "error", "refusal", "_failed", "_refused"}
+    for path in sorted((ROOT / "allocator").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in makers:
+                for given in node.args[:2]:
+                    text = getattr(given, "value", None)
+                    if isinstance(text, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text):
+                        yield text, path.name
+
+
+def test_every_finding_has_a_line_in_the_documentation():
+    written = " ".join(p.read_text(encoding="utf-8") for p in DOCS.rglob("*.md"))
+    codes = set(_codes())
+    assert len(codes) > 150
+    assert not {(code, file) for code, file in codes if f"`{code}`" not in written}
 
 
 def test_every_command_in_the_documentation_exists():

@@ -225,7 +225,7 @@ def test_villages_out_of_reach_are_named_with_the_nearest_site_and_its_time(tmp_
     found = {f.code: f for f in travel_findings(case, BEDS, journeys(case, BEDS)[0])}
     text = found["places-out-of-reach"].what.en
     minutes = 1.4 * float(distance_km([(110.05, 25.25)], [POINTS["S2"]])[0]) / 30 * 60
-    assert "1 places reach no site" in text and f"0202 → S2 ({minutes:.0f} min)" in text
+    assert "1 place reaches no site" in text and f"0202 → S2 ({minutes:.0f} min)" in text
 
 
 def test_journeys_shorter_than_the_straight_line_are_told_with_the_pair(tmp_path):

@@ -49,7 +49,7 @@ def _conflicts(count):
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(15, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.long)]
+    "count", [pytest.param(50, marks=pytest.mark.slow), pytest.param(250, marks=pytest.mark.long)]
 )
 def test_of_generated_conflicts_every_member_counts_and_every_way_out_works(count):
     kinds = set()

@@ -9,12 +9,23 @@ import pytest
 from scipy.sparse import csr_array
 from small_problems import WORDS, random_problem, structural, three_hamlets
 
-from allocator.model import evaluate, exact, road_for, solve, solve_exactly
-from allocator.model.highs import Linear, Outcome, solve_linear
-from allocator.plan import Status
+from allocator.model import (
+    dive,
+    evaluate,
+    exact,
+    primal,
+    road_for,
+    settle,
+    solve,
+    solve_exactly,
+)
+from allocator.model.highs import Linear, Outcome, StoppedTwice, solve_linear
+from allocator.plan import Status, relative_gap
 from allocator.problem import Objective
 from allocator.rules import Floor, Forced, Hub, Resource, Served, SiteCount
 from allocator.verify import verify
+from benchmarks.instances import county
+from benchmarks.problems import county_problem
 
 SEEDS = [s for s in range(40) if s % 3][:16]
 
@@ -296,6 +307,74 @@ def test_ctrl_c_stops_the_solver_without_losing_the_process():
         timer.cancel()
         signal.signal(signal.SIGINT, was)
     assert out.status in (Status.NO_PLAN_FOUND, Status.INTERRUPTED)
+
+
+def test_ctrl_c_between_two_solves_keeps_the_plan_of_the_objectives_before(monkeypatch):
+    """Row 33: once, as at a limit and not to be repeated; twice, or before any plan, it goes through."""
+    problem = three_hamlets()
+    real = exact._with_links
+
+    def stopping(at, kind):
+        calls = 0
+
+        def call(*args):
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                raise kind
+            return real(*args)
+
+        return call
+
+    monkeypatch.setattr(exact, "_with_links", stopping(2, KeyboardInterrupt))
+    plan = solve_exactly(problem)
+    assert plan.status is Status.INTERRUPTED and plan.is_complete and not plan.reproducible
+    assert plan.objectives[0].value == pytest.approx(8) and verify(problem, plan) == ()
+    for at, kind in ((1, KeyboardInterrupt), (2, StoppedTwice)):
+        monkeypatch.setattr(exact, "_with_links", stopping(at, kind))
+        with pytest.raises(kind):
+            solve_exactly(problem)
+
+
+@pytest.mark.parametrize("what", ["_decide_again", "_branch"])
+def test_ctrl_c_in_a_dive_keeps_the_plan_it_came_to(monkeypatch, what):
+    """Row 33: the descent's plan stays where what would better it is interrupted."""
+    problem = random_problem(0, most=60, families={"resource", "reserved", "floor"})
+    problem = replace(problem, objectives=problem.objectives[:1])
+    monkeypatch.setattr(exact, "_LARGE", 0)
+    monkeypatch.setattr(dive, "_FAR", -1.0 if what == "_decide_again" else np.inf)
+    called = []
+
+    def stopped(*_):
+        called.append(what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dive, what, stopped)
+    monkeypatch.setattr(dive, "relative_gap", lambda value, bound: max(0.01, relative_gap(value, bound)))  # fmt: skip
+    plan = solve_exactly(problem, gap=0.0)
+    assert called and plan.status is Status.INTERRUPTED and not plan.reproducible
+    assert plan.objectives[0].bound <= plan.objectives[0].value and verify(problem, plan) == ()
+
+
+def test_ctrl_c_on_the_price_road_keeps_the_best_answer_so_far(monkeypatch):
+    """Row 33, on the other road."""
+    problem = county_problem(county(12, 4, seed=0))
+    real, calls = primal.solve_restricted, []
+
+    def call(*args, **options):
+        calls.append(1)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return replace(real(*args, **options), value=1e6)  # not good enough to stop at
+
+    monkeypatch.setattr(primal, "solve_restricted", call)
+    monkeypatch.setattr(settle, "solve_restricted", call)
+    plan = solve(problem, road="prices", gap=0.0)
+    assert len(calls) == 2 and plan.status is Status.INTERRUPTED and not plan.reproducible
+    assert verify(problem, plan) == ()
+    calls.append(1)
+    with pytest.raises(KeyboardInterrupt):
+        solve(problem, road="prices", gap=0.0)
 
 
 @pytest.mark.parametrize("wrong", ["value", "status"])

@@ -48,9 +48,10 @@ def write(folder: Path, **changes: str) -> Path:
     return folder
 
 
-def write_scenario(path: Path) -> Path:
-    """Write the scenario as a file."""
-    path.write_text(yaml.safe_dump(plain_data(scenario()), allow_unicode=True), encoding="utf-8")
+def write_scenario(path: Path, **changes: object) -> Path:
+    """Write the scenario as a file, with top-level keys replaced."""
+    data = plain_data(scenario(**changes))
+    path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
     return path
 
 

@@ -6,6 +6,7 @@ before any plan, 6 a study with failed runs, 64 usage, 70 a bug of ours, 130 int
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     from allocator.cli.commands import app
-    from allocator.cli.show import findings, language_of
+    from allocator.cli.show import findings, language_of, say
     from allocator.cli.versions import version_findings
     from allocator.errors import AllocatorError, ExitCode, _WithFindings, refuse_if_any
     from allocator.io.paths import not_writable
@@ -56,6 +57,14 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception:
         console.print_exception()
         result = ExitCode.BUG
-    if arguments is None:
-        sys.exit(int(result))
-    return int(result)
+    if result == ExitCode.INTERRUPTED:
+        told = "已中断;此前保存的结果完好。", "Interrupted; what was stored before is unharmed."
+        console.print(say(language_of(given), *told), markup=False, highlight=False)
+    if arguments is not None:
+        return int(result)
+    if result == ExitCode.INTERRUPTED:
+        # A solver that has not yet heard may still run, and would bring the ordinary way out down.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(result))
+    sys.exit(int(result))

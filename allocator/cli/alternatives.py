@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from allocator.cli.show import AsJson, Language, chosen_language, console_for, number, say
-from allocator.errors import Text
+from allocator.errors import Text, plural
 
 if TYPE_CHECKING:
     from allocator.alternatives import NearPlans
@@ -79,7 +79,7 @@ def alternatives(
             say(
                 language,
                 f"在损失{loss:.2%}以内、至少{sites}处不同的其他方案只找到{len(near.plans)}个。",
-                f"Only {len(near.plans)} other plans were found within {loss:.2%} that differ at {sites} sites or more.",
+                f"Only {plural(len(near.plans), 'other plan was', 'other plans were')} found within {loss:.2%} that differ at {plural(sites, 'site')} or more.",
             ),
             highlight=False,
         )

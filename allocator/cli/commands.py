@@ -32,6 +32,7 @@ from allocator.errors import (
     CheckFailed,
     Finding,
     Rank,
+    plural,
     refuse_if_any,
 )
 
@@ -157,7 +158,7 @@ def check(
             say(
                 language,
                 f"{region.title.zh}:{len(region.townships)} 个乡镇,{len(region.areas)} 个村(社区),{len(region.sites)} 个地点,{len(names)} 个情景",
-                f"{region.title.en}: {len(region.townships)} townships, {len(region.areas)} villages and communities, {len(region.sites)} sites, {len(names)} scenarios",
+                f"{region.title.en}: {plural(len(region.townships), 'township')}, {plural(len(region.areas), 'village or community', 'villages and communities')}, {plural(len(region.sites), 'site')}, {plural(len(names), 'scenario')}",
             ),
             highlight=False,
         )

@@ -10,7 +10,7 @@ import pandas as pd
 import typer
 
 from allocator.cli.show import AsJson, Language, chosen_language, print_table, say
-from allocator.errors import ExitCode, Finding, InputRefused, Rank, Text, Where
+from allocator.errors import ExitCode, Finding, InputRefused, Rank, Text, Where, plural
 
 if TYPE_CHECKING:
     from allocator.run import Run
@@ -127,7 +127,7 @@ def _stored(run: Run, period: int) -> pd.DataFrame:
         raise _refused("equity-not-stored", "该运行结果没有均衡评估表。", "The run stored no equity evaluation.", Text("请重新运行该情景。", "Run the scenario again."))  # fmt: skip
     periods = run.scenario.periods
     if not 0 <= period <= len(periods):
-        raise _refused("period-unknown", f"只有{len(periods)}个规划期。", f"There are {len(periods)} periods.")  # fmt: skip
+        raise _refused("period-unknown", f"只有{len(periods)}个规划期。", f"The run has {plural(len(periods), 'period')}.")  # fmt: skip
     year = periods[period - 1].to
     table = run.tables["equity"]
     return table[table["year"] == year].reset_index(drop=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from allocator.errors import Text
+from allocator.errors import Text, plural
 from allocator.problem import Objective, Problem
 from allocator.rules import (
     Balance,
@@ -124,7 +124,7 @@ def _opened(base: Problem, cost: Floats | float) -> Floats:
 
 def _at_most(sites: int) -> Rule:
     return SiteCount(
-        id="sites", words=Text(f"最多{sites}处", f"at most {sites} sites"), options=_OPEN,
+        id="sites", words=Text(f"最多{sites}处", f"at most {plural(sites, 'site')}"), options=_OPEN,
         minimum=np.zeros(1), maximum=np.full(1, float(sites)),
     )  # fmt: skip
 

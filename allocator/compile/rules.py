@@ -12,7 +12,7 @@ import pandas as pd
 from allocator.case import Case
 from allocator.compile.norms import norms_by_period, share_by_period
 from allocator.compile.stints import TO_DATE, Stints, tiers_of
-from allocator.errors import Text
+from allocator.errors import Text, plural
 from allocator.rules import (
     Acceptance,
     Balance,
@@ -145,14 +145,16 @@ def _pools(scenario: Scenario, sets: Sets) -> Iterator[Rule]:
         pool, tiers = name.partition(":")[0], tiers_of(name)
         spec = scenario.resources[pool]  # type: ignore[index]
         supply = np.array([spec.supply[p.from_] for p in scenario.periods], float)
+        # What a period leaves may be spent later, and so may what its payers had not yet paid.
+        most = np.arange(1, len(supply) + 1) if spec.carry_over else np.ones(len(supply))
         payers = tuple(
-            Payer(name, p.share, (p.cap,) * len(supply)) for name, p in sorted(spec.payers.items())
+            Payer(who, p.share, tuple(np.where(p.cap >= 1e29, np.inf, p.cap * most).tolist()))
+            for who, p in sorted(spec.payers.items())
         )
         words = POOL_WORDS[pool]
         if spec.carry_over:
             supply = np.cumsum(supply)
         if name.endswith(f":{TO_DATE}"):
-            payers = ()
             words = Text(
                 f"累计{words.zh}(含结转)", f"{words.en} to date, with what is carried over"
             )
@@ -257,7 +259,7 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
         t = len(scenario.periods)
         yield SiteCount(
             id=f"sites-{n}",
-            words=Text(f"{'、'.join(spec.types)}数量 {spec.at_least}–{spec.at_most}", f"{', '.join(spec.types)}: {spec.at_least} to {spec.at_most} sites"),
+            words=_count_words(spec),
             options=_options(sets, spec.types),
             minimum=np.full(t, float(spec.at_least)), maximum=np.full(t, float(spec.at_most)),
         )  # fmt: skip
@@ -298,6 +300,18 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
             id=f"reserved-{n}", words=Text(f"为特困等对象保留{spec.share:.0%}床位", f"{spec.share:.0%} of places kept for {', '.join(spec.groups)}"),
             classes=classes, groups=groups, share=spec.share,
         )  # fmt: skip
+
+
+def _count_words(spec: SitesRule) -> Text:
+    """Say the bounds of a number of sites; one that is not stated is left out."""
+    zh, en = "、".join(spec.types), ", ".join(spec.types)
+    if spec.at_most >= SitesRule.model_fields["at_most"].default:
+        return Text(
+            f"{zh}不少于{spec.at_least}处", f"{en}: at least {plural(spec.at_least, 'site')}"
+        )
+    if not spec.at_least:
+        return Text(f"{zh}不多于{spec.at_most}处", f"{en}: at most {plural(spec.at_most, 'site')}")
+    return Text(f"{zh}数量 {spec.at_least}–{spec.at_most}", f"{en}: {spec.at_least} to {spec.at_most} sites")  # fmt: skip
 
 
 def _room(case: Case, sets: Sets, spec: RoomRule, n: str) -> Room:

@@ -224,7 +224,8 @@ def pools_of(scenario: Scenario) -> tuple[str, ...]:
     A pool divided among tiers is followed for every group of tiers but the whole, named
     ``care_workers:township+village``: what a group uses fits its own supply and what the others
     lend exactly when each tier can be served (the cut condition of a flow through one hub). What is
-    carried over is followed as ``capital:to-date``, where each period bears all spent until then.
+    carried over is followed as ``capital:to-date``, where each period bears all spent until then, and
+    so are its groups of tiers (``capital:township:to-date``).
     """
     found: list[str] = []
     for pool in POOLS:
@@ -237,14 +238,15 @@ def pools_of(scenario: Scenario) -> tuple[str, ...]:
         tiers = sorted(spec.tiers)
         if spec.secondment < 1:
             for size in range(1, len(tiers)):
-                found += [f"{pool}:{'+'.join(some)}" for some in combinations(tiers, size)]
+                end = f":{TO_DATE}" if spec.carry_over else ""
+                found += [f"{pool}:{'+'.join(some)}{end}" for some in combinations(tiers, size)]
     return tuple(found)
 
 
 def tiers_of(pool: str) -> frozenset[str] | None:
     """Return the tiers a pool follows, None for all."""
-    _, mark, tiers = pool.partition(":")
-    return frozenset(tiers.split("+")) if mark and tiers != TO_DATE else None
+    tiers = pool.removesuffix(f":{TO_DATE}").partition(":")[2]
+    return frozenset(tiers.split("+")) if tiers else None
 
 
 def _serves(s: _Stint, scenario: Scenario, bought: frozenset[str], own: frozenset[str]) -> bool:
@@ -313,12 +315,7 @@ def _arrays(
     land = case.region.sites["land_m2"].to_numpy(float) if "land" in pools else np.zeros(0)
 
     def put(
-        use: list[tuple[int, int, float]],
-        row: int,
-        pool: str,
-        span: range,
-        v: float,
-        tier: str = "",
+        use: list[tuple[int, int, float]], row: int, pool: str, tier: str, span: range, v: float
     ) -> None:
         for name, k in pool_at.items() if v else ():
             tiers = tiers_of(name)
@@ -329,18 +326,18 @@ def _arrays(
     for p, s in enumerate(found):
         if s.type is None:
             continue
-        span = range(s.first, s.last + 1)
+        span, tier = range(s.first, s.last + 1), s.type.tier
         if not any(o.service in scenario.services for o in s.type.offers):
             continue
-        put(use_y, p, "running", span, s.type.running_yuan_year)
-        put(use_y, p, "care_workers", span, s.type.staff_fixed, s.type.tier)
+        put(use_y, p, "running", tier, span, s.type.running_yuan_year)
+        put(use_y, p, "care_workers", tier, span, s.type.staff_fixed)
         if len(land) and s.mode == "build" and np.isfinite(land[s.site]):
-            put(use_y, p, "land", span, land[s.site])
+            put(use_y, p, "land", tier, span, land[s.site])
         if s.provision is not None:
             already = sum(_capital_place(s, k) * n for k, n in s.least.items())
             capital[p] = s.provision.capital_yuan_fixed - already
             life[p] = s.provision.life_years
-            put(use_y, p, "capital", range(s.first, s.first + 1), capital[p])
+            put(use_y, p, "capital", tier, range(s.first, s.first + 1), capital[p])
         for offer in s.type.offers:
             if offer.service not in scenario.services or offer.id not in class_at:
                 continue
@@ -366,10 +363,10 @@ def _arrays(
             per_place = _capital_place(s, offer.service)
             f = len(offers)
             offers.append((p, class_at[offer.id], low, high, module, per_place))
-            put(use_n, f, "capital", range(s.first, s.first + 1), per_place)
-            put(use_n, f, "running", span, offer.running_yuan_place_year)
-            put(use_n, f, "floor_area", span, offer.floor_area_m2_place)
-            put(use_n, f, "purchased_places", span, 1.0 if s.mode == "purchase" else 0.0)
+            put(use_n, f, "capital", tier, range(s.first, s.first + 1), per_place)
+            put(use_n, f, "running", tier, span, offer.running_yuan_place_year)
+            put(use_n, f, "floor_area", tier, span, offer.floor_area_m2_place)
+            put(use_n, f, "purchased_places", tier, span, 1.0 if s.mode == "purchase" else 0.0)
     table = np.array(offers, dtype=float).reshape(-1, 6)
     shape = len(pools) * periods
     return Stints(

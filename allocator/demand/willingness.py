@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from allocator.errors import Finding, InputRefused, Rank, Text, Where, refuse_if_any
+from allocator.errors import Finding, InputRefused, Rank, Text, Where, plural, refuse_if_any
 from allocator.population.people import unknown
 from allocator.population.rates import check_columns, check_numbers
 
@@ -308,7 +308,7 @@ def calibrate_willingness(
         fee_sensitivity={group: default.fee_sensitivity.get(group, 0.0) if default else 0.0},
         mark="modelled",
         calibrated=True,
-        source=f"{int(living.sum())} residents of {len(band_of)} origins",
+        source=f"{plural(int(living.sum()), 'resident')} of {plural(len(band_of), 'origin')}",
     )
     found = _calibration_findings(left_out, fit)
     return Calibration(curve, fit, dispersion, confidence, found)
@@ -431,7 +431,7 @@ def _calibration_findings(left_out: Sequence[str], fit: pd.DataFrame) -> tuple[F
     if left_out:
         what = Text(
             f"{len(left_out)} 个来源地最近的机构已满员,未用于校准。",
-            f"{len(left_out)} origins were left out: their nearest home is full.",
+            f"{plural(len(left_out), 'origin was', 'origins were')} left out: the nearest home is full.",
         )
         remedy = Text("如有排队名单,请计入。", "Count the waiting list where there is one.")
         where = Where(file="origins")

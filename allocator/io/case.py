@@ -23,6 +23,7 @@ from allocator.errors import (
     InputRefused,
     Text,
     Where,
+    plural,
     refuse_if_any,
 )
 from allocator.io.case_checks import check_case
@@ -448,7 +449,7 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
                 Where(file="unit_costs.csv"),
                 (
                     f"{left}种建设方式没有本地造价。",
-                    f"{left} ways of provision have no local unit cost.",
+                    f"{plural(left, 'way of provision has', 'ways of provision have')} no local unit cost.",
                 ),
                 (
                     "这些仍用随附目录的示意造价。",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from allocator.catalogue import Catalogue
-from allocator.errors import Finding, Where, nearest
+from allocator.errors import Finding, Where, nearest, plural
 from allocator.io.findings import data_gap, error, warning
 from allocator.population import AGES_5
 
@@ -174,7 +174,7 @@ def check_population(tables: Tables, base_year: int) -> Iterator[Finding]:
             _at("population", rows.index[0], "age", ""),
             (
                 f"年龄组“{value}”不可用({len(rows)}行)。",
-                f"{value!r} is no five-year age group ({len(rows)} rows).",
+                f"{value!r} is no five-year age group ({plural(len(rows), 'row')}).",
             ),
             ("请写 0-4、5-9 … 95-99、100+。", "Write 0-4, 5-9 ... 95-99, 100+."),
         )
@@ -185,7 +185,7 @@ def check_population(tables: Tables, base_year: int) -> Iterator[Finding]:
             _at("population", late.index[0], "year", ""),
             (
                 f"有{len(late)}行晚于基准年{base_year}。",
-                f"{len(late)} rows are later than the base year {base_year}.",
+                f"{plural(len(late), 'row is', 'rows are')} later than the base year {base_year}.",
             ),
             ("请核对年份。", "Check the year."),
         )
@@ -280,7 +280,7 @@ def check_facility_types(tables: Tables, catalogue: Catalogue | None) -> Iterato
             Where(file="homes.csv", column="care_workers"),
             (
                 f"{unstaffed}家机构没有护理员人数。",
-                f"{unstaffed} homes have no count of care workers.",
+                f"{plural(unstaffed, 'home has', 'homes have')} no count of care workers.",
             ),
             ("现状护理员按目录配比推算。", "Today's staff is taken from the catalogue's ratios."),
         )

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from allocator.errors import Finding, Where
+from allocator.errors import Finding, Where, plural
 from allocator.io.findings import data_gap, error
 from allocator.io.tables import empty_table
 from allocator.population import AGES_5, estimate_ages
@@ -144,7 +144,7 @@ def place_at_seats(sites: pd.DataFrame, areas: pd.DataFrame) -> list[Finding]:
             Where(file="homes.csv", column="lon"),
             (
                 f"{int(real.sum())}家机构或闲置房屋没有坐标。",
-                f"{int(real.sum())} homes or idle buildings have no coordinates.",
+                f"{plural(int(real.sum()), 'home or idle building has', 'homes or idle buildings have')} no coordinates.",
             ),
             (
                 "以所在乡镇驻地(或居中的村)的点位代替。",
@@ -193,7 +193,7 @@ def default_population(
                     Where(file="areas.csv", column=f"registered_{age}"),
                     (
                         f"{blank}个村没有户籍{age}岁以上人数。",
-                        f"{blank} areas have no registered {age}+ count.",
+                        f"{plural(blank, 'area has', 'areas have')} no registered {age}+ count.",
                     ),
                     ("使用标准年龄结构。", "The standard age pattern stands in."),
                 )
@@ -284,8 +284,8 @@ def least_findings(tables: Tables, methods: Sequence[str]) -> list[Finding]:
         "sites": _ends(cells, "to_id") if "matrix" in methods else set(),
     }
     for name, key, zh, en in (
-        ("areas", "area_id", "村", "areas"),
-        ("sites", "site_id", "地点", "sites"),
+        ("areas", "area_id", "村", "area"),
+        ("sites", "site_id", "地点", "site"),
     ):
         table = tables[name]
         placed = table["lon"].notna() & table["lat"].notna()
@@ -305,7 +305,7 @@ def least_findings(tables: Tables, methods: Sequence[str]) -> list[Finding]:
                     Where(file=f"{name}.csv", column="lon"),
                     (
                         f"{int(blank.sum())}个{zh}没有坐标。",
-                        f"{int(blank.sum())} {en} have no coordinates.",
+                        f"{plural(int(blank.sum()), f'{en} has', f'{en}s have')} no coordinates.",
                     ),
                     (
                         "距离取自里程表或时间矩阵;这些地点不上图。",
@@ -330,7 +330,7 @@ def _seat_gap(sites: pd.DataFrame) -> list[Finding]:
             Where(file="distances.csv"),
             (
                 f"{len(sites)}个地点不在里程表中:{shown}。",
-                f"{len(sites)} sites are not in the distance table: {shown}.",
+                f"{plural(len(sites), 'site is', 'sites are')} not in the distance table: {shown}.",
             ),
             ("按其乡镇驻地计算里程。", "The seat of their township stands in."),
         )
@@ -347,7 +347,7 @@ def _lost(ids: pd.Series, name: str, zh: str, en: str) -> list[Finding]:
             Where(file=f"{name}.csv", column="lon"),
             (
                 f"{len(ids)}个{zh}既无坐标也不在里程表中:{shown}。",
-                f"{len(ids)} {en} have neither coordinates nor road distances: {shown}.",
+                f"{plural(len(ids), f'{en} has', f'{en}s have')} neither coordinates nor road distances: {shown}.",
             ),
             (
                 "请填写经纬度,或补充里程表。",

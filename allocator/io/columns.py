@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from allocator.errors import Finding, Rank, Where, nearest
+from allocator.errors import Finding, Rank, Where, nearest, plural
 from allocator.io.findings import Words, error, notice, warning
 from allocator.schema import Column
 
@@ -286,7 +286,7 @@ class Faults:
             return self.found
         what = (
             f"该文件另有{self.more:,}处问题未列出。",
-            f"{self.more:,} more faults of this file are not listed.",
+            f"{plural(self.more, 'more fault', 'more faults')} of this file not listed.",
         )
         return [
             *self.found,

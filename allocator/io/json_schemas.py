@@ -237,7 +237,10 @@ _MEASURES: Mapping[str, Any] = {
             },
         },
         "shortfalls": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
-        "score": {"type": "object", "description": "by indicator, then by year"},
+        "score": {
+            "type": "object",
+            "description": "by indicator, then by year; null where there is none",
+        },
         "rules": {
             "type": "array",
             "items": {

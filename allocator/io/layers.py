@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from allocator.errors import Finding, InputRefused, Where
+from allocator.errors import Finding, InputRefused, Where, plural
 from allocator.io.coordinates import DATUMS, GEOGRAPHIC, to_degrees
 from allocator.io.findings import error, notice, refusal
 from allocator.io.paths import MEBIBYTE, read_bytes
@@ -282,7 +282,7 @@ def _pyogrio(path: Path, where: Where, encoding: str | None, layer: str | None) 
             where,
             (
                 f"文件有{len(layers)}个图层:{'、'.join(layers[:10])}。",
-                f"The file has {len(layers)} layers: {', '.join(layers[:10])}.",
+                f"The file has {plural(len(layers), 'layer')}: {', '.join(layers[:10])}.",
             ),
             ("请只保留一个。", "Keep one of them."),
         )
@@ -365,7 +365,7 @@ def _checked(frame: gpd.GeoDataFrame, where: Where, found: list[Finding]) -> gpd
                 where,
                 (
                     f"{int(shapely.has_z(shapes).sum())}个要素带高程,已舍去。",
-                    f"{int(shapely.has_z(shapes).sum())} features carry heights, which are dropped.",
+                    f"{plural(int(shapely.has_z(shapes).sum()), 'feature carries', 'features carry')} heights, which are dropped.",
                 ),
                 ("无需处理。", "Nothing to do."),
             )

@@ -172,11 +172,13 @@ def write_bytes(path: Path, data: bytes) -> Path:
             os.fsync(f.fileno())
         os.replace(temporary, path)
         return path
-    except OSError as problem:
+    except (OSError, KeyboardInterrupt) as problem:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        raise not_writable(path, problem) from problem
+        if isinstance(problem, OSError):
+            raise not_writable(path, problem) from problem
+        raise
 
 
 def not_writable(path: Path, problem: OSError) -> InputRefused:

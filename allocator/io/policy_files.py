@@ -30,7 +30,15 @@ from allocator.catalogue import (
     Unit,
     UnitCost,
 )
-from allocator.errors import Finding, InputRefused, Rank, Text, Where, nearest, refuse_if_any
+from allocator.errors import (
+    Finding,
+    InputRefused,
+    Rank,
+    Text,
+    Where,
+    nearest,
+    refuse_if_any,
+)
 from allocator.io.paths import inside
 from allocator.standards import check_catalogue, check_local
 
@@ -235,7 +243,7 @@ def _read(path: Path, table: _Table, found: list[Finding]) -> list[Any]:
         if not any(c.strip() for c in cells):
             continue
         if len(cells) != len(header):
-            what = Text(f"应有{len(header)}列,实有{len(cells)}列。", f"{len(header)} cells expected, {len(cells)} found.")  # fmt: skip
+            what = Text(f"应有{len(header)}列,实有{len(cells)}列。", f"Cells expected: {len(header)}, found: {len(cells)}.")  # fmt: skip
             found.append(_fault("row-length", path, what, Text("请核对逗号和引号。", "Check commas and quotes."), n))  # fmt: skip
             continue
         value = _row(path, table, dict(zip(header, cells, strict=True)), n, found)

@@ -19,7 +19,7 @@ import pandas as pd
 import shapely
 from pydantic import BaseModel, ConfigDict, Field
 
-from allocator.errors import Finding, InputRefused, Where
+from allocator.errors import Finding, InputRefused, Where, plural
 from allocator.io.case_gaps import age_pattern, age_table
 from allocator.io.findings import error, library_missing, notice, refusal, warning
 from allocator.io.layers import read_polygons
@@ -216,7 +216,7 @@ class _Reader:
                 Where(file=pattern),
                 (
                     f"由{len(files)}个栅格统计到村,缩放前合计{persons[:-1].sum():,.0f}人(推算)。",
-                    f"{len(files)} rasters were summed by village: {persons[:-1].sum():,.0f} persons before scaling (modelled).",
+                    f"{plural(len(files), 'raster was', 'rasters were')} summed by village: {persons[:-1].sum():,.0f} persons before scaling (modelled).",
                 ),
                 ("请核对来源、年份与许可。", "Check source, year and licence."),
             )
@@ -326,7 +326,7 @@ def _factors(
             Where(file="townships.csv", column="population", id=str(bare[0])),
             (
                 f"{len(bare)}个乡镇有人口但栅格或分区中没有人。",
-                f"{len(bare)} townships have people, and the raster or zones have none there.",
+                f"{plural(len(bare), 'township has', 'townships have')} people, and the raster or zones have none there.",
             ),
             ("请核对范围、坐标系和村界。", "Check extent, coordinate system and shapes."),
         )
@@ -382,7 +382,7 @@ def _without_shape(ids: list[str]) -> InputRefused:
                 Where(file="areas.csv", column="area_id", id=ids[0]),
                 (
                     f"{len(ids)}个村没有面,也没有(独有的)点:{shown}。",
-                    f"{len(ids)} areas have neither a shape nor a point of their own: {shown}.",
+                    f"{plural(len(ids), 'area has', 'areas have')} neither a shape nor a point: {shown}.",
                 ),
                 (
                     "请提供村界图层(population.villages),或填写经纬度。",

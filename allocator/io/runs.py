@@ -99,10 +99,12 @@ def write_run_files(path: Path | str, files: Mapping[str, bytes]) -> Path:
             _flush_folder(sub)
         _swap(Path(part), target)
         return target
-    except OSError as problem:
+    except (OSError, KeyboardInterrupt) as problem:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)
-        raise not_writable(target, problem) from problem
+        if isinstance(problem, OSError):
+            raise not_writable(target, problem) from problem
+        raise
 
 
 def read_run(path: Path | str) -> Run:
@@ -414,8 +416,15 @@ def _swap(part: Path, target: Path) -> None:
     os.chmod(part, 0o755)
     if target.exists():
         old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".part-{target.name}-"))
-        os.replace(target, old / "old")
-        os.replace(part, target)
+        try:
+            os.replace(target, old / "old")
+            os.replace(part, target)
+        except (OSError, KeyboardInterrupt):
+            if (old / "old").exists() and not target.exists():
+                os.replace(old / "old", target)
+            with contextlib.suppress(OSError):
+                old.rmdir()
+            raise
         shutil.rmtree(old, ignore_errors=True)
     else:
         os.replace(part, target)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allocator.errors import Finding, InputRefused, Where, nearest
+from allocator.errors import Finding, InputRefused, Where, nearest, plural
 from allocator.io.findings import error, refusal
 from allocator.io.paths import checked_name, inside
 from allocator.io.yaml_file import Document, KeyPath, read_yaml, validated
@@ -35,7 +35,7 @@ def scenario_names(folder: Path) -> tuple[str, ...]:
             Where(file=folder.name),
             (
                 f"文件夹中有{len(names)}个情景文件(*.yaml)。",
-                f"The folder holds {len(names)} scenario files (*.yaml).",
+                f"The folder holds {plural(len(names), 'scenario file')} (*.yaml).",
             ),
             (
                 f"请给出含1至{MAX_FILES}个情景文件的文件夹。",

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from allocator.errors import Finding, InputRefused, Rank, Where, nearest
+from allocator.errors import Finding, InputRefused, Rank, Where, nearest, plural
 from allocator.io.columns import (
     COLUMN_READERS,
     Cells,
@@ -229,7 +229,7 @@ def _grid(
                 "",
                 (
                     f"该行有{len(cells)}格,表头有{width}列。",
-                    f"The row has {len(cells)} cells, the header {width}.",
+                    f"The row has {plural(len(cells), 'cell')}, the header {width}.",
                 ),
                 ("含逗号的文字请加双引号。", "Put text that contains a comma in double quotes."),
             )

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from allocator.errors import Finding, InputRefused, Where
+from allocator.errors import Finding, InputRefused, Where, plural
 from allocator.io.columns import Faults
 from allocator.io.findings import refusal, warning
 from allocator.io.paths import MEBIBYTE, read_bytes
@@ -281,7 +281,7 @@ def _grid(sheet: Any, stored: Any, schema: Schema, where: Where, ranges: list[st
             "",
             (
                 f"{formulas}个公式按最后保存的值读取。",
-                f"{formulas} formulas were read by the value last stored.",
+                f"{plural(formulas, 'formula was', 'formulas were')} read by the value last stored.",
             ),
             ("请确认已重新计算后保存。", "Make sure the workbook was recalculated and saved."),
         )

@@ -16,7 +16,7 @@ import pandas as pd
 from allocator.case import Case
 from allocator.catalogue import FacilityType
 from allocator.compile import origins
-from allocator.errors import Finding, Rank, Text, Where
+from allocator.errors import Finding, Rank, Text, Where, plural
 from allocator.measures.choice import Use, assigned, free_choice, open_places
 from allocator.measures.evaluation import (
     Bases,
@@ -139,8 +139,9 @@ def measure(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any], tuple[Finding, ...]]:
     """Return tables, scores and findings of a plan beside today's state.
 
-    ``start`` is what the equity evaluation compares with (`start_under`); without it that is left out.
-    ``evenness`` is that evaluation where the same plan for the same people was evaluated before.
+    A score that has no value, such as the mean travel of nobody, is None. ``start`` is what the equity
+    evaluation compares with (`start_under`); without it that is left out. ``evenness`` is that evaluation
+    where the same plan for the same people was evaluated before.
     """
     both = [today.tables, _tables(case, planned)]
     tables = {name: pd.concat([b[name] for b in both], ignore_index=True) for name in both[0]}
@@ -161,7 +162,7 @@ def measure(
     tables["indicators"] = _indicators(case, scenario, tables)
     tables["changes"] = _changes(tables["townships"], scenario)
     score = {
-        str(i): {str(r.year): r.value for r in rows.itertuples()}
+        str(i): {str(r.year): None if pd.isna(r.value) else r.value for r in rows.itertuples()}
         for i, rows in tables["indicators"].groupby("indicator")
     }
     plan = planned.plan
@@ -658,7 +659,7 @@ def _findings(
         found.append(
             Finding(
                 Rank.WARNING, "site-unchecked", Where(id=ids),
-                Text(f"{len(waiting)} 个入选地点选址待核。", f"{len(waiting)} chosen sites still have unchecked columns."),
+                Text(f"{len(waiting)} 个入选地点选址待核。", f"{plural(len(waiting), 'chosen site still has', 'chosen sites still have')} unchecked columns."),
                 Text("请先完成三区三线、地灾、权属等核查。", "Check zoning, hazards, ownership before relying on them."),
             )
         )  # fmt: skip
@@ -669,7 +670,7 @@ def _findings(
         found.append(
             Finding(
                 Rank.INFORMATION, "out-of-reach", Where(id=str(row.service)),
-                Text(f"{out:,.0f} 名老年人在规划期末仍够不着{name.zh}。", f"{out:,.0f} elders stay out of reach of {name.en.lower()}."),
+                Text(f"{out:,.0f} 名老年人在规划期末仍够不着{name.zh}。", f"{plural(round(out), 'elder stays', 'elders stay')} out of reach of {name.en.lower()}."),
                 Text("见未满足需求表;可考虑流动服务。", "See unmet need; consider mobile service."),
             )
         )  # fmt: skip

@@ -147,6 +147,8 @@ class _Oracle:
             linear = _linear(self._form, blocks)
             cost = np.zeros(self._form.columns.size)
             out = solve_linear(linear, cost, gap=0.0, node_limit=_NODES)
+            if out.status is Status.INTERRUPTED:  # there is no plan to keep
+                raise KeyboardInterrupt
             self._known[key] = {
                 Status.INFEASIBLE: False, Status.NO_PLAN_FOUND: None,
             }.get(out.status, True)  # fmt: skip
@@ -360,10 +362,11 @@ def _words(problem: Problem, rule: Rule, amount: Floats, unit: str) -> Text:
             en.append(f"{a:g} {'fewer at least' if low else 'more at most'} in {name}")
         elif unit == "place":
             zh.append(f"{name}少{_round(a)}个")
-            en.append(f"{_round(a)} places fewer in {name}")
+            en.append(f"{_round(a)} {'place' if _round(a) == '1.00' else 'places'} fewer in {name}")
         else:
-            zh.append(f"{name}降低{a * 100:.2f}个百分点")
-            en.append(f"{a * 100:.2f} points lower{f' in {name}' if name else ''}")
+            points = f"{a * 100:.2f}" if a >= 1e-4 else f"{a * 100:.2g}"
+            zh.append(f"{name}降低{points}个百分点")
+            en.append(f"{points} points lower{f' in {name}' if name else ''}")
     return Text(f"{rule.words.zh}:{'、'.join(zh)}", f"{rule.words.en}: {', '.join(en)}")
 
 
@@ -426,7 +429,9 @@ def _conflict_finding(rules: Sequence[Rule]) -> Finding:
             f"这条要求本身无法满足:{zh}。" if one else f"这些要求互相矛盾,没有任何方案能同时满足:{zh}。",
             f"this cannot be kept at all: {en}." if one else f"no plan keeps these together: {en}.",
         ),
-        Text(
+        Text("放宽它,其余即可同时满足。", "Relax it and the others can be kept together.")
+        if one
+        else Text(
             "放宽其中任何一条,其余即可同时满足。",
             "Relax any one of them and the others can be kept together.",
         ),

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocator.model.columns import Columns, offered
-from allocator.model.highs import Hot, Linear, Outcome, solve_linear
+from allocator.model.highs import Hot, Linear, Outcome, StoppedTwice, solve_linear
 from allocator.plan import Status, relative_gap
 from allocator.problem import Problem
 from allocator.rules import Coverage, Floats, Ints
@@ -73,21 +73,34 @@ def dive(
     back = hot.remember()
     held = _hold_coverage(problem, columns, hot)
     best = _plan(problem, columns, hot, linear, cost, paths, solves, seed)
-    if len(held) and (best is None or relative_gap(best.value, bound) > gap):
-        free = np.r_[held, columns.y + np.arange(len(problem.stint_site))]
-        hot.bounds(free, columns.lower[free], columns.upper[free])
-        back()
-        found = _plan(problem, columns, hot, linear, cost, paths, solves, seed)
-        if found is not None and (best is None or found.value < best.value):
-            best = found
-    if best is None:
-        return None
-    if relative_gap(best.value, bound) > _FAR:
-        best = _decide_again(problem, columns, linear, cost, best, relaxed, gap, seed)
-    if gap < relative_gap(best.value, bound) <= _FAR:
-        best, bound = _branch(problem, columns, linear, cost, best, bound, reduced, gap, seed)
+    stopped = best is not None and best.status is Status.INTERRUPTED
+    try:
+        if not stopped and len(held) and (best is None or relative_gap(best.value, bound) > gap):
+            free = np.r_[held, columns.y + np.arange(len(problem.stint_site))]
+            hot.bounds(free, columns.lower[free], columns.upper[free])
+            back()
+            found = _plan(problem, columns, hot, linear, cost, paths, solves, seed)
+            if found is not None and (best is None or found.value < best.value):
+                best = found
+            stopped = found is not None and found.status is Status.INTERRUPTED
+        if best is None:
+            return None
+        if not stopped and relative_gap(best.value, bound) > _FAR:
+            best = _decide_again(problem, columns, linear, cost, best, relaxed, gap, seed)
+            stopped = best.status is Status.INTERRUPTED
+        if not stopped and gap < relative_gap(best.value, bound) <= _FAR:
+            best, bound = _branch(problem, columns, linear, cost, best, bound, reduced, gap, seed)
+            stopped = best.status is Status.INTERRUPTED
+    except StoppedTwice:
+        raise
+    except KeyboardInterrupt:  # between two solves; what was found stays
+        if best is None:
+            raise
+        stopped = True
     status = Status.PROVED if relative_gap(best.value, bound) <= gap else Status.LIMIT
-    return replace(best, status=status, bound=min(bound, best.value))
+    return replace(
+        best, status=Status.INTERRUPTED if stopped else status, bound=min(bound, best.value)
+    )
 
 
 def _decide_again(
@@ -102,6 +115,8 @@ def _decide_again(
 ) -> Outcome:
     """Return a plan no worse, sites free on which plan and relaxation differ, the others as they are.
 
+    Its status says whether the search was interrupted.
+
     Source: relaxation induced neighbourhoods, Danna, Rothberg, Le Pape (2005).
     """
     if best.values is None:
@@ -115,7 +130,8 @@ def _decide_again(
         part, cost, gap=gap, node_limit=_NODES, checks=_CHECKS, seed=seed,
         start=best.values,
     )  # fmt: skip
-    return out if out.values is not None and out.value < best.value else best
+    better = out if out.values is not None and out.value < best.value else best
+    return replace(better, status=out.status)
 
 
 def _branch(
@@ -144,6 +160,7 @@ def _branch(
         return best, bound
     if out.values is not None and out.value < best.value:
         best = out
+    best = replace(best, status=out.status)
     return best, max(bound, min(out.bound, best.value))
 
 
@@ -367,4 +384,6 @@ def _whole(
     free = np.isin(problem.stint_site, np.flatnonzero(chosen < 0))
     part = _kept(problem, columns, linear, on, free)
     out = solve_linear(part, cost, gap=2e-4, node_limit=200, seed=seed)
+    if out.values is None and out.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
     return out if out.values is not None else None

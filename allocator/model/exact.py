@@ -23,6 +23,7 @@ from allocator.model.highs import (
     Hot,
     Linear,
     Outcome,
+    StoppedTwice,
     relax_and_tighten,
     solve_linear,
     stacked,
@@ -162,7 +163,13 @@ def solve_formulation(
     start: Floats | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Plan:
-    """Solve rows and columns that may hold more than the problem: fixed sites, extra rows."""
+    """Solve rows and columns that may hold more than the problem: fixed sites, extra rows.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When Ctrl-C came before any plan, or twice; once, with a plan, ends with that plan.
+    """
     problem, columns, linear = form.problem, form.columns, form.linear
     outcomes: list[tuple[Objective, Outcome]] = []
     clocked = False
@@ -174,26 +181,26 @@ def solve_formulation(
         # Objectives that follow may cost this one its tolerance: it is solved that much closer.
         last = objective is problem.objectives[-1]
         asked = gap if last else max(gap - objective.tolerance, 0.5 * gap)
-        hot = None
-        if linear.integer[columns.y : columns.n].any():  # of fixed sites places imply the links
-            linear, hot = _with_links(problem, columns, linear, cost)
-        if progress:
-            progress(f"{objective.id}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
-        dived = None
-        if hot is not None and start is None and len(columns.x_arc) > _LARGE:
-            dived = dive(problem, columns, hot, linear, cost, gap=asked, seed=seed)
-        # Branching alone has no other limit that bounds its root.
-        alone = dived is None and hot is not None and len(columns.x_arc) > _LARGE
-        clock = _SECONDS if alone and seconds is None else seconds
-        clocked = clocked or clock is not None
-        out = dived or solve_linear(
-            linear, cost, gap=asked, node_limit=node_limit or _DEFAULT_NODES, seconds=clock,
-            seed=seed, threads=threads, start=start, progress=progress,
-        )  # fmt: skip
+        try:
+            out, linear, by_clock = _stage(
+                problem, columns, linear, cost, objective.id, gap=asked, node_limit=node_limit,
+                seconds=seconds, seed=seed, threads=threads, start=start, progress=progress,
+            )  # fmt: skip
+        except KeyboardInterrupt as stop:
+            if start is None or isinstance(stop, StoppedTwice):
+                raise
+            unasked = _unasked(problem, form, objective)
+            outcomes.append((objective, replace(unasked, status=Status.INTERRUPTED)))
+            continue
+        clocked = clocked or by_clock
         if out.values is None and start is None:
+            if out.status is Status.INTERRUPTED:
+                raise KeyboardInterrupt
             return _no_plan(problem, out.status, seed)
         if out.values is None:  # the plan in hand stays, whatever a later stage could not find
-            outcomes.append((objective, _unasked(problem, form, objective)))
+            interrupted = out.status is Status.INTERRUPTED
+            out = _unasked(problem, form, objective)
+            outcomes.append((objective, replace(out, status=Status.INTERRUPTED) if interrupted else out))  # fmt: skip
             continue
         outcomes.append((objective, out))
         start = out.values
@@ -207,7 +214,8 @@ def solve_formulation(
     return plan_from_values(
         problem, columns, start, [(o, out.bound) for o, out in outcomes],
         status=stopped[0] if stopped else Status.PROVED,
-        road="exact", solver=version(), seed=seed, reproducible=not (clocked and stopped),
+        road="exact", solver=version(), seed=seed,
+        reproducible=not (stopped and (clocked or Status.INTERRUPTED in stopped)),
         work={
             "nodes": sum(o.nodes for _, o in outcomes),
             "iterations": sum(o.iterations for _, o in outcomes),
@@ -238,6 +246,40 @@ def relaxed_prices(problem: Problem) -> tuple[dict[str, Floats], float]:
         prices[block.rule] = every[at : at + rows]
         at += rows
     return prices, hot.value + objective.constant
+
+
+def _stage(
+    problem: Problem,
+    columns: Columns,
+    linear: Linear,
+    cost: Floats,
+    name: str,
+    *,
+    gap: float,
+    node_limit: int | None,
+    seconds: float | None,
+    seed: int,
+    threads: int,
+    start: Floats | None,
+    progress: Callable[[str], None] | None,
+) -> tuple[Outcome, Linear, bool]:
+    """Solve one objective; return what came of it, the rows with links, and whether by the clock."""
+    hot = None
+    if linear.integer[columns.y : columns.n].any():  # of fixed sites places imply the links
+        linear, hot = _with_links(problem, columns, linear, cost)
+    if progress:
+        progress(f"{name}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
+    dived = None
+    if hot is not None and start is None and len(columns.x_arc) > _LARGE:
+        dived = dive(problem, columns, hot, linear, cost, gap=gap, seed=seed)
+    # Branching alone has no other limit that bounds its root.
+    alone = dived is None and hot is not None and len(columns.x_arc) > _LARGE
+    clock = _SECONDS if alone and seconds is None else seconds
+    out = dived or solve_linear(
+        linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=clock,
+        seed=seed, threads=threads, start=start, progress=progress,
+    )  # fmt: skip
+    return out, linear, clock is not None
 
 
 def _unasked(problem: Problem, form: Formulation, objective: Objective) -> Outcome:

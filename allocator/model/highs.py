@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from allocator.errors import CheckFailed, Finding, Rank, Text, Where
 from allocator.plan import Status
 from allocator.rules import Floats, Ints
 
@@ -21,10 +22,12 @@ __all__ = [
     "Hot",
     "Linear",
     "Outcome",
+    "StoppedTwice",
     "model_of",
     "quiet",
     "relax_and_tighten",
     "solve_linear",
+    "solve_loaded",
     "stacked",
     "version",
 ]
@@ -67,6 +70,10 @@ class Outcome:
     iterations: int
 
 
+class StoppedTwice(KeyboardInterrupt):
+    """Ctrl-C came again while the solver was already stopping: nothing is waited for any more."""
+
+
 def version() -> str:
     """Return the solver's name and version."""
     return f"HiGHS {quiet().version()}"
@@ -103,6 +110,13 @@ def solve_linear(
         Values of a known solution, columns in order.
     progress
         Called with a line of text at each better plan.
+
+    Raises
+    ------
+    CheckFailed
+        When the solver breaks down: what it leaves behind is no answer.
+    StoppedTwice
+        When Ctrl-C comes again before the solver has stopped.
     """
     scaled, factor, _ = _scaled(problem, cost)
     h = quiet()
@@ -115,7 +129,8 @@ def solve_linear(
         **({"time_limit": float(seconds)} if seconds is not None else {}),
     }.items():
         h.setOptionValue(option, value)
-    h.passModel(model_of(scaled, cost * factor, relax))
+    if h.passModel(model_of(scaled, cost * factor, relax)) == highspy.HighsStatus.kError:
+        raise _broke_down("the model was not taken")
     is_mip = not relax and bool(problem.integer.any())
     if start is not None and is_mip:
         given = highspy.HighsSolution()
@@ -145,7 +160,8 @@ def solve_linear(
     _run(h, interruptible=is_mip)
     out = _outcome(h, cost, factor, is_mip)
     if out.status is Status.INTERRUPTED and checks is not None and asked > checks:
-        out = replace(out, status=Status.LIMIT)
+        empty = out.values is None
+        out = replace(out, status=Status.NO_PLAN_FOUND if empty else Status.LIMIT)
     if out.status is Status.PROVED and out.value - out.bound > 2 * gap * abs(out.value) + 1e-6:
         # Seen with HiGHS 1.16: "optimal" with the given start, far from its own bound.
         if start is not None:
@@ -186,7 +202,7 @@ def relax_and_tighten(
     h.setOptionValue("simplex_scale_strategy", 0)
     h.passModel(model_of(scaled, cost * factor, True))
     for _ in range(rounds):
-        h.run()
+        solve_loaded(h)
         if h.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             break
         more = violated(np.array(h.getSolution().col_value))
@@ -203,7 +219,7 @@ def relax_and_tighten(
             m.indices.astype(np.int32), m.data,
         )  # fmt: skip
     else:
-        h.run()
+        solve_loaded(h)
     return problem, Hot(h, factor, scale)
 
 
@@ -247,7 +263,7 @@ class Hot:
             count, cost * self._factor, np.zeros(count), upper, len(row), start.astype(np.int32),
             row[order].astype(np.int32), (value * self._rows[row])[order],
         )  # fmt: skip
-        self._h.run()
+        solve_loaded(self._h)
         return first
 
     def bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
@@ -256,7 +272,7 @@ class Hot:
 
     def solve(self) -> None:
         """Solve again from the last basis."""
-        self._h.run()
+        solve_loaded(self._h)
 
     def remember(self) -> Callable[[], None]:
         """Return a function that leads back to today's basis."""
@@ -264,14 +280,14 @@ class Hot:
 
         def back() -> None:
             self._h.setBasis(basis)
-            self._h.run()
+            solve_loaded(self._h)
 
         return back
 
     def restart(self) -> None:
         """Solve again from nothing, where the last basis leads nowhere."""
         self._h.clearSolver()
-        self._h.run()
+        solve_loaded(self._h)
 
 
 def quiet() -> highspy.Highs:
@@ -300,23 +316,56 @@ _BANNER_GONE = False
 
 def _run(h: highspy.Highs, *, interruptible: bool) -> None:
     """Run the solver; the first Ctrl-C asks it to stop with what it has, the second goes through."""
-    if not interruptible or threading.current_thread() is not threading.main_thread():
-        h.run()
-        return
+    alone = interruptible and threading.current_thread() is threading.main_thread()
+    status = _run_in_thread(h) if alone else solve_loaded(h)
+    if status is None or status == highspy.HighsStatus.kError:
+        raise _broke_down(h.modelStatusToString(h.getModelStatus()))
+
+
+def solve_loaded(h: highspy.Highs) -> highspy.HighsStatus:
+    """Run the solver on what was passed to it, and return its status.
+
+    Raises
+    ------
+    CheckFailed
+        When the solver ends in an exception of its own.
+    """
+    try:
+        return h.run()
+    except (RuntimeError, MemoryError) as problem:
+        raise _broke_down(str(problem) or "out of memory") from problem
+
+
+def _run_in_thread(h: highspy.Highs) -> highspy.HighsStatus | None:
+    """Run the solver beside this thread, which waits and hears Ctrl-C."""
     h.HandleKeyboardInterrupt = True
     h.startSolve()
     asked = False
     while True:
         try:
-            if h.wait(0.2)[0]:
-                return
+            ended, status = h.wait(0.2)
+            if ended:
+                return status
             if asked:  # a solve that was only starting forgets the first request
                 h.cancelSolve()
         except KeyboardInterrupt:
             h.cancelSolve()
             if asked:
-                raise
+                raise StoppedTwice from None
             asked = True
+
+
+def _broke_down(what: str) -> CheckFailed:
+    return CheckFailed(
+        (
+            Finding(
+                Rank.ERROR, "solver-broke-down", Where(),
+                Text(f"求解器出错中止({what}),没有可用的结果。", f"The solver broke down ({what}); it left no answer."),
+                Text("请再试一次;若仍如此,请核对数据的单位和量级,或报告此问题。",
+                     "Try again; if it happens again, check the units and sizes of the data, or report it."),
+            ),
+        )
+    )  # fmt: skip
 
 
 def _scaled(problem: Linear, cost: Floats) -> tuple[Linear, float, Floats]:
@@ -383,10 +432,10 @@ def _outcome(h: highspy.Highs, cost: Floats, factor: float, is_mip: bool) -> Out
         status = Status.PROVED
     elif model in (kind.kInfeasible, kind.kUnboundedOrInfeasible):
         return Outcome(Status.INFEASIBLE, None, np.nan, np.nan, 0, 0)
-    elif not found:
-        status = Status.NO_PLAN_FOUND
+    elif model == kind.kInterrupt:  # with or without a plan
+        status = Status.INTERRUPTED
     else:
-        status = Status.INTERRUPTED if model == kind.kInterrupt else Status.LIMIT
+        status = Status.LIMIT if found else Status.NO_PLAN_FOUND
     values = np.array(h.getSolution().col_value) if found or model == kind.kModelEmpty else None
     # Summed in one fixed order: the order of a dense product hangs on the number of cores.
     value = float(np.sum(cost * values)) if values is not None else np.nan

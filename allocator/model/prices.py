@@ -19,7 +19,7 @@ from allocator.model.exchange import Exchange, fits, solve_exchange
 from allocator.model.limits import Limits
 from allocator.model.master import better_prices, plan_over_periods
 from allocator.model.merge import merge_alike
-from allocator.model.primal import complete_from, improve
+from allocator.model.primal import INTERRUPTED, complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
 from allocator.model.restricted import Answer
 from allocator.model.settle import in_doubt, settle
@@ -156,11 +156,11 @@ def _plan(
         trace=trace,
     )
     best = first(best=best) if several else first(best=best, steps=1)
-    if several or best is None or relative_gap(best.value, state.bound) <= gap:
+    if several or best is None or _is_enough(best, state, gap):
         return state, best
     if in_doubt(rx, dual, state, best, gap) > _FEW_IN_DOUBT:
         best = first(best=best)
-    if best is None or relative_gap(best.value, state.bound) <= gap:
+    if best is None or _is_enough(best, state, gap):
         return state, best
     if in_doubt(rx, dual, state, best, gap) > _FEW_IN_DOUBT:
         return state, best
@@ -168,6 +168,11 @@ def _plan(
         rx, dual, state, best, gap=gap, limits=limits, seed=seed, trace=trace
     )
     return replace(state, branched=bound, nodes=nodes), best
+
+
+def _is_enough(best: Answer, state: DualState, gap: float) -> bool:
+    """Whether a plan is within the gap or was interrupted: no more is tried."""
+    return best.status == INTERRUPTED or relative_gap(best.value, state.bound) <= gap
 
 
 def _cold_start(dual: Dual) -> Floats:
@@ -334,6 +339,8 @@ def to_plan(
     bound = min(max(state.bound, state.branched), value)
     work = {**work, "price_bound": state.bound + obj.constant, "nodes": float(state.nodes)}
     status = Status.PROVED if relative_gap(value, bound) <= gap else Status.LIMIT
+    if done.status == INTERRUPTED:
+        status, late = Status.INTERRUPTED, True
     return Plan(
         problem=pr.digest, status=status, stints=np.flatnonzero(done.y > 0.5), places=done.n,
         served_arc=rx.entry_arc[e], served_group=rx.entry_group[e].astype(np.int64),

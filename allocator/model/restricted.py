@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from allocator.model.highs import Linear, model_of, quiet
+from allocator.model.highs import Linear, model_of, quiet, solve_loaded
 from allocator.model.limits import Limits
 from allocator.model.relaxation import Relaxation
 from allocator.rules import Floats, Ints
@@ -243,7 +243,7 @@ def _highs(
     h.passModel(model_of(small.linear, small.cost, False))
     if start is not None:
         h.setSolution(len(start), np.arange(len(start), dtype=np.int32), start)
-    h.run()
+    solve_loaded(h)
     highspy.Highs.resetGlobalScheduler(True)  # another number of threads would be refused
     info = h.getInfo()
     status = str(h.getModelStatus()).rsplit(".", 1)[-1]

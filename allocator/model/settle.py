@@ -8,11 +8,13 @@ bound; prices start from the parent's. Where few sites are left the rest is solv
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 
 import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.limits import Limits
+from allocator.model.primal import INTERRUPTED
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, solve_restricted
 from allocator.rules import Floats, Ints
@@ -31,50 +33,75 @@ def settle(
     rx: Relaxation, dual: Dual, state: DualState, best: Answer, *, gap: float, limits: Limits,
     seed: int, trace: bool = False,
 ) -> tuple[float, Answer, int]:  # fmt: skip
-    """Return a bound proved by branching, the best plan met, and the nodes looked at."""
-    barred = np.zeros(dual.p, bool)
-    heap: list[tuple[float, int, Floats, Mask]] = [(state.bound, 0, state.price, barred)]
+    """Return a bound proved by branching, the best plan met, and the nodes looked at.
+
+    Ctrl-C ends it with the best plan so far, its status `INTERRUPTED`, and the bound proved by then.
+    """
+    heap: list[tuple[float, int, Floats, Mask]] = [
+        (state.bound, 0, state.price, np.zeros(dual.p, bool))
+    ]
     nodes, most = (
         0,
         min(_MOST_NODES, limits.nodes, int(_MOST_ENTRIES / (_ROUNDS * max(len(rx.row), 1)))),
     )
-    while heap and nodes < most and not limits.over():
-        bound, _, price, barred = heapq.heappop(heap)
-        cutoff = best.value - 0.98 * gap * abs(best.value)
-        if bound >= cutoff:
-            continue
-        nodes += 1
-        found, y, barred = _at(rx, dual, price, barred, cutoff)
-        bound = max(bound, found.bound)
-        if bound >= cutoff:
-            continue
-        open_ = _in_doubt(rx, barred)
-        if trace and nodes % 50 == 1:
-            print("node", nodes, len(heap), bound, cutoff, int(open_.sum()))
-        entries = _left(rx, barred)
-        if open_.sum() <= _FEW or len(entries) <= _FEW_ENTRIES:
-            best, bound = _exactly(rx, best, barred, entries, gap, limits, seed, bound)
-            if bound < cutoff and bound < best.value - 0.98 * gap * abs(best.value):
-                heapq.heappush(heap, (bound, -nodes, found.price, barred))
+    node = heap[0]
+    try:
+        while heap and nodes < most and not limits.over():
+            node = heapq.heappop(heap)
+            if node[0] >= _cutoff(best, gap):
+                continue
+            nodes += 1
+            best, parts, done = _split(rx, dual, node, best, gap, limits, seed, nodes)
+            for part in parts:
+                heapq.heappush(heap, part)
+            if trace and nodes % 50 == 1:
+                print("node", nodes, len(heap), node[0], best.value)
+            if not done:
                 break  # the limit came
-            continue
-        p = _least_sure(rx, y, barred, open_)
-        same = rx.problem.stint_site == rx.problem.stint_site[p]
-        without, only = barred.copy(), barred | same
-        without[p], only[p] = True, barred[p]
-        heapq.heappush(heap, (bound, 2 * nodes, found.price, without))
-        heapq.heappush(heap, (bound, 2 * nodes + 1, found.price, only))
+    except KeyboardInterrupt:
+        heap.append(node)
+        best = replace(best, status=INTERRUPTED)
     dual.barred = None
-    cutoff = best.value - 0.98 * gap * abs(best.value)
-    return min([cutoff, *(b for b, *_ in heap)]), best, nodes
+    return min([_cutoff(best, gap), *(b for b, *_ in heap)]), best, nodes
+
+
+def _cutoff(best: Answer, gap: float) -> float:
+    """The bound from which on a part holds no plan that would matter."""
+    return best.value - 0.98 * gap * abs(best.value)
+
+
+def _split(
+    rx: Relaxation, dual: Dual, node: tuple[float, int, Floats, Mask], best: Answer, gap: float,
+    limits: Limits, seed: int, number: int,
+) -> tuple[Answer, list[tuple[float, int, Floats, Mask]], bool]:  # fmt: skip
+    """Look at a node: return the best plan, the parts that stay open, and False where a limit stopped it."""
+    bound, _, price, barred = node
+    cutoff = _cutoff(best, gap)
+    found, y, barred = _at(rx, dual, price, barred, cutoff)
+    bound = max(bound, found.bound)
+    if bound >= cutoff:
+        return best, [], True
+    open_ = _in_doubt(rx, barred)
+    entries = _left(rx, barred)
+    if open_.sum() <= _FEW or len(entries) <= _FEW_ENTRIES:
+        best, bound = _exactly(rx, best, barred, entries, gap, limits, seed, bound)
+        if bound >= _cutoff(best, gap):
+            return best, [], True
+        return best, [(bound, -number, found.price, barred)], False
+    p = _least_sure(rx, y, barred, open_)
+    same = rx.problem.stint_site == rx.problem.stint_site[p]
+    without, only = barred.copy(), barred | same
+    without[p], only[p] = True, barred[p]
+    return best, [
+        (bound, 2 * number, found.price, without), (bound, 2 * number + 1, found.price, only),
+    ], True  # fmt: skip
 
 
 def in_doubt(rx: Relaxation, dual: Dual, state: DualState, best: Answer, gap: float) -> int:
     """Return how many sites prices leave in doubt, given a plan and the gap that is enough."""
     dual(state.price)
     over = dual.stint_value - dual.site_value[rx.problem.stint_site]
-    cutoff = best.value - 0.98 * gap * abs(best.value)
-    return int(_in_doubt(rx, state.bound + over >= cutoff).sum())
+    return int(_in_doubt(rx, state.bound + over >= _cutoff(best, gap)).sum())
 
 
 def _at(

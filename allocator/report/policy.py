@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from allocator.errors import Text
+from allocator.errors import Text, plural
 from allocator.report.cells import Cell
 from allocator.report.document import Block, Column, Items, Paragraph, Table
 from allocator.report.words import PAYERS, Names, norm_source, word
@@ -157,7 +157,7 @@ def norm_blocks(run: Run, names: Names) -> list[Block]:
         else len(run.inputs["unconfirmed_standards"])
     )
     if marked:
-        blocks.append(Paragraph(Text(f"其中 {marked} 项标准尚未核实，引用前须与原文核对。", f"{marked} of these norms are unconfirmed: check them against the text before citing."), "warning"))  # fmt: skip
+        blocks.append(Paragraph(Text(f"其中 {marked} 项标准尚未核实，引用前须与原文核对。", f"{plural(marked, 'of these norms is', 'of these norms are')} unconfirmed: check them against the text before citing."), "warning"))  # fmt: skip
     return blocks
 
 

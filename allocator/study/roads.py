@@ -3,7 +3,8 @@
 Each takes orders one by one, so that few wait at a time, and yields outcomes as they end. None
 instead of an order says that one of those in hand must end first. A worker
 that dies takes nothing with it: its orders are done again, and only an order that killed
-`MOST_DEATHS` workers is given up.
+`MOST_DEATHS` workers is given up. A process that dies breaks off the orders beside it too; those
+are then done one at a time, so that only the one that dies again is held to have killed it.
 """
 
 from __future__ import annotations
@@ -53,9 +54,10 @@ def here(orders: Orders, pack: Pack) -> Iterator[Outcome]:
 def in_processes(orders: Orders, pack: Pack, workers: int) -> Iterator[Outcome]:
     """Do orders in processes of this machine."""
     ready = _Again(orders)
-    while not ready.at_end:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from _by_pool(pool, ready, pack, workers)
+    while ready.suspects or not ready.at_end:
+        wide = 1 if ready.suspects else workers
+        with ProcessPoolExecutor(wide, mp_context=get_context("spawn")) as pool:
+            yield from _by_pool(pool, ready, pack, wide)
 
 
 class _Again:
@@ -64,6 +66,7 @@ class _Again:
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         self.again: list[tuple[Order, Mapping[str, bytes]]] = []
+        self.suspects: list[tuple[Order, Mapping[str, bytes]]] = []
         self.deaths: dict[str, int] = {}
         self.at_end = False
 
@@ -77,12 +80,12 @@ class _Again:
             return None
         return None if order is None else (order, {})
 
-    def died(self, order: Order) -> Outcome | None:
+    def died(self, order: Order, *, alone: bool = False) -> Outcome | None:
         """Put an order whose worker died back; an outcome where it has killed too many."""
         self.at_end = False
         self.deaths[order.run] = self.deaths.get(order.run, 0) + 1
         if self.deaths[order.run] < MOST_DEATHS:
-            self.again.append((order, {}))
+            (self.suspects if alone else self.again).append((order, {}))
             return None
         reason = f"{MOST_DEATHS} workers died over this run (out of memory, or killed)"
         return Outcome(run=order.run, kind="worker", reason=reason)
@@ -91,31 +94,36 @@ class _Again:
 def _by_pool(
     pool: ProcessPoolExecutor, ready: _Again, pack: Pack, workers: int
 ) -> Iterator[Outcome]:
+    """Do orders until there are none or the pool breaks; suspects, where there are any, one by one."""
     going: dict[Future[Outcome], Order] = {}
-    broken = False
+    alone, broken = bool(ready.suspects), False
+    put_back = ready.suspects if alone else ready.again
     while True:
-        while not broken and len(going) < 2 * workers:
-            given = ready.next()
+        while not broken and len(going) < (1 if alone else 2 * workers):
+            given = (put_back.pop(0) if put_back else None) if alone else ready.next()
             if given is None:
                 break
             try:
                 going[pool.submit(work, *given)] = given[0]
             except BrokenProcessPool:
-                ready.again.insert(0, given)
+                put_back.insert(0, given)
                 broken = True
         if not going:
             return
         done, _ = wait(going, return_when=FIRST_COMPLETED)
         for future in done:
             order = going.pop(future)
-            outcome: Outcome | None
+            outcome: Outcome | None = None
             try:
                 outcome = future.result()
             except BrokenProcessPool:
                 broken = True
-                outcome = ready.died(order)
+                if alone:
+                    outcome = ready.died(order, alone=True)
+                else:
+                    ready.suspects.append((order, {}))
             if outcome is not None and outcome.lacks:
-                ready.again.append((order, {k: pack(k) for k in order.needs}))
+                put_back.append((order, {k: pack(k) for k in order.needs}))
             elif outcome is not None:
                 yield outcome
 

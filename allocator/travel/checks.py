@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import CRS
 
-from allocator.errors import Finding, Rank, Text, Where
+from allocator.errors import Finding, Rank, Text, Where, plural
 from allocator.travel.arcs import Arcs, Floats, Ints, nearest
 from allocator.travel.straight import as_points, distance_km
 
@@ -199,7 +199,7 @@ def check_missing_pairs(arcs: Arcs, n_origins: int, n_destinations: int) -> tupl
             Where(),
             Text(
                 f"{missing} 对起讫点无里程,按不可达处理。",
-                f"{missing} pairs have no journey and count as out of reach.",
+                f"{plural(missing, 'pair has no journey and counts', 'pairs have no journey and count')} as out of reach.",
             ),
             Text("确有通路的请补充。", "Add those that have a way."),
         ),
@@ -252,7 +252,7 @@ def _too_short(
         Where(),
         Text(
             f"{len(rows)} 对起讫点的里程或时间小于直线:{listed}。",
-            f"{len(rows)} journeys are shorter than the straight line: {listed}.",
+            f"{plural(len(rows), 'journey is', 'journeys are')} shorter than the straight line: {listed}.",
         ),
         Text("核对坐标、单位与里程。", "Check points, units and distances."),
     )

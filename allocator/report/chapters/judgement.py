@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allocator.errors import Text
+from allocator.errors import Text, plural
 from allocator.region import Region
 from allocator.report import charts, policy, siting, tables
 from allocator.report.document import Block, Chapter, Figure, Items, Note, Paragraph
@@ -119,7 +119,7 @@ def limits(run: Run, names: Names) -> Chapter:
         Text("关停机构前须先完成在住老人（特困人员优先）的安置，原建筑仍用于养老。", "No home closes before its residents, the destitute first, are placed; its building keeps an elderly use."),
     ]  # fmt: skip
     if waiting:
-        risks.insert(0, Text(f"{waiting} 项选址尚未核实三区三线、地灾、权属等，核实结果可能改变布局。", f"{waiting} sites are not yet screened for zoning, hazard, ownership; the outcome may change the layout."))  # fmt: skip
+        risks.insert(0, Text(f"{waiting} 项选址尚未核实三区三线、地灾、权属等，核实结果可能改变布局。", f"{plural(waiting, 'site is', 'sites are')} not yet screened for zoning, hazard, ownership; the outcome may change the layout."))  # fmt: skip
     limits = (
         Text("需求与人口为推算值，村一级仅作计算单元，公布到乡镇。", "Need and population are modelled; villages are units of calculation, results are published by township."),
         Text("“规划安排”假定可统筹安排入住，实际使用应同时看“自由选择”。", "“As assigned” supposes places are given out centrally; read “free choice” beside it."),

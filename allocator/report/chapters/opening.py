@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from allocator.catalogue import Catalogue
-from allocator.errors import NO_TEXT, Text
+from allocator.errors import NO_TEXT, Text, plural
 from allocator.region import Region
 from allocator.report import charts, maps, siting, tables
 from allocator.report.cells import Quantity, money_text, written
@@ -97,7 +97,7 @@ def _said_of_projects(run: Run) -> list[Text]:
     closed = int((projects["mode"] == "close").sum())
     items = [
         Text(f"项目库共 {len(projects)} 项，涉及 {projects['site_id'].nunique()} 个地点，其中关停 {closed} 处、选址待核 {waiting} 项。",
-             f"The project list has {len(projects)} entries at {projects['site_id'].nunique()} places; {closed} are closures and {waiting} still need screening."),
+             f"The project list has {plural(len(projects), 'entry', 'entries')} at {plural(projects['site_id'].nunique(), 'place')}; {plural(closed, 'is a closure', 'are closures')} and {plural(waiting, 'still needs', 'still need')} screening."),
     ]  # fmt: skip
     if missing >= 1:
         gone = money_text(missing)
@@ -147,7 +147,7 @@ def background(run: Run, names: Names, catalogue: Catalogue | None) -> Chapter:
         ", ".join(f"{p.title.en if p.title else f'period {n}'} ({p.from_}–{p.to})" for n, p in enumerate(s.periods, 1)),
     )  # fmt: skip
     items = [
-        Text(f"范围：{place.zh}全域，{towns} 个乡镇，{points} 个居民点（村、社区）。", f"Area: the whole of {place.en}, {towns} townships, {points} settlements (villages and communities)."),
+        Text(f"范围：{place.zh}全域，{towns} 个乡镇，{points} 个居民点（村、社区）。", f"Area: the whole of {place.en}, {plural(towns, 'township')}, {plural(points, 'settlement')} (villages and communities)."),
         Text(f"期限：以 {s.base_year} 年为现状，{periods.zh}。", f"Term: {s.base_year} is today; {periods.en}."),
         Text(f"对象：{services.zh}。", f"Services: {services.en}."),
         Text("目的：说明需要多少服务设施，建在哪里、多大规模、何时建成、由谁出资，谁得到服务、谁没有及原因，并与其他方案比较。",

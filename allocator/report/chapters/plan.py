@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allocator.errors import Text
+from allocator.errors import Text, plural
 from allocator.region import Region
 from allocator.report import charts, maps, siting, tables
 from allocator.report.cells import Quantity, money_text, written
@@ -43,7 +43,7 @@ def _phases(run: Run) -> Text:
         zh.append(
             f"{title.zh}实施 {len(opened)} 项、关停 {len(part) - len(opened)} 处，投资 {money.zh}"
         )
-        en.append(f"{title.en}: {len(opened)} measures, {len(part) - len(opened)} to close, {money.en}")  # fmt: skip
+        en.append(f"{title.en}: {plural(len(opened), 'measure')}, {len(part) - len(opened)} to close, {money.en}")  # fmt: skip
     return Text("；".join(zh) + "。", "; ".join(en) + ".")
 
 

@@ -176,6 +176,33 @@ def test_distances_shorter_than_the_straight_line_and_of_unlikely_size_are_told(
     assert "metres" in found["magnitude-unlikely"].what.en
 
 
+COSTS = "type,mode,capital_yuan_place,capital_yuan_fixed\ntownship-home,build,"
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [("90,", "thousand yuan"), ("9,", "ten thousand yuan"), ("95000,", None), ("0,", None), ("2000,", None)],
+)  # fmt: skip
+def test_row_11_thousand_yuan_in_a_column_of_yuan_are_told(tmp_path, cells, said):
+    found = read_case(write(tmp_path, {"unit_costs.csv": f"{COSTS}{cells}\n"})).findings
+    told = [f for f in found if f.code == "magnitude-unlikely"]
+    assert len(told) == (said is not None)
+    for f in told:
+        assert f"given in {said}?" in f.what.en and "90,000" in f.what.en and f.rank == "warning"
+        assert (f.where.file, f.where.row, f.where.column) == (
+            "unit_costs.csv",
+            2,
+            "capital_yuan_place",
+        )
+
+
+@pytest.mark.parametrize("unit", ["千元", "万元", "thousand yuan"])
+def test_row_11_another_unit_declared_in_the_header_is_refused(tmp_path, unit):
+    rows = f"设施类型,方式,每床或名额投资({unit})\ntownship-home,新建,90\n"
+    found = refused(write(tmp_path, {"unit_costs.csv": rows}))
+    assert codes(found) == {"unit-differs"} and unit in found[0].what.en
+
+
 def test_age_groups_other_than_five_year_ones_are_refused(tmp_path):
     rows = "area_id,year,sex,age,persons\n0101,2020,f,60+,5\n"
     found = refused(write(tmp_path, {"population.csv": rows}))

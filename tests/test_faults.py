@@ -30,7 +30,7 @@ ROWS = {
     21: "io_yaml::test_plain_words_mean_what_yaml_1_2_says_and_nothing_else io_yaml::test_a_number_where_text_is_wanted_is_taken_as_written",
     22: "io_workbook::test_row_22_hostile_workbooks_are_refused_within_two_seconds_and_200_mebibytes io_workbook::test_xml_of_workbooks_is_read_by_the_parser_that_knows_no_entities io_workbook::test_a_sheet_that_claims_seventeen_billion_cells_is_read_for_what_it_holds",
     23: "io_workbook::test_formulas_without_a_stored_value_errors_and_dates_are_refused_by_cell io_workbook::test_merged_cells_are_refused_and_a_hidden_sheet_is_told",
-    24: "io_layers::test_empty_and_self_crossing_shapes_are_refused_with_their_id io_layers::test_heights_are_dropped_with_a_finding io_layers::test_too_many_vertices_are_refused_before_parsing",
+    24: "io_layers::test_empty_and_self_crossing_shapes_are_refused_with_their_id io_layers::test_heights_are_dropped_with_a_finding io_layers::test_row_24_ten_million_vertices_are_refused_within_two_seconds_and_a_gibibyte",
     25: "io_paths::test_names_that_lead_away_are_refused io_case::test_a_catalogue_outside_the_folder_is_refused io_case::test_a_link_that_leads_out_of_the_folder_is_refused io_scenarios::test_names_that_are_no_file_names_are_refused",
 }  # fmt: skip
 

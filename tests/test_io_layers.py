@@ -1,13 +1,16 @@
 """Map layers: each format gives the same table; wrong shapes and systems are refused by feature."""
 
 import json
+from pathlib import Path
 
 import geopandas as gpd
 import io_cases
 import numpy as np
 import pandas as pd
 import pytest
-from shapely.geometry import Point, Polygon
+import shapely
+from child import read_in_child
+from shapely.geometry import LineString, Point, Polygon
 
 from allocator.errors import InputRefused
 from allocator.io import layers
@@ -169,6 +172,44 @@ def test_too_many_vertices_are_refused_before_parsing(tmp_path, monkeypatch):
         refused(outline(tmp_path, {"type": "Polygon", "coordinates": RING})).code
         == "layer-too-large"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by Linux")
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".shp", ".parquet"])
+def test_row_24_ten_million_vertices_are_refused_within_two_seconds_and_a_gibibyte(
+    tmp_path, suffix
+):
+    path = tmp_path / f"areas{suffix}"
+    many = 10_000_000
+    if suffix == ".geojson":
+        start, end = b'{"type":"LineString","coordinates":[', b"]}"
+        path.write_bytes(start + b",".join([b"[109,25]"] * many) + end)
+    else:
+        line = shapely.linestrings(np.linspace((109.0, 25.0), (109.5, 25.5), many))
+        made = gpd.GeoDataFrame({"area_id": ["1"]}, geometry=[line], crs=4490)
+        made.to_parquet(path) if suffix == ".parquet" else made.to_file(path)
+        del made, line
+    outcome = read_in_child("areas", path)
+    assert outcome.codes == ("layer-too-large",)
+    assert outcome.seconds < 2 and outcome.mebibytes < 1024
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet", ".geojson"])
+def test_too_many_features_are_refused(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"areas{suffix}"
+    made = frame()[["area_id", "geometry"]]
+    made.to_parquet(path) if suffix == ".parquet" else made.to_file(path)
+    monkeypatch.setattr(layers, "MAX_ROWS", 1)
+    assert [f.code for f in read_layer(path, AREAS)[1]] == ["too-many-rows"]
+
+
+def test_a_vertex_at_infinity_is_refused_with_its_id(tmp_path):
+    made = frame()
+    made.geometry = [Point(109.1, 25.1), LineString([(109, 25), (np.inf, 25)])]
+    made.to_parquet(tmp_path / "areas.parquet")
+    _, found = read_layer(tmp_path / "areas.parquet", AREAS)
+    assert [(f.code, f.where.id, f.where.row) for f in found] == [("geometry-invalid", "002", 3)]
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet", ".geojson", ".exe"])

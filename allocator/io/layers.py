@@ -18,8 +18,8 @@ import shapely
 
 from allocator.errors import Finding, InputRefused, Where
 from allocator.io.coordinates import DATUMS, GEOGRAPHIC, to_degrees
-from allocator.io.findings import error, notice, refusal
-from allocator.io.paths import MEBIBYTE, read_bytes
+from allocator.io.findings import error, notice, refusal, too_many_rows
+from allocator.io.paths import MEBIBYTE, read_bytes, sized_file
 from allocator.io.tables import MAX_ROWS, Grid, empty_table, table_of
 from allocator.schema import Schema
 
@@ -36,6 +36,8 @@ LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
 MAX_BYTES = 500 * MEBIBYTE
 MAX_GEOJSON = 100 * MEBIBYTE
 MAX_VERTICES = 2_000_000
+VERTEX_BYTES, SHAPE_BYTES = 32, 64
+"""Most bytes of a vertex (x, y, z, m) and of what stands around a plain shape's vertices."""
 MAX_EACH = 200
 
 
@@ -92,12 +94,7 @@ def read_layer(
     try:
         frame, found = _frame(path, name, encoding, layer)
         if len(frame) > MAX_ROWS:
-            raise refusal(
-                "too-many-rows",
-                where,
-                (f"超过{MAX_ROWS:,}个要素。", f"There are more than {MAX_ROWS:,} features."),
-                ("请拆分。", "Split the file."),
-            )
+            raise InputRefused((too_many_rows(where, MAX_ROWS),))
         if path.suffix.lower() == ".shp":
             frame = _with_long_names(frame, schema)
         frame, points = _points(frame, crs, where)
@@ -224,7 +221,7 @@ def _frame(
                 "Use GeoPackage, Shapefile, GeoJSON or Parquet.",
             ),
         )
-    read_bytes(path, MAX_BYTES, name)
+    sized_file(path, MAX_BYTES, name)
     try:
         if suffix == ".parquet":
             frame = _parquet(path, where)
@@ -238,6 +235,7 @@ def _frame(
         RuntimeError,
         KeyError,
         TypeError,
+        AttributeError,
         ImportError,
         zipfile.BadZipFile,
     ) as problem:
@@ -264,8 +262,9 @@ def _parquet(path: Path, where: Where) -> gpd.GeoDataFrame:
     try:
         meta = pq.read_metadata(path)
         if meta.num_rows > MAX_ROWS:
-            raise _too_large(where)
+            raise InputRefused((too_many_rows(where, MAX_ROWS),))
         if b"geo" in (meta.metadata or {}):
+            _refuse_large_shapes(_geometry_bytes(meta), meta.num_rows, where)
             return gpd.read_parquet(path)
         return gpd.GeoDataFrame(pq.read_table(path).to_pandas())
     except pa.ArrowException as problem:
@@ -289,9 +288,39 @@ def _pyogrio(path: Path, where: Where, encoding: str | None, layer: str | None) 
     shapefile = path.suffix.lower() == ".shp"
     if shapefile and encoding is None:
         refuse_undeclared_text(path, where)
+    _refuse_large_layer(path, layer or layers[0], where)
     options = {"encoding": encoding} if shapefile and encoding else {}
     frame = pyogrio.read_dataframe(path, layer=layer or layers[0], **options)
     return frame if isinstance(frame, gpd.GeoDataFrame) else gpd.GeoDataFrame(frame)
+
+
+def _refuse_large_layer(path: Path, layer: str, where: Where) -> None:
+    """Refuse too many features or vertices before any shape is made; one shape may hold them all."""
+    import pyogrio
+
+    count = int(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"])
+    if count > MAX_ROWS:
+        raise InputRefused((too_many_rows(where, MAX_ROWS),))
+    _, _, shapes, _ = pyogrio.raw.read(path, layer=layer, columns=[])
+    if shapes is not None:
+        _refuse_large_shapes(sum(len(s) for s in shapes if s is not None), count, where)
+
+
+def _geometry_bytes(meta: Any) -> int:
+    """Return the bytes of the main geometry of a GeoParquet file before it was packed."""
+    main = str(json.loads(meta.metadata[b"geo"]).get("primary_column", ""))
+    return sum(
+        part.total_uncompressed_size
+        for g in range(meta.num_row_groups)
+        for c in range(meta.num_columns)
+        if (part := meta.row_group(g).column(c)).path_in_schema == main
+    )
+
+
+def _refuse_large_shapes(size: int, count: int, where: Where) -> None:
+    """Refuse shapes of so many bytes that they hold too many vertices, whatever they are."""
+    if size > MAX_VERTICES * VERTEX_BYTES + count * SHAPE_BYTES:
+        raise _too_large(where)
 
 
 def refuse_undeclared_text(path: Path, where: Where) -> None:
@@ -338,7 +367,9 @@ def _checked(frame: gpd.GeoDataFrame, where: Where, found: list[Finding]) -> gpd
         raise _too_large(where)
     empty = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     invalid = ~shapely.is_valid(shapes) & ~empty
-    endless = np.array([not np.isfinite(shapely.get_coordinates(s)).all() for s in shapes]) & ~empty
+    at, owner = shapely.get_coordinates(shapes, return_index=True)
+    endless = np.zeros(len(shapes), dtype=bool)
+    endless[owner[~np.isfinite(at).all(axis=1)]] = True
     faults = []
     for n in np.flatnonzero(empty | invalid | endless)[:MAX_EACH]:
         reason = "empty" if empty[n] else str(shapely.is_valid_reason(shapes[n])).split("[")[0]

@@ -26,7 +26,7 @@ from allocator.io.columns import (
     object_cells,
     trimmed,
 )
-from allocator.io.findings import Words, error, notice
+from allocator.io.findings import Words, error, notice, too_many_rows
 from allocator.io.paths import MEBIBYTE, read_bytes
 from allocator.schema import UNIT_WORDS, Column, Schema
 
@@ -170,14 +170,7 @@ def _lines(text: str, where: Where) -> tuple[list[tuple[int, list[str]]], list[F
     try:
         for row, cells in enumerate(reader, start=1):
             if row > MAX_ROWS + 1:
-                return lines, [
-                    error(
-                        "too-many-rows",
-                        where,
-                        (f"超过{MAX_ROWS:,}行。", f"There are more than {MAX_ROWS:,} rows."),
-                        ("请拆分文件。", "Split the file."),
-                    )
-                ]
+                return lines, [too_many_rows(where, MAX_ROWS)]
             if any(cells):
                 lines.append((row, cells))
     except csv.Error as problem:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from allocator.errors import Finding, InputRefused, Where
 from allocator.io.columns import Faults
-from allocator.io.findings import refusal, warning
+from allocator.io.findings import refusal, too_many_rows, warning
 from allocator.io.paths import MEBIBYTE, read_bytes
 from allocator.io.tables import (
     MAX_COLUMNS,
@@ -228,7 +228,7 @@ def _scanned(
                     ranges += [m.decode() for m in _MERGED.findall(text) if len(ranges) < 1000]
                 rows += len(_ROW.findall(chunk)) if b"row" in chunk else 0
                 if rows > MAX_ROWS:
-                    raise _too_many_rows(where)
+                    raise InputRefused((too_many_rows(where, MAX_ROWS),))
                 if not has_formulas and (b"<f" in text or b":f" in text):
                     has_formulas = _FORMULA.search(text) is not None
                 tail = text[-64:] if not text.endswith(b">") else b""
@@ -262,7 +262,7 @@ def _grid(sheet: Any, stored: Any, schema: Schema, where: Where, ranges: list[st
     formulas = cells_read = 0
     for row, (cells, values) in enumerate(_rows(sheet, stored), start=1):
         if row > MAX_ROWS:
-            raise _too_many_rows(where)
+            raise InputRefused((too_many_rows(where, MAX_ROWS),))
         cells_read += len(cells)
         if cells_read > MAX_CELLS:
             raise _too_large(where)
@@ -388,15 +388,6 @@ def _letter(position: int) -> str:
     from openpyxl.utils import get_column_letter
 
     return str(get_column_letter(position + 1))
-
-
-def _too_many_rows(where: Where) -> InputRefused:
-    return refusal(
-        "too-many-rows",
-        where,
-        (f"超过{MAX_ROWS:,}行。", f"There are more than {MAX_ROWS:,} rows."),
-        ("请拆分,并删去空行。", "Split it, and delete rows that are blank."),
-    )
 
 
 def _too_large(where: Where) -> InputRefused:

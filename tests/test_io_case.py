@@ -176,6 +176,26 @@ def test_distances_shorter_than_the_straight_line_and_of_unlikely_size_are_told(
     assert "metres" in found["magnitude-unlikely"].what.en
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "column"),
+    [
+        ("homes.csv", "site_id,places,residents\nS1,-20,10\n", "places"),
+        ("population.csv", "area_id,year,sex,age,persons\n0101,2020,f,60-64,-5\n", "persons"),
+        ("unit_costs.csv", "type,mode,capital_yuan_place\ntownship-home,build,-9\n", "capital_yuan_place"),
+        ("distances.csv", "from_id,to_id,road_km\n0101,S1,-1\n", "road_km"),
+        ("distances.csv", "from_id,to_id,minutes\n0101,S1,-1\n", "minutes"),
+        ("matrix.csv", "from_id,to_id,minutes\n0101,S1,-0.5\n", "minutes"),
+        ("catalogue/provisions.csv", "type,mode,from_states,capital_yuan_place,life_years,mark\ntownship-home,build,absent,-1,30,synthetic\n", "capital_yuan_place"),
+        ("catalogue/offers.csv", CASE["catalogue/offers.csv"].replace("beds,elderly.resident,10", "beds,elderly.resident,-10"), "places_min"),
+    ],
+)  # fmt: skip
+def test_row_7_negative_people_capacity_cost_and_time_are_refused(tmp_path, file, text, column):
+    found = refused(write(tmp_path, {file: text}))
+    assert ("cell-negative", file, 2, column) in [
+        (f.code, f.where.file, f.where.row, f.where.column) for f in found
+    ]
+
+
 COSTS = "type,mode,capital_yuan_place,capital_yuan_fixed\ntownship-home,build,"
 
 

@@ -1,6 +1,7 @@
 """Map layers: each format gives the same table; wrong shapes and systems are refused by feature."""
 
 import json
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
@@ -82,6 +83,74 @@ def test_a_shapefile_in_gbk_is_refused_until_declared(tmp_path):
     assert [f.code for f in found] == ["encoding-undeclared"]
     table, _ = read_layer(path, AREAS, encoding="gb18030")
     assert list(table["name_zh"]) == ["甲村", "乙村"]
+
+
+CHINESE = {
+    "村代码": ["001", "002"], "村名称": ["甲村", "乙村"], "乡镇代码": ["01", "01"], "总人口": [10, 20],
+    "户籍60岁以上人数": [3, 4], "户籍80岁以上人数": [1, 2],
+}  # fmt: skip
+
+
+def shapefile(tmp_path, columns, encoding="UTF-8", edit=lambda dbf: dbf):
+    points = [Point(109.1, 25.1), Point(109.2, 25.2)]
+    path = tmp_path / "areas.shp"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gpd.GeoDataFrame(columns, geometry=points, crs=4490).to_file(path, encoding=encoding)
+    table = tmp_path / "areas.dbf"
+    table.write_bytes(edit(table.read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "declared"), [("UTF-8", None), ("UTF-8", "gb18030"), ("GBK", "gb18030"), ("GBK", None)]
+)  # fmt: skip
+def test_chinese_fields_cut_to_ten_bytes_are_read_by_their_full_names_and_told(
+    tmp_path, encoding, declared
+):
+    path = shapefile(tmp_path, CHINESE, encoding)
+    table, found = read_layer(path, AREAS, encoding=declared)
+    assert not [f for f in found if f.rank == "error"]
+    assert list(table["registered_60"]) == [3, 4] and list(table["registered_80"]) == [1, 2]
+    assert list(table["name_zh"]) == ["甲村", "乙村"] and list(table["township_id"]) == ["01"] * 2
+    told = {f.code: f.what.en for f in found}
+    assert ("registered_60" in told.get("field-names-cut", "")) == (encoding == "GBK")
+    assert ("encoding-differs" in told) == (encoding == "UTF-8" and declared is not None)
+
+
+def test_a_field_cut_within_a_letter_is_read_without_the_letter(tmp_path):
+    """UTF-8 has three bytes a letter: of 乡镇代码 ten bytes hold 乡镇代 and a third of 码."""
+    path = shapefile(tmp_path, CHINESE)
+    assert "乡镇代码".encode()[:10] + b"\0" in (tmp_path / "areas.dbf").read_bytes()
+    _, found = read_layer(path, AREAS)
+    assert "乡镇代 → township_id" in next(f for f in found if f.code == "field-names-cut").what.zh
+
+
+@pytest.mark.parametrize("names", [("登记60", "登记80"), ("60+", "80+"), ("60岁以上", "80岁以上")])
+def test_short_fields_of_registered_people_are_counts(tmp_path, names):
+    rows = {"area_id": ["1", "2"], "乡镇代码": ["01", "01"], names[0]: [3, 4], names[1]: [1, 2]}
+    table, found = read_layer(shapefile(tmp_path, rows), AREAS)
+    assert list(table["registered_60"]) == [3, 4] and list(table["registered_80"]) == [1, 2]
+    assert not [f for f in found if f.rank == "error"]
+
+
+def test_a_cut_name_that_fits_two_columns_is_refused_and_never_blank_in_silence(tmp_path):
+    rows = {"area_id": ["1", "2"], "township_id": ["01", "01"], "registered_60": [3, 4], "registered_80": [1, 2]}  # fmt: skip
+    _, found = read_layer(shapefile(tmp_path, rows), AREAS)
+    (fault,) = [f for f in found if f.rank == "error"]
+    assert fault.code == "field-name-ambiguous" and fault.where.column == "registered"
+    assert "registered_60 or registered_80" in fault.what.en and "60+、80+" in fault.remedy.zh
+
+
+def test_a_needed_field_that_is_not_understood_is_refused_with_the_nearest_name(tmp_path):
+    rows = {"村代号": ["1", "2"], "乡镇代码": ["01", "01"], "老人数": [5, 6]}
+    _, found = read_layer(shapefile(tmp_path, rows), AREAS)
+    (fault,) = [f for f in found if f.rank == "error"]
+    assert (fault.code, fault.where.column) == ("column-missing", "area_id")
+    assert "'村代号'" in fault.remedy.en
+    (left,) = [f for f in found if f.code == "column-unknown"]
+    assert left.where.column == "老人数"
+    assert "registered_60" in left.remedy.en and "户籍60岁以上人数" in left.remedy.zh
 
 
 def test_a_zone_of_cgcs2000_comes_to_degrees_and_polygons_to_a_point_inside(tmp_path):

@@ -55,9 +55,10 @@ def test_help_is_no_error(capsys):
 
 
 @pytest.mark.parametrize(
-    "given", [["--to", "odt"], ["--to", ""], ["--lang", "fr"], ["--lang", "zh,de"]]
-)
-def test_a_report_in_an_unknown_format_or_language_is_a_usage_error(given, capsys):
+    "given",
+    [["--to", "odt"], ["--to", ""], ["--lang", "fr"], ["--lang", "zh,de"], ["--minutes", "x"], ["--minutes", "0"]],
+)  # fmt: skip
+def test_a_report_in_an_unknown_format_or_language_or_of_odd_steps_is_a_usage_error(given, capsys):
     assert main(["report", "somewhere", "--case", "elsewhere", *given]) == ExitCode.USAGE
     assert "Traceback" not in "".join(capsys.readouterr())
 

@@ -24,6 +24,7 @@ def render(document: Document, language: Language = "both") -> bytes:
     )
     environment.globals["written"] = written
     environment.globals["is_number"] = _is_number
+    environment.globals["no_layer"] = Text("不显示", "None")
     template = environment.from_string((here / "report.html").read_text(encoding="utf-8"))
     from markupsafe import Markup
 

@@ -20,7 +20,7 @@ class Outcome:
 
 
 def read_in_child(reader: str, path: Path) -> Outcome:
-    """Read a file by ``workbook``, ``outline`` or ``areas`` (a layer) in a new process."""
+    """Read a file by ``workbook``, ``outline`` or ``areas`` (a layer), or a ``case``, in a new process."""
     command = [sys.executable, __file__, reader, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     told = json.loads(done.stdout.splitlines()[-1])
@@ -29,6 +29,7 @@ def read_in_child(reader: str, path: Path) -> Outcome:
 
 def _errors(reader: str, path: Path) -> list[str]:
     from allocator.errors import InputRefused
+    from allocator.io.case import read_case
     from allocator.io.layers import read_layer, read_outline
     from allocator.io.workbook import read_workbook
     from allocator.schema import SCHEMAS
@@ -36,6 +37,8 @@ def _errors(reader: str, path: Path) -> list[str]:
     try:
         if reader == "workbook":
             found = [f for _, told in read_workbook(path)[0].values() for f in told]
+        elif reader == "case":
+            found = list(read_case(path).findings)
         elif reader == "outline":
             found = list(read_outline(path)[1])
         else:
@@ -56,6 +59,7 @@ def main() -> None:
     import openpyxl  # noqa: F401  # loading the libraries is no part of the reading
     import pyogrio  # noqa: F401
 
+    import allocator.io.case
     import allocator.io.layers
     import allocator.io.workbook  # noqa: F401
 

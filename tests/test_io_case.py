@@ -1,7 +1,10 @@
 """A case folder: everything wrong is told at once, everything missing stands in the gaps' list."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from child import read_in_child
 from io_cases import CASE, write
 
 from allocator.errors import InputRefused
@@ -259,3 +262,38 @@ def test_gb18030_files_are_read_where_the_case_declares_it(tmp_path):
 def test_a_rate_table_of_the_county_goes_before_the_shipped_one(tmp_path):
     folder = write(tmp_path, {"rates/income.csv": "area_class,yuan_month\ncounty-town,1\n"})
     assert list(read_case(folder).rates["income"]["yuan_month"]) == [1]
+
+
+@pytest.mark.parametrize("data", [b"", b"not a workbook", b"PK\x03\x04 cut off"])
+def test_a_workbook_that_cannot_be_read_is_told_and_the_files_beside_it_are_read(tmp_path, data):
+    changes = dict.fromkeys(("townships.csv", "areas.csv", "homes.csv"))
+    alone = refused(write(tmp_path / "a", {**changes, "case.xlsx": data}))
+    assert {f.where.file for f in alone if f.code == "workbook-not-readable"} == {"case.xlsx"}
+    assert "file-missing" not in codes(alone)
+    beside = refused(write(tmp_path / "b", {"case.xlsx": data}))
+    assert codes(beside) == {"workbook-not-readable"}
+
+
+HUGE = {
+    "areas.csv": "", "areas.gpkg": "", "case.xlsx": "", "case.yaml": "", "outline.geojson": "", "standards.csv": "",
+    "rates/income.csv": "", "catalogue/offers.csv": "", "catalogue/standards.csv": "",
+    "roads.osm.pbf": "travel: {method: network, network: {osm: roads.osm.pbf}}\n",
+    "people.tif": "population: {raster: people.tif, year: 2020}\n",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by Linux")
+@pytest.mark.parametrize("name", HUGE)
+def test_a_file_beyond_its_limit_is_refused_without_being_read(tmp_path, name):
+    """Four gigabytes that take no room on the disk."""
+    changes = {"areas.csv": None} if name == "areas.gpkg" else {}
+    if HUGE[name]:
+        changes["case.yaml"] = CASE["case.yaml"] + HUGE[name]
+    folder = write(tmp_path, changes)
+    (folder / name).parent.mkdir(exist_ok=True)
+    with (folder / name).open("wb") as f:
+        f.truncate(4 << 30)
+    outcome = read_in_child("case", folder)
+    assert {"file-too-large", "yaml-too-large", "file-size"} & set(outcome.codes)
+    assert outcome.seconds < 5 and outcome.mebibytes < 400

@@ -42,7 +42,7 @@ from allocator.io.case_tables import Reading, bring_to_degrees, read_tables, tab
 from allocator.io.catalogue_files import catalogue_and_findings
 from allocator.io.datums import check_datums
 from allocator.io.findings import data_gap, error
-from allocator.io.paths import digest_of, inside, read_bytes, shipped
+from allocator.io.paths import digest_of, digest_of_file, inside, read_bytes, shipped
 from allocator.io.policy_files import read_local, read_policy
 from allocator.io.population_files import read_people
 from allocator.io.rates import read_case_rates
@@ -181,7 +181,7 @@ def _read_outline(reading: Reading) -> gpd.GeoDataFrame | None:
         reading.findings += refused.findings
         return None
     reading.findings += found
-    reading.digests[path.name] = digest_of(path.read_bytes())
+    reading.digests[path.name] = digest_of_file(path)
     return outline
 
 
@@ -249,7 +249,7 @@ def _with_policy(reading: Reading, folder: Path, catalogue: Catalogue | None) ->
             path = inside(reading.folder, LOCAL_NORMS)
             base, found = read_local(path, base, on)
             reading.findings += found
-            reading.digests[LOCAL_NORMS] = digest_of(path.read_bytes())
+            reading.digests[LOCAL_NORMS] = digest_of_file(path)
     except InputRefused as refused:
         reading.findings += refused.findings
     return base if catalogue is not None else None

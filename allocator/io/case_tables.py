@@ -13,7 +13,7 @@ from allocator.io.case_file import GEOGRAPHIC, CaseFile
 from allocator.io.coordinates import DATUMS, to_degrees
 from allocator.io.findings import error
 from allocator.io.layers import LAYER_SUFFIXES, read_layer
-from allocator.io.paths import digest_of, inside
+from allocator.io.paths import digest_of_file, inside
 from allocator.io.tables import empty_table, read_table
 from allocator.schema import SCHEMAS, Schema
 
@@ -61,10 +61,10 @@ def read_tables(reading: Reading) -> None:
             sheets, reading.sheets = read_workbook(
                 inside(folder, WORKBOOK), schemas=bounded, thousands=file.thousands
             )
-            reading.digests[WORKBOOK] = digest_of(book.read_bytes())
+            reading.digests[WORKBOOK] = digest_of_file(book)
         except InputRefused as refused:
             reading.findings += refused.findings
-            return
+            reading.tables |= {n: empty_table(SCHEMAS[n]) for n in NEEDED}
     for name, schema in SCHEMAS.items():
         schema = _with_bounds(schema, file.crs)
         path = folder / f"{name}.csv"
@@ -81,7 +81,7 @@ def read_tables(reading: Reading) -> None:
             reading.in_degrees.add(name)
         elif name in sheets:
             read = sheets[name]
-        elif name in NEEDED:
+        elif name in NEEDED and name not in reading.tables:
             read = _of_file(reading, path, schema)
         else:
             continue
@@ -107,7 +107,7 @@ def _of_file(reading: Reading, path: Path, schema: Schema) -> Read:
         )
     # Only then: a file refused for its size is not read to its end.
     if all(f.rank != "error" for f in read[1]):
-        reading.digests[path.name] = digest_of(path.read_bytes())
+        reading.digests[path.name] = digest_of_file(path)
     return read
 
 

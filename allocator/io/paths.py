@@ -18,6 +18,7 @@ from allocator.errors import Finding, InputRefused, Rank, Text, Where
 __all__ = [
     "checked_name",
     "digest_of",
+    "digest_of_file",
     "inside",
     "read_bytes",
     "shipped",
@@ -210,6 +211,12 @@ def not_writable(path: Path, problem: OSError) -> InputRefused:
 def digest_of(data: bytes) -> str:
     """Return the SHA-256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal, however large it is."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def shipped(name: str) -> Path:

@@ -153,6 +153,23 @@ def test_a_needed_field_that_is_not_understood_is_refused_with_the_nearest_name(
     assert "registered_60" in left.remedy.en and "户籍60岁以上人数" in left.remedy.zh
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson", ".parquet"])
+def test_codes_of_twelve_digits_stay_whole_and_codes_stored_as_numbers_are_told(tmp_path, suffix):
+    path = tmp_path / f"areas{suffix}"
+    points = [Point(109.1, 25.1), Point(109.2, 25.2)]
+    rows = {"area_id": [450225100001, 450225100002], "乡镇代码": ["007", "010"]}
+    made = gpd.GeoDataFrame(rows, geometry=points, crs=4490)
+    if suffix == ".parquet":
+        made.to_parquet(path)
+    else:
+        made.to_file(path, **({"encoding": "GBK"} if suffix == ".shp" else {}))
+    table, found = read_layer(path, AREAS)
+    assert list(table["area_id"]) == ["450225100001", "450225100002"]
+    assert list(table["township_id"]) == ["007", "010"]
+    (told,) = [f for f in found if f.code == "number-in-id-column"]
+    assert told.where.column == "area_id" and told.rank == "warning"
+
+
 def test_a_zone_of_cgcs2000_comes_to_degrees_and_polygons_to_a_point_inside(tmp_path):
     path = tmp_path / "areas.gpkg"
     frame("EPSG:4546").to_file(path)

@@ -18,7 +18,7 @@ import shapely
 
 from allocator.errors import Finding, InputRefused, Where
 from allocator.io.coordinates import DATUMS, GEOGRAPHIC, to_degrees
-from allocator.io.findings import error, notice, refusal, too_many_rows
+from allocator.io.findings import error, notice, refusal, too_many_rows, warning
 from allocator.io.paths import MEBIBYTE, read_bytes, sized_file
 from allocator.io.shapefile import (
     BYTES,
@@ -30,6 +30,7 @@ from allocator.io.shapefile import (
 from allocator.io.tables import (
     MAX_ROWS,
     Grid,
+    column_of,
     empty_table,
     encoding_differs,
     table_of,
@@ -113,7 +114,8 @@ def read_layer(
         frame, points = _points(frame, crs, where)
     except InputRefused as refused:
         return empty_table(schema), refused.findings
-    grid = _grid(frame, where, (*found, *points))
+    stored = _codes_as_numbers(frame, schema, where)
+    grid = _grid(frame, where, (*found, *points, *stored))
     table, all_found = table_of(grid, schema)
     return table, all_found
 
@@ -447,8 +449,29 @@ def _same(own: str, crs: str) -> bool:
     return own.upper() == crs.upper() or {own.upper(), crs.upper()} <= same
 
 
+def _codes_as_numbers(table: pd.DataFrame, schema: Schema, where: Where) -> list[Finding]:
+    """Tell columns of ids that the layer holds as numbers, which have no leading zeros."""
+    found = []
+    for n, name in enumerate(map(str, table.columns)):
+        column = column_of(name, schema)
+        is_number = pd.api.types.is_numeric_dtype(table.dtypes.iloc[n])
+        if column is not None and column.kind == "id" and is_number:
+            found.append(
+                warning(
+                    "number-in-id-column",
+                    Where(file=where.file, row=1, column=name[:60]),
+                    (
+                        "代码列被存成数字,前导零可能已丢失。",
+                        "The codes are stored as numbers; leading zeros may be lost.",
+                    ),
+                    ("请把该字段改为文本。", "Make it a field of text."),
+                )
+            )
+    return found
+
+
 def _grid(table: pd.DataFrame, where: Where, found: tuple[Finding, ...]) -> Grid:
-    """Turn typed attributes into text cells; numbers in columns of ids are refused by `table_of`."""
+    """Turn typed attributes into text cells."""
     # By position: a damaged or careless file may give one name twice, which `table_of` tells.
     columns = tuple(_cells(table.iloc[:, n]) for n in range(table.shape[1]))
     return Grid(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from allocator.errors import Finding
 
 
 @dataclass(frozen=True)
@@ -22,30 +28,32 @@ class Outcome:
 def read_in_child(reader: str, path: Path) -> Outcome:
     """Read a file by ``workbook``, ``outline`` or ``areas`` (a layer), or a ``case``, in a new process."""
     command = [sys.executable, __file__, reader, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=here)  # fmt: skip
     told = json.loads(done.stdout.splitlines()[-1])
     return Outcome(tuple(told["codes"]), told["seconds"], told["mebibytes"])
 
 
-def _errors(reader: str, path: Path) -> list[str]:
-    from allocator.errors import InputRefused
-    from allocator.io.case import read_case
+def _reader(name: str) -> Callable[[Path], Iterable[Finding]]:
+    """Load what reads a file, and nothing else: its libraries count as memory."""
+    if name == "case":
+        from allocator.io.case import read_case
+
+        return lambda path: read_case(path).findings
+    if name == "workbook":
+        import openpyxl  # noqa: F401  # loading the library is no part of the reading
+
+        from allocator.io.workbook import read_workbook
+
+        return lambda path: [f for _, told in read_workbook(path)[0].values() for f in told]
+    import pyogrio  # noqa: F401
+
     from allocator.io.layers import read_layer, read_outline
-    from allocator.io.workbook import read_workbook
     from allocator.schema import SCHEMAS
 
-    try:
-        if reader == "workbook":
-            found = [f for _, told in read_workbook(path)[0].values() for f in told]
-        elif reader == "case":
-            found = list(read_case(path).findings)
-        elif reader == "outline":
-            found = list(read_outline(path)[1])
-        else:
-            found = list(read_layer(path, SCHEMAS[reader], crs="EPSG:4490")[1])
-    except InputRefused as refused:
-        found = list(refused.findings)
-    return [f.code for f in found if f.rank == "error"]
+    if name == "outline":
+        return lambda path: read_outline(path)[1]
+    return lambda path: read_layer(path, SCHEMAS[name], crs="EPSG:4490")[1]
 
 
 def _most_mebibytes() -> float:
@@ -56,16 +64,16 @@ def _most_mebibytes() -> float:
 
 def main() -> None:
     """Read the file named on the command line and print what came of it."""
-    import openpyxl  # noqa: F401  # loading the libraries is no part of the reading
-    import pyogrio  # noqa: F401
+    from allocator.errors import InputRefused
 
-    import allocator.io.case
-    import allocator.io.layers
-    import allocator.io.workbook  # noqa: F401
-
+    read = _reader(sys.argv[1])
     begun = time.process_time()
-    codes = _errors(sys.argv[1], Path(sys.argv[2]))
+    try:
+        found = list(read(Path(sys.argv[2])))
+    except InputRefused as refused:
+        found = list(refused.findings)
     seconds = time.process_time() - begun
+    codes = [f.code for f in found if f.rank == "error"]
     print(json.dumps({"codes": codes, "seconds": seconds, "mebibytes": _most_mebibytes()}))
 
 

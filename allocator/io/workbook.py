@@ -256,6 +256,8 @@ def _grid(sheet: Any, stored: Any, schema: Schema, where: Where, ranges: list[st
             (f"合并单元格{one}。", f"The cells {one} are merged."),
             ("请取消合并并逐格填写。", "Unmerge them and fill in each cell."),
         )
+    from openpyxl.cell.read_only import EMPTY_CELL
+
     lines: list[tuple[int, list[str]]] = []
     kinds: list[str] = []
     headers: list[str] = []
@@ -266,7 +268,7 @@ def _grid(sheet: Any, stored: Any, schema: Schema, where: Where, ranges: list[st
         cells_read += len(cells)
         if cells_read > MAX_CELLS:
             raise _too_large(where)
-        if any(cell.value is not None for cell in cells[MAX_COLUMNS:]):
+        if any(c.value is not None for c in cells[MAX_COLUMNS:] if c is not EMPTY_CELL):
             raise refusal(
                 "too-many-columns",
                 replace(where, row=row),

@@ -22,9 +22,10 @@ from allocator.travel.network import snap
 __all__ = [
     "NEAREST",
     "Store",
-    "catchments_today",
+    "catchments_of",
     "journeys",
     "minutes_among",
+    "nearest_planned",
     "nearest_today",
     "resettled_within",
     "travel_findings",
@@ -351,21 +352,53 @@ def nearest_today(case: Case, scenario: Scenario, people_60: Floats) -> pd.DataF
     row a place and service; ``site_id`` blank and ``minutes`` NaN where nothing stands or no way
     leads there; ``in_limit`` whether it lies within the limit of what it offers.
     """
+    today = case.region.sites["today"].to_numpy()
+    return _nearest(case, {s: today for s in scenario.services}, people_60)
+
+
+def nearest_planned(
+    case: Case, scenario: Scenario, people_60: Floats, sites: pd.DataFrame, use: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the nearest facility open at the end of a plan, for every place and service.
+
+    Parameters
+    ----------
+    people_60
+        (I,) people of 60 and over by area at the end, in order of id.
+    sites, use
+        The tables of a run: the state of each site by year, and its places by service.
+
+    Returns
+    -------
+    As `nearest_today`.
+    """
+    end = scenario.years[-1]
+    state = sites[sites["year"] == end].set_index("site_id")["state"]
+    open_ = use[(use["year"] == end) & (use["places"] > 0)]
+    ids = case.region.sites["site_id"]
+    standing = {}
+    for service in scenario.services:
+        there = ids.isin(open_.loc[open_["service"] == service, "site_id"])
+        standing[service] = state.reindex(ids).fillna("").where(there.to_numpy(), "").to_numpy()
+    return _nearest(case, standing, people_60)
+
+
+def _nearest(case: Case, standing_types: Mapping[str, np.ndarray], people_60: Floats) -> pd.DataFrame:  # fmt: skip
+    """Return the nearest of the sites where a type stands, ``""`` for none, by service."""
     areas, sites = _areas(case), _sites(case)
     table = case.region.areas.sort_values("area_id")
-    today = case.region.sites["today"].to_numpy()
     types = case.catalogue.types
     rows = []
-    for service in scenario.services:
+    for service, stands in standing_types.items():
         best = np.full(len(areas.ids), np.inf)
         where = np.full(len(areas.ids), -1, dtype=np.int64)
         inside = np.zeros(len(areas.ids), dtype=bool)
-        for type_ in sorted(set(today[today != ""])):
-            at = np.flatnonzero(today == type_)
+        for type_ in sorted(set(stands[stands != ""])):
+            at = np.flatnonzero(stands == type_)
             for offer in types[type_].offers if type_ in types else ():
                 if offer.service != service:
                     continue
-                arcs = _timed(case, areas, sites.take(today == type_), offer.travel, DAY)
+                arcs = _timed(case, areas, sites.take(stands == type_), offer.travel, DAY)
                 minutes, site = nearest(arcs, len(areas.ids))
                 inside |= minutes <= offer.within_minutes
                 nearer = minutes < best
@@ -388,8 +421,8 @@ def nearest_today(case: Case, scenario: Scenario, people_60: Floats) -> pd.DataF
     return pd.concat(rows, ignore_index=True)
 
 
-def catchments_today(nearest_places: pd.DataFrame) -> pd.DataFrame:
-    """Return who is nearest to each facility of today, from the table of `nearest_today`.
+def catchments_of(nearest_places: pd.DataFrame) -> pd.DataFrame:
+    """Return who is nearest to each facility, from a table such as that of `nearest_today`.
 
     Returns
     -------

@@ -48,8 +48,9 @@ from allocator.forecast import (
 )
 from allocator.journeys import (
     Store,
-    catchments_today,
+    catchments_of,
     journeys,
+    nearest_planned,
     nearest_today,
     resettled_within,
     travel_findings,
@@ -554,6 +555,8 @@ def run(
     if len(fit):
         tables["calibration"] = fit
     tables |= {"nearest": near, "catchments": caught}
+    planned = nearest_planned(whole, scenario, people["60+"][:, -1], tables["sites"], tables["use"])
+    tables |= {"nearest_planned": planned, "catchments_planned": catchments_of(planned)}
     parents = {
         k: r.id
         for k, r in (("follows", follow), ("looser", looser), ("starts", start))
@@ -617,7 +620,7 @@ def _today(case: Case, base: Scenario, shared: Shared) -> tuple[State, pd.DataFr
     here = placed(case, base, shared)
     judged = Judged(base, problem, plan, people, bases_of(case, base, shared))
     near = nearest_today(here, base, people["60+"][:, 0])
-    return state_of(with_joint_types(here, base), judged), near, catchments_today(near)
+    return state_of(with_joint_types(here, base), judged), near, catchments_of(near)
 
 
 def fitted(made_for: Problem, plan: Plan, problem: Problem) -> Plan:

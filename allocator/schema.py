@@ -52,6 +52,11 @@ class Column:
     words_zh: str = ""
     words_en: str = ""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Every header accepted for it."""
+        return (self.name, self.zh, *self.synonyms)
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:
@@ -73,7 +78,7 @@ class Schema:
         """Every accepted header, lower case and trimmed, to the column's name."""
         found: dict[str, str] = {}
         for c in self.columns:
-            for word in (c.name, c.zh, *c.synonyms):
+            for word in c.words:
                 found[word.strip().lower()] = c.name
         return found
 
@@ -157,8 +162,8 @@ AREAS = Schema(
         _LAT,
         _H3,
         Column("population", "总人口", "number", "person", required=False, minimum=0, synonyms=("人口",), example="1210"),
-        Column("registered_60", "户籍60岁以上人数", "integer", "person", required=False, minimum=0, synonyms=("60+",), example="260"),
-        Column("registered_80", "户籍80岁以上人数", "integer", "person", required=False, minimum=0, synonyms=("80+",), example="38"),
+        Column("registered_60", "户籍60岁以上人数", "integer", "person", required=False, minimum=0, synonyms=("60+", "登记60", "户籍60", "60岁以上", "户籍60岁以上"), example="260"),
+        Column("registered_80", "户籍80岁以上人数", "integer", "person", required=False, minimum=0, synonyms=("80+", "登记80", "户籍80", "80岁以上", "户籍80岁以上"), example="38"),
         _MARK,
     ),
     ("area_id",),

@@ -241,7 +241,7 @@ def _compare(
         found.append(
             _finding(
                 Rank.WARNING, "below-national", local.id,
-                Text(f"低于国家标准:地方 {_number(local)},国家 {_number(national)}({basis}),{_span(local)}。", f"Below national: local {_number(local)}, national {_number(national)} ({basis}), {_span(local)}."),
+                Text(f"{local.title.zh}低于国家标准:地方 {_number(local)},国家 {_number(national)}({basis}),{_span(local)}。", f"{local.title.en}: below national: local {_number(local)}, national {_number(national)} ({basis}), {_span(local)}."),
                 Text("地方标准不得低于国家标准,请提高。", "A local norm may not be below the national one: raise it."),
                 "value",
             )
@@ -256,7 +256,7 @@ def _compare(
         found.append(
             _finding(
                 Rank.WARNING, "standard-group-narrower" if narrower else "standard-group-differs", local.id,
-                Text(f"低于国家标准:{words.zh},地方 {local.group},国家 {national.group}({basis})。", f"Below national: {words.en}: local {local.group}, national {national.group} ({basis})."),
+                Text(f"{local.title.zh}低于国家标准:{words.zh},地方 {local.group},国家 {national.group}({basis})。", f"{local.title.en}: below national: {words.en}: local {local.group}, national {national.group} ({basis})."),
                 Text("请把对象扩大到国家标准的范围。", "Widen the group to the national one."),
                 "group",
             )

@@ -1,10 +1,12 @@
 """A change of standard on the demonstration county: what it takes is the difference of two runs."""
 
 import json
+from html import escape
 from importlib import import_module
 
 import pandas as pd
 import pytest
+import tiny_county
 from small_county import corner
 
 from allocator.cli import main
@@ -15,6 +17,7 @@ from allocator.io.case import read_case
 from allocator.io.paths import shipped
 from allocator.measures.adjustment import cost_of_changes, people_of_groups
 from allocator.report import html_report
+from allocator.report.typesetting import full_width
 from allocator.run import Shared, project, run
 from allocator.scenario import Scenario
 from allocator.standards import diff
@@ -192,7 +195,24 @@ def test_row_18_a_run_that_relies_on_an_ended_norm_is_refused_before_any_solve(c
     assert refused.value.findings[0].code == "standard-not-countable"
 
 
-def test_row_17_a_countys_own_norm_below_the_national_one_is_in_its_report(tmp_path):
+def test_row_17_norms_below_the_national_ones_or_for_fewer_are_listed_in_the_report(tmp_path):
+    own = shipped("data/catalogue") / "local" / "county-b" / "standards.csv"
+    header, *lines = own.read_text(encoding="utf-8").splitlines()
+    ids = (BEDS, "elderly-facilities.area-per-bed")
+    low = "\n".join([header, *(line for line in lines if line.startswith(ids))])
+    case = read_case(tiny_county.write(tmp_path / "county", standards_csv=low))
+    done = run(case, tiny_county.scenario())
+    told = {f.code: f for f in done.findings}
+    assert {"below-national", "standard-group-narrower"} <= told.keys()
+    page = html_report([done], region=case.region, catalogue=case.catalogue).decode("utf-8")
+    at = page.index("Local norms below the national ones")
+    for code in ("below-national", "standard-group-narrower"):
+        what = told[code].what
+        assert "below national" in what.en and "低于国家标准" in what.zh
+        assert page.index(full_width(what.zh)) > at and page.index(escape(what.en)) > at
+
+
+def test_row_17_a_countys_own_norm_below_the_national_one_goes_before_it(tmp_path):
     import shutil
 
     folder = tmp_path / "county"

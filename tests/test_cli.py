@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import io_cases
 import pandas as pd
 import pytest
@@ -55,9 +58,10 @@ def test_help_is_no_error(capsys):
 
 
 @pytest.mark.parametrize(
-    "given", [["--to", "odt"], ["--to", ""], ["--lang", "fr"], ["--lang", "zh,de"]]
-)
-def test_a_report_in_an_unknown_format_or_language_is_a_usage_error(given, capsys):
+    "given",
+    [["--to", "odt"], ["--to", ""], ["--lang", "fr"], ["--lang", "zh,de"], ["--minutes", "x"], ["--minutes", "0"]],
+)  # fmt: skip
+def test_a_report_in_an_unknown_format_or_language_or_of_odd_steps_is_a_usage_error(given, capsys):
     assert main(["report", "somewhere", "--case", "elsewhere", *given]) == ExitCode.USAGE
     assert "Traceback" not in "".join(capsys.readouterr())
 
@@ -151,3 +155,56 @@ def test_a_stored_study_is_reported_with_the_plan_asked_for(tmp_path, capsys):
     assert {p.name for p in made.iterdir()} == {"report.html", "plan.gpkg"}
     assert main([*given[:3], "best-mix", *given[4:]]) == ExitCode.REFUSED
     assert "best-mix" in "".join(capsys.readouterr())
+
+
+ROWS_AT_FAULT = "".join(
+    f"{n:05},01,village,109.2,25.1,{'x' if n < 400 else n}\n" for n in range(3000)
+)
+
+
+def _county_with_400_bad_cells(folder):
+    head = "area_id,township_id,area_class,lon,lat,population\n"
+    return tiny_county.write(folder, areas_csv=head + ROWS_AT_FAULT)
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_row_3_of_400_bad_cells_20_are_shown_and_all_stand_in_a_file(
+    command, tmp_path, monkeypatch, capsys
+):
+    case = _county_with_400_bad_cells(tmp_path / "county")
+    monkeypatch.chdir(tmp_path)
+    more = [] if command == "check" else ["no-such-scenario.yaml"]
+    assert main([command, str(case), *more, "--lang", "en"]) == ExitCode.REFUSED
+    told = "".join(capsys.readouterr())
+    assert told.count("[cell-not-a-number]") == 20 and "allocator-findings.csv" in told
+    text = (tmp_path / "allocator-findings.csv").read_text(encoding="utf-8-sig")
+    rows = [r for r in csv.DictReader(text.splitlines()) if r["code"] == "cell-not-a-number"]
+    assert [int(r["row"]) for r in rows] == list(range(2, 402))
+    assert {(r["file"], r["column"]) for r in rows} == {("areas.csv", "population")}
+
+
+def test_row_3_all_findings_go_to_the_file_that_was_asked_for_alone(tmp_path, monkeypatch, capsys):
+    case = _county_with_400_bad_cells(tmp_path / "county")
+    monkeypatch.chdir(tmp_path)
+    given = ["check", str(case), "--findings", str(tmp_path / "all.json")]
+    assert main(given) == ExitCode.REFUSED
+    found = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
+    assert sum(f["code"] == "cell-not-a-number" for f in found) == 400
+    assert not (tmp_path / "allocator-findings.csv").exists()
+
+
+def test_row_3_where_the_file_cannot_be_written_that_is_told_and_the_exit_code_stays(
+    tmp_path, monkeypatch, capsys
+):
+    case = _county_with_400_bad_cells(tmp_path / "county")
+    (tmp_path / "allocator-findings.csv").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", str(case)]) == ExitCode.REFUSED
+    assert "file-not-writable" in "".join(capsys.readouterr())
+
+
+def test_few_findings_leave_no_file_behind(tmp_path, monkeypatch, capsys):
+    case = tiny_county.write(tmp_path / "county", homes_csv="site_id,places\nS1,x\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", str(case)]) == ExitCode.REFUSED
+    assert not (tmp_path / "allocator-findings.csv").exists()

@@ -1,7 +1,10 @@
 """A case folder: everything wrong is told at once, everything missing stands in the gaps' list."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from child import read_in_child
 from io_cases import CASE, write
 
 from allocator.errors import InputRefused
@@ -176,6 +179,53 @@ def test_distances_shorter_than_the_straight_line_and_of_unlikely_size_are_told(
     assert "metres" in found["magnitude-unlikely"].what.en
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "column"),
+    [
+        ("homes.csv", "site_id,places,residents\nS1,-20,10\n", "places"),
+        ("population.csv", "area_id,year,sex,age,persons\n0101,2020,f,60-64,-5\n", "persons"),
+        ("unit_costs.csv", "type,mode,capital_yuan_place\ntownship-home,build,-9\n", "capital_yuan_place"),
+        ("distances.csv", "from_id,to_id,road_km\n0101,S1,-1\n", "road_km"),
+        ("distances.csv", "from_id,to_id,minutes\n0101,S1,-1\n", "minutes"),
+        ("matrix.csv", "from_id,to_id,minutes\n0101,S1,-0.5\n", "minutes"),
+        ("catalogue/provisions.csv", "type,mode,from_states,capital_yuan_place,life_years,mark\ntownship-home,build,absent,-1,30,synthetic\n", "capital_yuan_place"),
+        ("catalogue/offers.csv", CASE["catalogue/offers.csv"].replace("beds,elderly.resident,10", "beds,elderly.resident,-10"), "places_min"),
+    ],
+)  # fmt: skip
+def test_row_7_negative_people_capacity_cost_and_time_are_refused(tmp_path, file, text, column):
+    found = refused(write(tmp_path, {file: text}))
+    assert ("cell-negative", file, 2, column) in [
+        (f.code, f.where.file, f.where.row, f.where.column) for f in found
+    ]
+
+
+COSTS = "type,mode,capital_yuan_place,capital_yuan_fixed\ntownship-home,build,"
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [("90,", "thousand yuan"), ("9,", "ten thousand yuan"), ("95000,", None), ("0,", None), ("2000,", None)],
+)  # fmt: skip
+def test_row_11_thousand_yuan_in_a_column_of_yuan_are_told(tmp_path, cells, said):
+    found = read_case(write(tmp_path, {"unit_costs.csv": f"{COSTS}{cells}\n"})).findings
+    told = [f for f in found if f.code == "magnitude-unlikely"]
+    assert len(told) == (said is not None)
+    for f in told:
+        assert f"given in {said}?" in f.what.en and "90,000" in f.what.en and f.rank == "warning"
+        assert (f.where.file, f.where.row, f.where.column) == (
+            "unit_costs.csv",
+            2,
+            "capital_yuan_place",
+        )
+
+
+@pytest.mark.parametrize("unit", ["千元", "万元", "thousand yuan"])
+def test_row_11_another_unit_declared_in_the_header_is_refused(tmp_path, unit):
+    rows = f"设施类型,方式,每床或名额投资({unit})\ntownship-home,新建,90\n"
+    found = refused(write(tmp_path, {"unit_costs.csv": rows}))
+    assert codes(found) == {"unit-differs"} and unit in found[0].what.en
+
+
 def test_age_groups_other_than_five_year_ones_are_refused(tmp_path):
     rows = "area_id,year,sex,age,persons\n0101,2020,f,60+,5\n"
     found = refused(write(tmp_path, {"population.csv": rows}))
@@ -212,3 +262,38 @@ def test_gb18030_files_are_read_where_the_case_declares_it(tmp_path):
 def test_a_rate_table_of_the_county_goes_before_the_shipped_one(tmp_path):
     folder = write(tmp_path, {"rates/income.csv": "area_class,yuan_month\ncounty-town,1\n"})
     assert list(read_case(folder).rates["income"]["yuan_month"]) == [1]
+
+
+@pytest.mark.parametrize("data", [b"", b"not a workbook", b"PK\x03\x04 cut off"])
+def test_a_workbook_that_cannot_be_read_is_told_and_the_files_beside_it_are_read(tmp_path, data):
+    changes = dict.fromkeys(("townships.csv", "areas.csv", "homes.csv"))
+    alone = refused(write(tmp_path / "a", {**changes, "case.xlsx": data}))
+    assert {f.where.file for f in alone if f.code == "workbook-not-readable"} == {"case.xlsx"}
+    assert "file-missing" not in codes(alone)
+    beside = refused(write(tmp_path / "b", {"case.xlsx": data}))
+    assert codes(beside) == {"workbook-not-readable"}
+
+
+HUGE = {
+    "areas.csv": "", "areas.gpkg": "", "case.xlsx": "", "case.yaml": "", "outline.geojson": "", "standards.csv": "",
+    "rates/income.csv": "", "catalogue/offers.csv": "", "catalogue/standards.csv": "",
+    "roads.osm.pbf": "travel: {method: network, network: {osm: roads.osm.pbf}}\n",
+    "people.tif": "population: {raster: people.tif, year: 2020}\n",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by Linux")
+@pytest.mark.parametrize("name", HUGE)
+def test_a_file_beyond_its_limit_is_refused_without_being_read(tmp_path, name):
+    """Four gigabytes that take no room on the disk."""
+    changes = {"areas.csv": None} if name == "areas.gpkg" else {}
+    if HUGE[name]:
+        changes["case.yaml"] = CASE["case.yaml"] + HUGE[name]
+    folder = write(tmp_path, changes)
+    (folder / name).parent.mkdir(exist_ok=True)
+    with (folder / name).open("wb") as f:
+        f.truncate(4 << 30)
+    outcome = read_in_child("case", folder)
+    assert {"file-too-large", "yaml-too-large", "file-size"} & set(outcome.codes)
+    assert outcome.seconds < 5 and outcome.mebibytes < 400

@@ -1,9 +1,10 @@
 """Any bytes in place of a layer, a network or a raster give a value or listed findings, never a traceback.
 
-Tables, workbooks and YAML have fuzz of their own beside their tests; here are all other readers. Real
+Tables, workbooks and YAML have fuzz of their own beside their tests; here are all other readers, and whole cases. Real
 files are spoilt: bytes changed, cut off, put in, repeated.
 """
 
+import io
 import json
 import resource
 import shutil
@@ -218,6 +219,34 @@ def _gpkg(frame, path):
     frame.to_file(path, layer="one", driver="GPKG")
 
 
+COUNTY_NORM = "id,version,title_zh,title_en,value,unit,direction,group,level,payer,agency,basis,source,valid_from,valid_until,mark\nbeds,c,床位,Beds,41,bed-per-1000,higher,elderly-60,local,county,civil-affairs,县标准,a,2025-01-01,,stated\n"
+
+
+def _of_case(name, text=None):
+    """Write a whole case, one of its files to be spoilt."""
+
+    def make(folder: Path) -> Path:
+        return io_cases.write(folder, {name: text} if text else {}) / name
+
+    return make
+
+
+def _case_book(folder: Path) -> Path:
+    tables = ("townships", "areas", "sites", "homes")
+    io_cases.write(folder, {f"{t}.csv": None for t in tables})
+    with pd.ExcelWriter(folder / "case.xlsx") as book:
+        for t in tables:
+            frame = pd.read_csv(io.StringIO(io_cases.CASE[f"{t}.csv"]), dtype=str)
+            numbers = [c for c in frame if c in ("population", "year", "lon", "lat", "places", "residents", "care_workers", "registered_60", "registered_80")]  # fmt: skip
+            frame.astype(dict.fromkeys(numbers, float)).to_excel(book, sheet_name=t, index=False)
+    return folder / "case.xlsx"
+
+
+def _case_outline(folder: Path) -> Path:
+    io_cases.write(folder)
+    return _outline(folder)
+
+
 READERS = {
     "geojson": (_vector(lambda f, p: f.to_file(p, driver="GeoJSON"), "areas.geojson", None), _layer),
     "gpkg": (_vector(_gpkg, "areas.gpkg", None), _layer),
@@ -235,6 +264,13 @@ READERS = {
     "surface": (_speed, read_surface),
     "people": (_persons, _people),
     "zones": (_zones, _people),
+    "case-yaml": (_of_case("case.yaml"), lambda p: read_case(p.parent)),
+    "case-areas": (_of_case("areas.csv"), lambda p: read_case(p.parent)),
+    "case-homes": (_of_case("homes.csv"), lambda p: read_case(p.parent)),
+    "case-book": (_case_book, lambda p: read_case(p.parent)),
+    "case-norms": (_of_case("standards.csv", COUNTY_NORM), lambda p: read_case(p.parent)),
+    "case-costs": (_of_case("unit_costs.csv", "type,mode,capital_yuan_place\ntownship-home,build,88000\n"), lambda p: read_case(p.parent)),
+    "case-outline": (_case_outline, lambda p: read_case(p.parent)),
     "cover": (_cover, lambda p: read_cover_surface(p, p.with_name("speeds.csv"), modes=["walk"])),
 }  # fmt: skip
 

@@ -1,13 +1,17 @@
 """Map layers: each format gives the same table; wrong shapes and systems are refused by feature."""
 
 import json
+import warnings
+from pathlib import Path
 
 import geopandas as gpd
 import io_cases
 import numpy as np
 import pandas as pd
 import pytest
-from shapely.geometry import Point, Polygon
+import shapely
+from child import read_in_child
+from shapely.geometry import LineString, Point, Polygon
 
 from allocator.errors import InputRefused
 from allocator.io import layers
@@ -79,6 +83,91 @@ def test_a_shapefile_in_gbk_is_refused_until_declared(tmp_path):
     assert [f.code for f in found] == ["encoding-undeclared"]
     table, _ = read_layer(path, AREAS, encoding="gb18030")
     assert list(table["name_zh"]) == ["甲村", "乙村"]
+
+
+CHINESE = {
+    "村代码": ["001", "002"], "村名称": ["甲村", "乙村"], "乡镇代码": ["01", "01"], "总人口": [10, 20],
+    "户籍60岁以上人数": [3, 4], "户籍80岁以上人数": [1, 2],
+}  # fmt: skip
+
+
+def shapefile(tmp_path, columns, encoding="UTF-8", edit=lambda dbf: dbf):
+    points = [Point(109.1, 25.1), Point(109.2, 25.2)]
+    path = tmp_path / "areas.shp"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gpd.GeoDataFrame(columns, geometry=points, crs=4490).to_file(path, encoding=encoding)
+    table = tmp_path / "areas.dbf"
+    table.write_bytes(edit(table.read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "declared"), [("UTF-8", None), ("UTF-8", "gb18030"), ("GBK", "gb18030"), ("GBK", None)]
+)  # fmt: skip
+def test_chinese_fields_cut_to_ten_bytes_are_read_by_their_full_names_and_told(
+    tmp_path, encoding, declared
+):
+    path = shapefile(tmp_path, CHINESE, encoding)
+    table, found = read_layer(path, AREAS, encoding=declared)
+    assert not [f for f in found if f.rank == "error"]
+    assert list(table["registered_60"]) == [3, 4] and list(table["registered_80"]) == [1, 2]
+    assert list(table["name_zh"]) == ["甲村", "乙村"] and list(table["township_id"]) == ["01"] * 2
+    told = {f.code: f.what.en for f in found}
+    assert ("registered_60" in told.get("field-names-cut", "")) == (encoding == "GBK")
+    assert ("encoding-differs" in told) == (encoding == "UTF-8" and declared is not None)
+
+
+def test_a_field_cut_within_a_letter_is_read_without_the_letter(tmp_path):
+    """UTF-8 has three bytes a letter: of 乡镇代码 ten bytes hold 乡镇代 and a third of 码."""
+    path = shapefile(tmp_path, CHINESE)
+    assert "乡镇代码".encode()[:10] + b"\0" in (tmp_path / "areas.dbf").read_bytes()
+    _, found = read_layer(path, AREAS)
+    assert "乡镇代 → township_id" in next(f for f in found if f.code == "field-names-cut").what.zh
+
+
+@pytest.mark.parametrize("names", [("登记60", "登记80"), ("60+", "80+"), ("60岁以上", "80岁以上")])
+def test_short_fields_of_registered_people_are_counts(tmp_path, names):
+    rows = {"area_id": ["1", "2"], "乡镇代码": ["01", "01"], names[0]: [3, 4], names[1]: [1, 2]}
+    table, found = read_layer(shapefile(tmp_path, rows), AREAS)
+    assert list(table["registered_60"]) == [3, 4] and list(table["registered_80"]) == [1, 2]
+    assert not [f for f in found if f.rank == "error"]
+
+
+def test_a_cut_name_that_fits_two_columns_is_refused_and_never_blank_in_silence(tmp_path):
+    rows = {"area_id": ["1", "2"], "township_id": ["01", "01"], "registered_60": [3, 4], "registered_80": [1, 2]}  # fmt: skip
+    _, found = read_layer(shapefile(tmp_path, rows), AREAS)
+    (fault,) = [f for f in found if f.rank == "error"]
+    assert fault.code == "field-name-ambiguous" and fault.where.column == "registered"
+    assert "registered_60 or registered_80" in fault.what.en and "60+、80+" in fault.remedy.zh
+
+
+def test_a_needed_field_that_is_not_understood_is_refused_with_the_nearest_name(tmp_path):
+    rows = {"村代号": ["1", "2"], "乡镇代码": ["01", "01"], "老人数": [5, 6]}
+    _, found = read_layer(shapefile(tmp_path, rows), AREAS)
+    (fault,) = [f for f in found if f.rank == "error"]
+    assert (fault.code, fault.where.column) == ("column-missing", "area_id")
+    assert "'村代号'" in fault.remedy.en
+    (left,) = [f for f in found if f.code == "column-unknown"]
+    assert left.where.column == "老人数"
+    assert "registered_60" in left.remedy.en and "户籍60岁以上人数" in left.remedy.zh
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson", ".parquet"])
+def test_codes_of_twelve_digits_stay_whole_and_codes_stored_as_numbers_are_told(tmp_path, suffix):
+    path = tmp_path / f"areas{suffix}"
+    points = [Point(109.1, 25.1), Point(109.2, 25.2)]
+    rows = {"area_id": [450225100001, 450225100002], "乡镇代码": ["007", "010"]}
+    made = gpd.GeoDataFrame(rows, geometry=points, crs=4490)
+    if suffix == ".parquet":
+        made.to_parquet(path)
+    else:
+        made.to_file(path, **({"encoding": "GBK"} if suffix == ".shp" else {}))
+    table, found = read_layer(path, AREAS)
+    assert list(table["area_id"]) == ["450225100001", "450225100002"]
+    assert list(table["township_id"]) == ["007", "010"]
+    (told,) = [f for f in found if f.code == "number-in-id-column"]
+    assert told.where.column == "area_id" and told.rank == "warning"
 
 
 def test_a_zone_of_cgcs2000_comes_to_degrees_and_polygons_to_a_point_inside(tmp_path):
@@ -169,6 +258,44 @@ def test_too_many_vertices_are_refused_before_parsing(tmp_path, monkeypatch):
         refused(outline(tmp_path, {"type": "Polygon", "coordinates": RING})).code
         == "layer-too-large"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by Linux")
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".shp", ".parquet"])
+def test_row_24_ten_million_vertices_are_refused_within_two_seconds_and_a_gibibyte(
+    tmp_path, suffix
+):
+    path = tmp_path / f"areas{suffix}"
+    many = 10_000_000
+    if suffix == ".geojson":
+        start, end = b'{"type":"LineString","coordinates":[', b"]}"
+        path.write_bytes(start + b",".join([b"[109,25]"] * many) + end)
+    else:
+        line = shapely.linestrings(np.linspace((109.0, 25.0), (109.5, 25.5), many))
+        made = gpd.GeoDataFrame({"area_id": ["1"]}, geometry=[line], crs=4490)
+        made.to_parquet(path) if suffix == ".parquet" else made.to_file(path)
+        del made, line
+    outcome = read_in_child("areas", path)
+    assert outcome.codes == ("layer-too-large",)
+    assert outcome.seconds < 2 and outcome.mebibytes < 1024
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet", ".geojson"])
+def test_too_many_features_are_refused(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"areas{suffix}"
+    made = frame()[["area_id", "geometry"]]
+    made.to_parquet(path) if suffix == ".parquet" else made.to_file(path)
+    monkeypatch.setattr(layers, "MAX_ROWS", 1)
+    assert [f.code for f in read_layer(path, AREAS)[1]] == ["too-many-rows"]
+
+
+def test_a_vertex_at_infinity_is_refused_with_its_id(tmp_path):
+    made = frame()
+    made.geometry = [Point(109.1, 25.1), LineString([(109, 25), (np.inf, 25)])]
+    made.to_parquet(tmp_path / "areas.parquet")
+    _, found = read_layer(tmp_path / "areas.parquet", AREAS)
+    assert [(f.code, f.where.id, f.where.row) for f in found] == [("geometry-invalid", "002", 3)]
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet", ".geojson", ".exe"])

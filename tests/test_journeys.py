@@ -11,7 +11,13 @@ from io_cases import CASE, write
 from allocator.errors import InputRefused
 from allocator.io.case import read_case
 from allocator.io.travel_cache import cached_arcs
-from allocator.journeys import catchments_today, journeys, nearest_today, travel_findings
+from allocator.journeys import (
+    catchments_of,
+    journeys,
+    nearest_planned,
+    nearest_today,
+    travel_findings,
+)
 from allocator.scenario import Scenario
 from allocator.travel import METHODS, distance_km
 from allocator.travel.journeys import Places, TravelSpec, time_journeys
@@ -241,9 +247,29 @@ def test_the_nearest_facility_today_is_known_for_every_place_and_so_is_its_catch
     table = nearest_today(case, BEDS, people)
     assert list(table["site_id"]) == ["S1"] * 3 and table["minutes"].is_monotonic_increasing
     assert table["in_limit"].tolist() == (table["minutes"] <= 60).tolist()
-    [row] = catchments_today(table).to_dict("records")
+    [row] = catchments_of(table).to_dict("records")
     assert (row["site_id"], row["places"], row["people_60"]) == ("S1", 3, 350.0)
     assert row["mean_minutes"] == pytest.approx(people @ table["minutes"] / 350)
+
+
+def test_the_nearest_planned_facility_is_one_that_has_places_at_the_end(tmp_path):
+    case = case_with(tmp_path)
+    sites = pd.DataFrame(
+        [(y, s, "township-home") for y in (2025, 2030) for s in ("S1", "S2")],
+        columns=["year", "site_id", "state"],
+    )
+    use = pd.DataFrame(
+        [(2025, "S1", 20.0), (2030, "S1", 0.0), (2030, "S2", 10.0)],
+        columns=["year", "site_id", "places"],
+    ).assign(service="elderly.resident")
+    people = np.array([200.0, 90.0, 60.0])
+    table = nearest_planned(case, BEDS, people, sites, use)
+    assert list(table["site_id"]) == ["S2"] * 3 and table["minutes"].notna().all()
+    moved = case.region.sites.assign(today=["", "township-home"])
+    there = replace(case, region=replace(case.region, sites=moved))
+    pd.testing.assert_frame_equal(table, nearest_today(there, BEDS, people))
+    none = nearest_planned(case, BEDS, people, sites, use.assign(places=0.0))
+    assert (none["site_id"] == "").all() and none["minutes"].isna().all()
 
 
 def test_a_service_that_nothing_offers_today_leaves_blanks_not_zero_minutes(tmp_path):
@@ -255,4 +281,4 @@ def test_a_service_that_nothing_offers_today_leaves_blanks_not_zero_minutes(tmp_
         and (table["site_id"] == "").all()
         and not table["in_limit"].any()
     )
-    assert catchments_today(table)["mean_minutes"].isna().all()
+    assert catchments_of(table)["mean_minutes"].isna().all()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import re
 import shutil
 import sqlite3
@@ -19,13 +20,14 @@ from report_runs import DISCLAIMER, FOOTER, frame, made_run, scenario, sheet_tit
 from shapely.geometry import Point
 
 from allocator.errors import InputRefused, Text
-from allocator.journeys import catchments_today
+from allocator.journeys import catchments_of
 from allocator.report import Note, html_report, layers, workbook
 from allocator.report.cells import FEW, WITHHELD, Quantity, withhold, written
 from allocator.report.chapters import compose
 from allocator.report.document import Page, Table
 from allocator.report.siting import _served_words
 from allocator.report.typesetting import full_width
+from allocator.run import Run
 
 REGION = frame()
 SAID, FOOT = full_width(DISCLAIMER["zh"]), full_width(FOOTER["zh"])
@@ -166,7 +168,7 @@ def test_catchments_of_today_are_areas_that_part_the_county_by_nearest_facility(
             "site_id": [*homes[np.arange(len(points) - 1) % 3], ""],
         }
     )  # fmt: skip
-    run = made_run(REGION, nearest=near, catchments=catchments_today(near))
+    run = made_run(REGION, nearest=near, catchments=catchments_of(near))
     path = tmp_path / "plan.gpkg"
     path.write_bytes(layers(run, region=REGION))
     areas = gpd.read_file(path, layer="catchments")
@@ -187,9 +189,7 @@ def test_catchments_of_today_are_areas_that_part_the_county_by_nearest_facility(
     assert "catchments" in styled
 
 
-def test_isochrones_of_today_lie_in_one_another_and_hold_just_the_places_within_the_minutes(
-    tmp_path,
-):
+def _with_nearest(**tables) -> Run:
     points = RUN.tables["areas"].drop_duplicates("point")
     homes = REGION.sites["site_id"].iloc[:2].to_numpy()
     near = pd.DataFrame(
@@ -199,8 +199,20 @@ def test_isochrones_of_today_lie_in_one_another_and_hold_just_the_places_within_
             "minutes": np.linspace(1, 90, len(points)), "site_id": homes[np.arange(len(points)) % 2],
         }
     )  # fmt: skip
+    planned = near.assign(minutes=near["minutes"] / 3)
+    return made_run(
+        REGION, nearest=near, catchments=catchments_of(near), nearest_planned=planned,
+        catchments_planned=catchments_of(planned), **tables,
+    )  # fmt: skip
+
+
+def test_isochrones_of_today_lie_in_one_another_and_hold_just_the_places_within_the_minutes(
+    tmp_path,
+):
     path = tmp_path / "plan.gpkg"
-    run = made_run(REGION, nearest=near, catchments=catchments_today(near))
+    run = _with_nearest()
+    points, near = RUN.tables["areas"].drop_duplicates("point"), run.tables["nearest"]
+    homes = sorted(set(near["site_id"]))
     path.write_bytes(layers(run, region=REGION))
     areas = (
         gpd.read_file(path, layer="isochrones").set_index(["site_id", "within_minutes"]).geometry
@@ -217,6 +229,75 @@ def test_isochrones_of_today_lie_in_one_another_and_hold_just_the_places_within_
                 Point(lon, lat)
             ) < 1e-9
             assert held == (minutes <= limit)
+
+
+def test_planned_sites_have_their_own_catchments_and_isochrones_in_the_steps_asked_for(tmp_path):
+    path = tmp_path / "plan.gpkg"
+    run = _with_nearest()
+    path.write_bytes(layers(run, region=REGION, steps=(20, 10)))
+    today, planned = (gpd.read_file(path, layer=f"isochrones{w}") for w in ("", "_planned"))
+    assert set(planned["within_minutes"]) == {10, 20} == set(today["within_minutes"])
+    points = RUN.tables["areas"].drop_duplicates("point")
+    for areas, table in ((today, "nearest"), (planned, "nearest_planned")):
+        whole = areas[areas["within_minutes"] == 20].union_all()
+        for minutes, lon, lat in zip(
+            run.tables[table]["minutes"], points["lon"], points["lat"], strict=True
+        ):
+            assert (whole.distance(Point(lon, lat)) < 1e-9) == (minutes <= 20)
+    whole = REGION.outline.union_all().area
+    parts = gpd.read_file(path, layer="catchments_planned").geometry
+    assert sum(g.area for g in parts) == pytest.approx(whole)
+    base = sqlite3.connect(path)
+    styled = {r[0] for r in base.execute("SELECT f_table_name FROM layer_styles")}
+    base.close()
+    assert {"isochrones_planned", "catchments_planned"} <= styled
+
+
+@pytest.mark.parametrize("steps", [(), (0,), (15, 15), (-1, 5), (2000,), range(1, 9), (math.nan,)])
+def test_steps_that_cannot_be_are_refused(steps):
+    with pytest.raises(ValueError, match="step"):
+        layers(_with_nearest(), region=REGION, steps=steps)
+
+
+def test_the_map_of_minutes_is_switched_without_a_script_and_told_apart_without_colour():
+    html = html_report([_with_nearest()], region=REGION).decode()
+    figure = html[html.index('id="f-bands"') :]
+    figure = figure[: figure.index("</figure>")]
+    parsed = _Page(html)
+    assert "script" not in parsed.tags and 'href="http' not in figure
+    assert figure.count('type="radio"') == 3 and figure.count(" checked>") == 1
+    for words in (
+        "规划期末",
+        "现状",
+        "不显示",
+        "End of plan (2035)",
+        "Today",
+        "Minutes to the nearest",
+    ):
+        assert words in figure or words in html[html.index('id="f-bands"') - 300 :]
+    groups = re.findall(r'<g class="l(\d)">(.*?)</g>', figure)
+    assert [n for n, _ in groups] == ["1", "2"]
+    for n, _ in groups:
+        assert f"figure.layers>.l{n}:checked~svg .l{n}" in html
+    for _, shapes in groups:
+        bands = re.findall(r'<path d="[^"]*" fill="(#\w+)"[^>]*stroke-dasharray="([^"]+)"', shapes)
+        light = [sum(int(fill[i : i + 2], 16) for i in (1, 3, 5)) for fill, _ in bands]
+        dashes = [dash for _, dash in bands]
+        assert light == sorted(light, reverse=True) and len(set(light)) == len(light) >= 2
+        assert len(set(dashes)) == len(dashes)
+    assert groups[0][1] != groups[1][1]
+
+
+def test_where_no_place_has_a_point_there_is_no_map_of_minutes():
+    assert 'id="f-bands"' not in html_report([RUN], region=REGION).decode()
+
+
+def test_a_document_without_a_switch_shows_the_first_layer_and_says_which():
+    drawing = compose([_with_nearest()], region=REGION).figures["bands"].drawing
+    still = drawing.render(("en",))
+    assert len(drawing.layers) == 2 and "<g " not in still
+    assert "End of plan (2035)" in still and "Today" not in still
+    assert "".join(drawing.layers[0].shapes) in still
 
 
 def test_areas_of_the_map_have_no_name(tmp_path):

@@ -107,6 +107,14 @@ def test_row_order_locale_time_zone_cores_and_hash_seed_do_not_change_a_run(fram
     assert stored.plan.gap <= 1e-3
     assert stored.id == run_id(al.read_case(case), stored.scenario)
 
+    planned, use = stored.tables["nearest_planned"], stored.tables["use"]
+    at_end = use[(use["year"] == stored.scenario.years[-1]) & (use["places"] > 0)]
+    open_ = set(zip(at_end["service"], at_end["site_id"], strict=True))
+    found = planned[planned["site_id"] != ""]
+    assert len(found) and set(zip(found["service"], found["site_id"], strict=True)) <= open_
+    reached = planned.groupby("service")["in_limit"].any()
+    assert set(reached[reached].index) == {service for service, _ in open_}
+
 
 SUMS = """
 import numpy as np

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     from allocator.cli.commands import app
-    from allocator.cli.show import findings, language_of, say
+    from allocator.cli.show import findings, in_full, language_of, say
     from allocator.cli.versions import version_findings
     from allocator.errors import AllocatorError, ExitCode, _WithFindings, refuse_if_any
     from allocator.io.paths import not_writable
@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         language = language_of(given)
         if isinstance(problem, _WithFindings):
             findings(console, problem.findings, language)
+            if not any(word.split("=")[0] == "--findings" for word in given):
+                in_full(console, problem.findings, language)
         else:
             console.print(str(problem), style="red", markup=False)
         result = problem.exit_code

@@ -231,10 +231,14 @@ def report(
         Path | None, typer.Option(help="your office's Word template, see docs/reports.md")
     ] = None,
     font: Annotated[str, typer.Option(help="font of the PDF, default an open Chinese one")] = "",
+    minutes: Annotated[
+        str, typer.Option(help="steps of the bands around facilities, separated by commas")
+    ] = "15,30,60",
 ) -> int:
     """Write documents from stored runs of a plan or a study; nothing is computed anew."""
     from allocator.cli.products import named_runs, study_of, write_products
     from allocator.report import FORMATS
+    from allocator.report.bands import checked_steps
 
     wanted = [w.strip() for w in to.split(",") if w.strip()]
     languages = [w.strip() for w in lang.split(",") if w.strip()]
@@ -242,11 +246,15 @@ def report(
         raise typer.BadParameter(", ".join(FORMATS), param_hint="--to")
     if not languages or not set(languages) <= {"zh", "en"}:
         raise typer.BadParameter("zh, en or zh,en", param_hint="--lang")
+    try:
+        steps = checked_steps([float(m) for m in minutes.split(",")])
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--minutes") from problem
     console = console_for()
     with console.status(say(chosen_language(languages[0]), "正在排版…", "laying out…")):
         paths = write_products(
             named_runs(runs, plan), _case(case), out, to=wanted, languages=languages, template=template, font=font,
-            study=study_of(runs),
+            study=study_of(runs), steps=steps,
         )  # fmt: skip
     for path in paths:
         console.print(str(path), highlight=False)

@@ -13,6 +13,7 @@ from allocator.io.findings import refusal
 from allocator.io.paths import read_bytes, shipped, write_bytes
 from allocator.io.runs import has_run, read_run, stored_runs
 from allocator.report import Note, documents
+from allocator.report.bands import STEPS
 from allocator.report.study_chapter import StudyView
 from allocator.run import Run
 
@@ -87,6 +88,7 @@ def write_products(
     runs: Sequence[Run], case: Case, out: Path, notes: Sequence[Note] = (), *,
     to: Sequence[str] = DEFAULT_FORMATS, languages: Sequence[str] = ("zh", "en"), template: Path | None = None, font: str = "",
     study: StudyView | None = None,
+    steps: Sequence[float] = STEPS,
 ) -> list[Path]:  # fmt: skip
     """Write the documents asked for; the first run is the plan reported.
 
@@ -99,6 +101,6 @@ def write_products(
     made = documents(
         runs, region=region, catalogue=_with_units(case.catalogue), notes=notes, to=to, languages=languages,
         template=None if template is None else read_bytes(template, LARGEST_TEMPLATE), font=font,
-        study=study,
+        study=study, steps=steps,
     )  # fmt: skip
     return [write_bytes(out / name, data) for name, data in made.items()]

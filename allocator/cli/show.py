@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from allocator.compare import Comparison
-from allocator.errors import Finding, Rank, StudyIncomplete, Text, Where
+from allocator.errors import Finding, InputRefused, Rank, StudyIncomplete, Text, Where
 from allocator.run import Run
 from allocator.study import Failure
 
@@ -24,6 +25,7 @@ __all__ = [
     "chosen_language",
     "console_for",
     "findings",
+    "in_full",
     "indicator_table",
     "language_of",
     "number",
@@ -199,7 +201,29 @@ def _changes(run: Run, service: str) -> pd.DataFrame:
     return rows[rows["service"] == service].set_index("township_id")
 
 
-def findings(console: Console, found: Sequence[Finding], language: str, most: int = 20) -> None:
+MOST_SHOWN = 20
+ALL_FINDINGS = Path("allocator-findings.csv")
+"""Where all findings go when there are more than are shown, in the folder the command was given in."""
+
+
+def in_full(console: Console, found: Sequence[Finding], language: str) -> None:
+    """Write all findings to a file where some were not shown, and say where; older ones go."""
+    from allocator.io.findings import write_findings
+
+    if len(found) <= MOST_SHOWN:
+        return
+    try:
+        path = write_findings(ALL_FINDINGS, found)
+    except InputRefused as refused:
+        findings(console, refused.findings, language)
+        return
+    words = say(language, f"全部 {len(found)} 条见 {path}", f"All {len(found)} are in {path}")
+    console.print(words, markup=False, highlight=False)
+
+
+def findings(
+    console: Console, found: Sequence[Finding], language: str, most: int = MOST_SHOWN
+) -> None:
     """Print findings, errors first; only so many, with the count of the rest."""
     order = {Rank.ERROR: 0, Rank.WARNING: 1, Rank.INFORMATION: 2}
     style = {Rank.ERROR: "red", Rank.WARNING: "yellow", Rank.INFORMATION: "dim"}

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from allocator.case import Case
 from allocator.catalogue import Catalogue
@@ -27,6 +26,7 @@ from allocator.errors import (
     refuse_if_any,
 )
 from allocator.io.case_checks import check_case
+from allocator.io.case_file import GEOGRAPHIC, UNREAD, CaseFile, Sentence
 from allocator.io.case_gaps import (
     default_population,
     default_sites,
@@ -39,98 +39,23 @@ from allocator.io.case_sheets import (
     with_buildings,
     with_unit_costs,
 )
+from allocator.io.case_tables import Reading, bring_to_degrees, read_tables, table_twice
 from allocator.io.catalogue_files import catalogue_and_findings
-from allocator.io.coordinates import DATUMS, to_degrees
 from allocator.io.datums import check_datums
 from allocator.io.findings import data_gap, error
-from allocator.io.paths import digest_of, inside, read_bytes, shipped
+from allocator.io.paths import digest_of, digest_of_file, inside, read_bytes, shipped
 from allocator.io.policy_files import read_local, read_policy
-from allocator.io.population_files import PopulationFile, read_people
+from allocator.io.population_files import read_people
 from allocator.io.rates import read_case_rates
-from allocator.io.tables import empty_table, read_table
-from allocator.io.travel_files import TravelFile, read_travel
+from allocator.io.travel_files import read_travel
 from allocator.io.yaml_file import read_yaml, validated
 from allocator.region import Region
-from allocator.scenario import Title
 from allocator.schema import SCHEMAS, Schema
 from allocator.travel.journeys import TravelSpec, moved
 
-__all__ = ["CaseFile", "read_case"]
+__all__ = ["read_case"]
 
-WORKBOOK = "case.xlsx"
 LOCAL_NORMS = "standards.csv"
-GEOGRAPHIC = "EPSG:4490"
-NEEDED = ("townships", "areas", "homes")
-LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
-_ID = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Sentence(_Strict):
-    """A sentence in both languages."""
-
-    zh: str = Field(max_length=500)
-    en: str = Field(max_length=500)
-
-
-class SourceFile(_Strict):
-    """One line of ``sources``: what it is, from where, under which licence, in which files.
-
-    ``title_zh`` and ``source_zh`` are what a Chinese report prints.
-    """
-
-    title: str
-    source: str
-    title_zh: str = ""
-    source_zh: str = ""
-    licence: str = ""
-    mark: Literal["counted", "modelled", "synthetic"] = "counted"
-    files: str = ""
-
-
-class CaseFile(_Strict):
-    """``case.yaml``."""
-
-    id: _ID
-    title: Title
-    crs: str = Field(default=GEOGRAPHIC, max_length=40)
-    base_year: int = Field(ge=1990, le=2100)
-    declared_population: int | None = Field(default=None, ge=0)
-    seat: tuple[float, float] | None = None
-    travel: TravelFile = TravelFile()
-    population: PopulationFile | None = None
-    catalogue: str = "shipped"
-    disclaimer: Sentence | None = None
-    map_footer: Sentence | None = None
-    finest_published: Literal["county", "township", "village"] = "township"
-    encoding: Literal["utf-8", "gb18030"] = "utf-8"
-    thousands: bool = False
-    sources: tuple[SourceFile, ...] = ()
-
-
-@dataclass(eq=False)
-class _Reading:
-    """What has been read of one case so far."""
-
-    folder: Path
-    file: CaseFile
-    findings: list[Finding] = field(default_factory=list)
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
-    sheets: Mapping[str, str] = field(default_factory=dict)
-    in_degrees: set[str] = field(default_factory=set)
-
-    def placed(self, finding: Finding) -> Finding:
-        """Return a finding of a table with the sheet it really came from."""
-        table, _, suffix = finding.where.file.rpartition(".")
-        if suffix != "csv" or table not in self.sheets:
-            return finding
-        return replace(
-            finding, where=replace(finding.where, file=WORKBOOK, sheet=self.sheets[table])
-        )
 
 
 def read_case(folder: Path | str) -> Case:
@@ -165,9 +90,9 @@ def read_case(folder: Path | str) -> Case:
     except InputRefused as refused:
         findings += refused.findings
     # Tables are read even when case.yaml is at fault, so that all is told at once.
-    reading = _Reading(folder, file or _STAND_IN, findings)
-    _read_tables(reading)
-    region_crs = _to_degrees(reading)
+    reading = Reading(folder, file or UNREAD, findings)
+    read_tables(reading)
+    region_crs = bring_to_degrees(reading)
     for name in ("areas", "sites"):
         if name in reading.tables:
             reading.findings += place_h3_cells(reading.tables[name], name)
@@ -188,11 +113,8 @@ def read_case(folder: Path | str) -> Case:
     return _case(reading, file, region_crs, outline, catalogue, rates, travel)
 
 
-_STAND_IN = CaseFile(id="unread", title=Title(zh="", en=""), base_year=2020)
-
-
 def _case(
-    reading: _Reading,
+    reading: Reading,
     file: CaseFile,
     crs: str,
     outline: gpd.GeoDataFrame | None,
@@ -237,152 +159,7 @@ def _sorted(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     return table.sort_values(list(schema.key), kind="stable").reset_index(drop=True)
 
 
-def _read_tables(reading: _Reading) -> None:
-    """Read each table from CSV, or from the workbook where there is one and no CSV."""
-    folder, file = reading.folder, reading.file
-    book = folder / WORKBOOK
-    sheets: dict[str, tuple[pd.DataFrame, tuple[Finding, ...]]] = {}
-    if book.exists():
-        from allocator.io.workbook import read_workbook
-
-        try:
-            bounded = {n: _with_bounds(s, file.crs) for n, s in SCHEMAS.items()}
-            sheets, reading.sheets = read_workbook(
-                inside(folder, WORKBOOK), schemas=bounded, thousands=file.thousands
-            )
-            reading.digests[WORKBOOK] = digest_of(book.read_bytes())
-        except InputRefused as refused:
-            reading.findings += refused.findings
-            return
-    for name, schema in SCHEMAS.items():
-        schema = _with_bounds(schema, file.crs)
-        path = folder / f"{name}.csv"
-        layer = _layer_of(folder, name)
-        if name in sheets and name not in NEEDED and _is_unfilled(sheets[name]):
-            reading.sheets = {k: v for k, v in reading.sheets.items() if k != name}
-            del sheets[name]
-        if sum((path.exists(), layer is not None, name in sheets)) > 1:
-            reading.findings.append(_twice(name))
-        if path.exists() or path.is_symlink():
-            read = _csv_reader(reading, path, schema)
-        elif layer is not None:
-            read = _layer_reader(reading, layer, SCHEMAS[name])
-            reading.in_degrees.add(name)
-        elif name in sheets:
-            read = sheets[name]
-        elif name in NEEDED:
-            read = _csv_reader(reading, path, schema)
-        else:
-            continue
-        reading.tables[name], found = read
-        reading.findings += found
-
-
-def _csv_reader(
-    reading: _Reading, path: Path, schema: Schema
-) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
-    try:
-        inside(reading.folder, path.name)
-    except InputRefused as refused:
-        return empty_table(schema), refused.findings
-    table = read_table(
-        path, schema, encoding=reading.file.encoding, thousands=reading.file.thousands
-    )
-    if path.is_file():
-        reading.digests[path.name] = digest_of(path.read_bytes())
-    return table
-
-
-def _is_unfilled(read: tuple[pd.DataFrame, tuple[Finding, ...]]) -> bool:
-    """Whether a sheet of the template was left empty."""
-    return not len(read[0]) and {f.code for f in read[1] if f.rank == "error"} == {"no-rows"}
-
-
-def _layer_of(folder: Path, name: str) -> Path | None:
-    """Return the map layer that holds a table of places, if there is one."""
-    if name not in ("areas", "sites"):
-        return None
-    layers = [p for s in LAYER_SUFFIXES if (p := folder / f"{name}{s}").exists()]
-    return layers[0] if layers else None
-
-
-def _layer_reader(
-    reading: _Reading, path: Path, schema: Schema
-) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
-    from allocator.io.layers import read_layer
-
-    try:
-        inside(reading.folder, path.name)
-    except InputRefused as refused:
-        return empty_table(schema), refused.findings
-    file = reading.file
-    reading.digests[path.name] = digest_of(path.read_bytes())
-    return read_layer(
-        path,
-        schema,
-        crs=file.crs if "crs" in file.model_fields_set else None,
-        encoding=None if file.encoding == "utf-8" else file.encoding,
-    )
-
-
-def _twice(name: str) -> Finding:
-    return error(
-        "table-twice",
-        Where(id=name),
-        (
-            f"表 {name} 有多个来源(CSV、图层或工作表)。",
-            f"The table {name} stands in several files.",
-        ),
-        ("请只保留一处。", "Keep one of them."),
-    )
-
-
-def _is_projected(crs: str) -> bool:
-    if crs.upper() in DATUMS or not crs.upper().startswith("EPSG:"):
-        return False
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        return bool(CRS.from_user_input(crs).is_projected)
-    except CRSError:
-        return False
-
-
-def _with_bounds(schema: Schema, crs: str) -> Schema:
-    """Return the schema, in metres instead of degrees where the declared system is projected."""
-    if not _is_projected(crs):
-        return schema
-    columns = tuple(
-        replace(c, unit="m", minimum=-1e7, maximum=1e8) if c.unit == "degree" else c
-        for c in schema.columns
-    )
-    return replace(schema, columns=columns)
-
-
-def _to_degrees(reading: _Reading) -> str:
-    """Bring points of any declared system to degrees; return the system of the region."""
-    crs = reading.file.crs
-    where = Where(file="case.yaml", column="crs")
-    result = GEOGRAPHIC if reading.in_degrees else crs
-    for name in ("areas", "sites", "homes", "buildings", "placements"):
-        table = reading.tables.get(name)
-        if table is None or name in reading.in_degrees:
-            continue
-        known = table["lon"].notna() & table["lat"].notna()
-        try:
-            lon, lat, result, found = to_degrees(
-                table.loc[known, "lon"], table.loc[known, "lat"], crs, where
-            )
-        except InputRefused as refused:
-            reading.findings += [f for f in refused.findings if f not in reading.findings]
-            return crs
-        table.loc[known, "lon"], table.loc[known, "lat"] = lon, lat
-        reading.findings += [f for f in found if f not in reading.findings]
-    return result
-
-
-def _read_outline(reading: _Reading) -> gpd.GeoDataFrame | None:
+def _read_outline(reading: Reading) -> gpd.GeoDataFrame | None:
     path = reading.folder / "outline.geojson"
     if not path.exists() and not path.is_symlink():
         reading.findings.append(
@@ -405,11 +182,11 @@ def _read_outline(reading: _Reading) -> gpd.GeoDataFrame | None:
         reading.findings += refused.findings
         return None
     reading.findings += found
-    reading.digests[path.name] = digest_of(path.read_bytes())
+    reading.digests[path.name] = digest_of_file(path)
     return outline
 
 
-def _read_catalogue(reading: _Reading) -> Catalogue | None:
+def _read_catalogue(reading: Reading) -> Catalogue | None:
     name = reading.file.catalogue
     try:
         folder = shipped("data/catalogue") if name == "shipped" else inside(reading.folder, name)
@@ -460,7 +237,7 @@ def _read_catalogue(reading: _Reading) -> Catalogue | None:
     return catalogue
 
 
-def _with_policy(reading: _Reading, folder: Path, catalogue: Catalogue | None) -> Catalogue | None:
+def _with_policy(reading: Reading, folder: Path, catalogue: Catalogue | None) -> Catalogue | None:
     """Add norms, payers, modes and the other policy tables, and the county's own norms beside them.
 
     Policy tables that a county's own catalogue does not have are those of the shipped one.
@@ -473,14 +250,14 @@ def _with_policy(reading: _Reading, folder: Path, catalogue: Catalogue | None) -
             path = inside(reading.folder, LOCAL_NORMS)
             base, found = read_local(path, base, on)
             reading.findings += found
-            reading.digests[LOCAL_NORMS] = digest_of(path.read_bytes())
+            reading.digests[LOCAL_NORMS] = digest_of_file(path)
     except InputRefused as refused:
         reading.findings += refused.findings
     return base if catalogue is not None else None
 
 
 def _calibrate(
-    reading: _Reading, rates: dict[str, pd.DataFrame], travel: TravelSpec, crs: str
+    reading: Reading, rates: dict[str, pd.DataFrame], travel: TravelSpec, crs: str
 ) -> None:
     """Add a curve fitted to the origins of today's residents; say so where there are none."""
     if "origins" not in reading.tables:
@@ -504,14 +281,14 @@ def _calibrate(
         rates["willingness"] = pd.concat([rates["willingness"], rows], ignore_index=True)
 
 
-def _read_rates(reading: _Reading) -> dict[str, pd.DataFrame]:
+def _read_rates(reading: Reading) -> dict[str, pd.DataFrame]:
     rates, digests, found = read_case_rates(reading.folder, reading.file.encoding)
     reading.findings += found
     reading.digests |= digests
     return rates
 
 
-def _read_travel(reading: _Reading, catalogue: Catalogue | None, crs: str) -> TravelSpec:
+def _read_travel(reading: Reading, catalogue: Catalogue | None, crs: str) -> TravelSpec:
     types = () if catalogue is None else catalogue.types.values()
     modes = sorted({o.travel for t in types for o in t.offers})
     names: tuple[str, ...] = ("distances", "matrix")
@@ -525,7 +302,7 @@ def _read_travel(reading: _Reading, catalogue: Catalogue | None, crs: str) -> Tr
 
 
 def _spread_people(
-    reading: _Reading,
+    reading: Reading,
     outline: gpd.GeoDataFrame | None,
     rates: Mapping[str, pd.DataFrame],
     crs: str,
@@ -535,7 +312,7 @@ def _spread_people(
     if file is None or not len(tables["areas"]):
         return
     if "population" in tables:
-        reading.findings.append(_twice("population"))
+        reading.findings.append(table_twice("population"))
         return
     spread = read_people(
         reading.folder, file, areas=tables["areas"], townships=tables["townships"],
@@ -556,7 +333,7 @@ def _roads(travel: TravelSpec) -> np.ndarray | None:
     return None if network is None else moved(network.xy, network.crs, GEOGRAPHIC)
 
 
-def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame], travel: TravelSpec) -> None:
+def _fill_gaps(reading: Reading, rates: Mapping[str, pd.DataFrame], travel: TravelSpec) -> None:
     """Put marked defaults where optional tables are missing, and say so."""
     tables = reading.tables
     fillers: tuple[tuple[str, Callable[..., Any], tuple[Any, ...]], ...] = (
@@ -576,7 +353,7 @@ def _fill_gaps(reading: _Reading, rates: Mapping[str, pd.DataFrame], travel: Tra
     reading.findings += least_findings(tables, travel.methods)
 
 
-def _gaps_of_file(reading: _Reading) -> None:
+def _gaps_of_file(reading: Reading) -> None:
     """Say which declarations of ``case.yaml`` are missing."""
     file = reading.file
     where = Where(file="case.yaml")

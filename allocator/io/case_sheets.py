@@ -11,7 +11,7 @@ import pandas as pd
 from allocator.catalogue import Catalogue
 from allocator.demand import NeedRates, WillingnessCurve, calibrate_willingness, estimate_need
 from allocator.errors import Finding, InputRefused, Where, nearest
-from allocator.io.findings import error, library_missing, notice
+from allocator.io.findings import error, library_missing, notice, warning
 from allocator.population import AGES_5, Population
 from allocator.schema import SCHEMAS
 from allocator.travel.journeys import Places, TravelSpec, time_journeys
@@ -21,6 +21,7 @@ __all__ = ["calibrated_rows", "place_h3_cells", "with_buildings", "with_unit_cos
 Tables = Mapping[str, pd.DataFrame]
 RESIDENT, CURVE, DEFAULT_CURVE = "elderly.resident", "calibrated", "assumed-default"
 ANY_TIME = 24 * 60.0
+FAR_BELOW = 100
 
 
 def with_buildings(
@@ -118,6 +119,10 @@ def with_unit_costs(catalogue: Catalogue, costs: pd.DataFrame) -> tuple[Catalogu
             )
             continue
         fixed = cost["capital_yuan_fixed"]
+        own = [p for p in type_.provisions if p.mode == cost["mode"]]
+        for column in ("capital_yuan_place", "capital_yuan_fixed"):
+            known = [getattr(p, column) for p in own]
+            found += _unlikely_cost(replace(where, column=column), float(cost[column]), known)
         provisions = tuple(
             replace(
                 p,
@@ -132,6 +137,26 @@ def with_unit_costs(catalogue: Catalogue, costs: pd.DataFrame) -> tuple[Catalogu
         )
         types[cost["type"]] = replace(type_, provisions=provisions)
     return replace(catalogue, types=types, version=f"{catalogue.version}+unit-costs"), found
+
+
+def _unlikely_cost(where: Where, yuan: float, known: list[float]) -> list[Finding]:
+    """Tell a cost under a hundredth of the catalogue's, as one in thousands or ten thousands is."""
+    usual = float(np.median([k for k in known if k > 0] or [np.nan]))
+    if not 0 < yuan < usual / FAR_BELOW:
+        return []
+    thousand = abs(np.log10(usual / yuan) - 3) < 0.5
+    unit = ("千元", "thousand yuan") if thousand else ("万元", "ten thousand yuan")
+    return [
+        warning(
+            "magnitude-unlikely",
+            where,
+            (
+                f"{yuan:g}元,目录中为{usual:,.0f}元,是否误用{unit[0]}?",
+                f"{yuan:g} yuan, where the catalogue has {usual:,.0f}: given in {unit[1]}?",
+            ),
+            ("请核对单位,本列为元。", "Check the unit: the column is in yuan."),
+        )
+    ]
 
 
 def calibrated_rows(

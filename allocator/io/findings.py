@@ -11,7 +11,16 @@ from pathlib import Path
 from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.io.paths import write_bytes
 
-__all__ = ["data_gap", "error", "library_missing", "notice", "refusal", "warning", "write_findings"]
+__all__ = [
+    "data_gap",
+    "error",
+    "library_missing",
+    "notice",
+    "refusal",
+    "too_many_rows",
+    "warning",
+    "write_findings",
+]
 
 Words = tuple[str, str]
 """A sentence as (zh, en)."""
@@ -53,6 +62,16 @@ def library_missing(name: str, where: Where) -> Finding:
             '请安装:pip install "service-allocator[geo]"。',
             'Install it: pip install "service-allocator[geo]".',
         ),
+    )
+
+
+def too_many_rows(where: Where, most: int) -> Finding:
+    """Return the error that a table, sheet or layer has more than ``most`` rows."""
+    return error(
+        "too-many-rows",
+        where,
+        (f"超过{most:,}行。", f"There are more than {most:,} rows."),
+        ("请拆分,并删去空行。", "Split it, and delete rows that are blank."),
     )
 
 

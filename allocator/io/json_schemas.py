@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from allocator.design import Study
-from allocator.io.case import CaseFile
+from allocator.io.case_file import CaseFile
 from allocator.io.catalogue_files import CATALOGUE_SCHEMAS
 from allocator.io.paths import write_bytes
 from allocator.io.policy_files import TABLES

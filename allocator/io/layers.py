@@ -18,9 +18,23 @@ import shapely
 
 from allocator.errors import Finding, InputRefused, Where, plural
 from allocator.io.coordinates import DATUMS, GEOGRAPHIC, to_degrees
-from allocator.io.findings import error, notice, refusal
-from allocator.io.paths import MEBIBYTE, read_bytes
-from allocator.io.tables import MAX_ROWS, Grid, empty_table, table_of
+from allocator.io.findings import error, notice, refusal, too_many_rows, warning
+from allocator.io.paths import MEBIBYTE, read_bytes, sized_file
+from allocator.io.shapefile import (
+    BYTES,
+    read_shapefile,
+    refuse_undeclared_text,
+    stated_encoding,
+    with_long_names,
+)
+from allocator.io.tables import (
+    MAX_ROWS,
+    Grid,
+    column_of,
+    empty_table,
+    encoding_differs,
+    table_of,
+)
 from allocator.schema import Schema
 
 __all__ = [
@@ -29,13 +43,14 @@ __all__ = [
     "read_layer",
     "read_outline",
     "read_polygons",
-    "refuse_undeclared_text",
 ]
 
 LAYER_SUFFIXES = (".gpkg", ".shp", ".geojson", ".parquet")
 MAX_BYTES = 500 * MEBIBYTE
 MAX_GEOJSON = 100 * MEBIBYTE
 MAX_VERTICES = 2_000_000
+VERTEX_BYTES, SHAPE_BYTES = 32, 64
+"""Most bytes of a vertex (x, y, z, m) and of what stands around a plain shape's vertices."""
 MAX_EACH = 200
 
 
@@ -92,18 +107,15 @@ def read_layer(
     try:
         frame, found = _frame(path, name, encoding, layer)
         if len(frame) > MAX_ROWS:
-            raise refusal(
-                "too-many-rows",
-                where,
-                (f"超过{MAX_ROWS:,}个要素。", f"There are more than {MAX_ROWS:,} features."),
-                ("请拆分。", "Split the file."),
-            )
+            raise InputRefused((too_many_rows(where, MAX_ROWS),))
         if path.suffix.lower() == ".shp":
-            frame = _with_long_names(frame, schema)
+            frame, cut = with_long_names(frame, schema, where)
+            found = (*found, *cut)
         frame, points = _points(frame, crs, where)
     except InputRefused as refused:
         return empty_table(schema), refused.findings
-    grid = _grid(frame, where, (*found, *points))
+    stored = _codes_as_numbers(frame, schema, where)
+    grid = _grid(frame, where, (*found, *points, *stored))
     table, all_found = table_of(grid, schema)
     return table, all_found
 
@@ -224,12 +236,13 @@ def _frame(
                 "Use GeoPackage, Shapefile, GeoJSON or Parquet.",
             ),
         )
-    read_bytes(path, MAX_BYTES, name)
+    sized_file(path, MAX_BYTES, name)
+    found: list[Finding] = []
     try:
         if suffix == ".parquet":
             frame = _parquet(path, where)
         else:
-            frame = _pyogrio(path, where, encoding, layer)
+            frame = _pyogrio(path, where, encoding, layer, found)
     except InputRefused:
         raise
     except (
@@ -238,6 +251,7 @@ def _frame(
         RuntimeError,
         KeyError,
         TypeError,
+        AttributeError,
         ImportError,
         zipfile.BadZipFile,
     ) as problem:
@@ -253,7 +267,6 @@ def _frame(
                 "Check that it is whole (a Shapefile is .shp, .shx and .dbf).",
             ),
         ) from problem
-    found: list[Finding] = []
     return _checked(frame, where, found), tuple(found)
 
 
@@ -264,15 +277,18 @@ def _parquet(path: Path, where: Where) -> gpd.GeoDataFrame:
     try:
         meta = pq.read_metadata(path)
         if meta.num_rows > MAX_ROWS:
-            raise _too_large(where)
+            raise InputRefused((too_many_rows(where, MAX_ROWS),))
         if b"geo" in (meta.metadata or {}):
+            _refuse_large_shapes(_geometry_bytes(meta), meta.num_rows, where)
             return gpd.read_parquet(path)
         return gpd.GeoDataFrame(pq.read_table(path).to_pandas())
     except pa.ArrowException as problem:
         raise ValueError(str(problem)) from problem
 
 
-def _pyogrio(path: Path, where: Where, encoding: str | None, layer: str | None) -> gpd.GeoDataFrame:
+def _pyogrio(
+    path: Path, where: Where, encoding: str | None, layer: str | None, found: list[Finding]
+) -> gpd.GeoDataFrame:
     import pyogrio
 
     layers = [str(row[0]) for row in pyogrio.list_layers(path)]
@@ -289,44 +305,45 @@ def _pyogrio(path: Path, where: Where, encoding: str | None, layer: str | None) 
     shapefile = path.suffix.lower() == ".shp"
     if shapefile and encoding is None:
         refuse_undeclared_text(path, where)
-    options = {"encoding": encoding} if shapefile and encoding else {}
-    frame = pyogrio.read_dataframe(path, layer=layer or layers[0], **options)
+    _refuse_large_layer(path, layer or layers[0], where)
+    if not shapefile:
+        frame = pyogrio.read_dataframe(path, layer=layer or layers[0])
+    else:
+        if encoding is not None and stated_encoding(path) == "utf-8":
+            found.append(encoding_differs(where, encoding))
+            encoding = None
+        frame = read_shapefile(path, encoding)
     return frame if isinstance(frame, gpd.GeoDataFrame) else gpd.GeoDataFrame(frame)
 
 
-def refuse_undeclared_text(path: Path, where: Where) -> None:
-    """Refuse a Shapefile without a code page whose texts are not UTF-8: GBK reads as mojibake, silently."""
-    table = path.with_suffix(".dbf")
-    if path.with_suffix(".cpg").exists() or not table.is_file():
-        return
-    try:
-        read_bytes(table, MAX_BYTES).decode("utf-8", errors="strict")
-    except UnicodeDecodeError as problem:
-        text = bytes(problem.object)[problem.start : problem.start + 64]
-        if _is_gbk(text):
-            raise refusal(
-                "encoding-undeclared",
-                where,
-                (
-                    "属性表没有声明编码,像是GBK。",
-                    "The attribute table declares no encoding; it looks like GBK.",
-                ),
-                (
-                    "请在 case.yaml 中写 encoding: gb18030,或附 .cpg 文件。",
-                    "Write encoding: gb18030 in case.yaml, or add a .cpg file.",
-                ),
-            ) from problem
+def _refuse_large_layer(path: Path, layer: str, where: Where) -> None:
+    """Refuse too many features or vertices before any shape is made; one shape may hold them all."""
+    import pyogrio
+
+    bare = {"layer": layer, "encoding": BYTES if path.suffix.lower() == ".shp" else None}
+    count = int(pyogrio.read_info(path, force_feature_count=True, **bare)["features"])
+    if count > MAX_ROWS:
+        raise InputRefused((too_many_rows(where, MAX_ROWS),))
+    _, _, shapes, _ = pyogrio.raw.read(path, columns=[], **bare)
+    if shapes is not None:
+        _refuse_large_shapes(sum(len(s) for s in shapes if s is not None), count, where)
 
 
-def _with_long_names(frame: gpd.GeoDataFrame, schema: Schema) -> gpd.GeoDataFrame:
-    """Give a Shapefile's ten-letter field names their full ones, where only one fits."""
-    short = [c.name[:10] for c in schema.columns]
-    full = {c.name[:10]: c.name for c in schema.columns if short.count(c.name[:10]) == 1}
-    return frame.rename(columns={k: v for k, v in full.items() if v not in frame.columns})
+def _geometry_bytes(meta: Any) -> int:
+    """Return the bytes of the main geometry of a GeoParquet file before it was packed."""
+    main = str(json.loads(meta.metadata[b"geo"]).get("primary_column", ""))
+    return sum(
+        part.total_uncompressed_size
+        for g in range(meta.num_row_groups)
+        for c in range(meta.num_columns)
+        if (part := meta.row_group(g).column(c)).path_in_schema == main
+    )
 
 
-def _is_gbk(text: bytes) -> bool:
-    return any(b >= 0x81 for b in text)
+def _refuse_large_shapes(size: int, count: int, where: Where) -> None:
+    """Refuse shapes of so many bytes that they hold too many vertices, whatever they are."""
+    if size > MAX_VERTICES * VERTEX_BYTES + count * SHAPE_BYTES:
+        raise _too_large(where)
 
 
 def _checked(frame: gpd.GeoDataFrame, where: Where, found: list[Finding]) -> gpd.GeoDataFrame:
@@ -338,7 +355,9 @@ def _checked(frame: gpd.GeoDataFrame, where: Where, found: list[Finding]) -> gpd
         raise _too_large(where)
     empty = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     invalid = ~shapely.is_valid(shapes) & ~empty
-    endless = np.array([not np.isfinite(shapely.get_coordinates(s)).all() for s in shapes]) & ~empty
+    at, owner = shapely.get_coordinates(shapes, return_index=True)
+    endless = np.zeros(len(shapes), dtype=bool)
+    endless[owner[~np.isfinite(at).all(axis=1)]] = True
     faults = []
     for n in np.flatnonzero(empty | invalid | endless)[:MAX_EACH]:
         reason = "empty" if empty[n] else str(shapely.is_valid_reason(shapes[n])).split("[")[0]
@@ -430,8 +449,29 @@ def _same(own: str, crs: str) -> bool:
     return own.upper() == crs.upper() or {own.upper(), crs.upper()} <= same
 
 
+def _codes_as_numbers(table: pd.DataFrame, schema: Schema, where: Where) -> list[Finding]:
+    """Tell columns of ids that the layer holds as numbers, which have no leading zeros."""
+    found = []
+    for n, name in enumerate(map(str, table.columns)):
+        column = column_of(name, schema)
+        is_number = pd.api.types.is_numeric_dtype(table.dtypes.iloc[n])
+        if column is not None and column.kind == "id" and is_number:
+            found.append(
+                warning(
+                    "number-in-id-column",
+                    Where(file=where.file, row=1, column=name[:60]),
+                    (
+                        "代码列被存成数字,前导零可能已丢失。",
+                        "The codes are stored as numbers; leading zeros may be lost.",
+                    ),
+                    ("请把该字段改为文本。", "Make it a field of text."),
+                )
+            )
+    return found
+
+
 def _grid(table: pd.DataFrame, where: Where, found: tuple[Finding, ...]) -> Grid:
-    """Turn typed attributes into text cells; numbers in columns of ids are refused by `table_of`."""
+    """Turn typed attributes into text cells."""
     # By position: a damaged or careless file may give one name twice, which `table_of` tells.
     columns = tuple(_cells(table.iloc[:, n]) for n in range(table.shape[1]))
     return Grid(

@@ -13,7 +13,8 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from allocator.errors import Finding, InputRefused, Rank, Text, Where, refuse_if_any
-from allocator.io.layers import own_system, refuse_undeclared_text
+from allocator.io.layers import own_system
+from allocator.io.shapefile import refuse_undeclared_text
 from allocator.io.tables import read_table
 from allocator.schema import Column, Schema
 from allocator.travel.modes import ANY, Speeds

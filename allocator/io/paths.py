@@ -18,10 +18,12 @@ from allocator.errors import Finding, InputRefused, Rank, Text, Where
 __all__ = [
     "checked_name",
     "digest_of",
+    "digest_of_file",
     "inside",
     "not_writable",
     "read_bytes",
     "shipped",
+    "sized_file",
     "without_folders",
     "write_bytes",
 ]
@@ -104,15 +106,13 @@ def inside(folder: Path, name: str, where: Where | None = None) -> Path:
     )
 
 
-def read_bytes(path: Path, limit: int = 200 * MEBIBYTE, name: str = "") -> bytes:
-    """Return the bytes of a regular file of at most ``limit`` bytes.
-
-    ``name`` is what findings call the file; the bare file name where it is blank.
+def sized_file(path: Path, limit: int, name: str = "") -> Path:
+    """Return the path of a regular file of at most ``limit`` bytes.
 
     Raises
     ------
     InputRefused
-        When the file is missing, no regular file, too large or not readable.
+        When the file is missing, no regular file, too large or out of sight.
     """
     where = Where(file=name or path.name)
     try:
@@ -124,29 +124,49 @@ def read_bytes(path: Path, limit: int = 200 * MEBIBYTE, name: str = "") -> bytes
                 ("请检查文件名和文件夹。", "Check the name and the folder."),
             )
         size = path.stat().st_size
-        if size > limit:
-            raise _refused(
-                "file-too-large",
-                where,
-                (
-                    f"文件有{size:,}字节,上限{limit:,}字节。",
-                    f"The file has {size:,} bytes; the limit is {limit:,}.",
-                ),
-                ("请拆分或精简文件。", "Split the file or leave out what is not needed."),
-            )
-        with path.open("rb") as f:
+    except OSError as problem:
+        raise _not_readable(where, problem) from problem
+    if size > limit:
+        raise _refused(
+            "file-too-large",
+            where,
+            (
+                f"文件有{size:,}字节,上限{limit:,}字节。",
+                f"The file has {size:,} bytes; the limit is {limit:,}.",
+            ),
+            ("请拆分或精简文件。", "Split the file or leave out what is not needed."),
+        )
+    return path
+
+
+def read_bytes(path: Path, limit: int = 200 * MEBIBYTE, name: str = "") -> bytes:
+    """Return the bytes of a regular file of at most ``limit`` bytes.
+
+    ``name`` is what findings call the file; the bare file name where it is blank.
+
+    Raises
+    ------
+    InputRefused
+        When the file is missing, no regular file, too large or not readable.
+    """
+    try:
+        with sized_file(path, limit, name).open("rb") as f:
             return f.read(limit + 1)[:limit]
     except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-        raise _refused(
-            "file-not-readable",
-            where,
-            (f"无法读取文件:{reason}。", f"The file cannot be read: {reason}."),
-            (
-                "请检查权限,或关闭占用它的程序。",
-                "Check permissions, or close the program that holds it.",
-            ),
-        ) from problem
+        raise _not_readable(Where(file=name or path.name), problem) from problem
+
+
+def _not_readable(where: Where, problem: OSError) -> InputRefused:
+    reason = problem.strerror or type(problem).__name__
+    return _refused(
+        "file-not-readable",
+        where,
+        (f"无法读取文件:{reason}。", f"The file cannot be read: {reason}."),
+        (
+            "请检查权限,或关闭占用它的程序。",
+            "Check permissions, or close the program that holds it.",
+        ),
+    )
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
@@ -203,6 +223,12 @@ def without_folders(text: str) -> str:
 def digest_of(data: bytes) -> str:
     """Return the SHA-256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal, however large it is."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def shipped(name: str) -> Path:

@@ -39,7 +39,7 @@ from allocator.errors import (
     nearest,
     refuse_if_any,
 )
-from allocator.io.paths import inside
+from allocator.io.paths import digest_of_file, inside
 from allocator.standards import check_catalogue, check_local
 
 __all__ = ["TABLES", "policy_digests", "read_local", "read_policy", "read_standards"]
@@ -117,7 +117,7 @@ def policy_digests(folder: Path) -> dict[str, str]:
     """Return the sha256 of each policy file present, by file name."""
     files = {stem: folder / f"{stem}.csv" for stem in TABLES}
     return {
-        f"{stem}.csv": hashlib.sha256(path.read_bytes()).hexdigest()
+        f"{stem}.csv": digest_of_file(path)
         for stem, path in sorted(files.items())
         if path.is_file()
     }
@@ -157,8 +157,8 @@ def read_policy(
         if fallback is not None and not path.is_file():
             path = fallback / path.name
         read[stem] = _read(path, table, found)
-        if path.is_file():
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        if path.is_file() and not found:
+            digest.update(bytes.fromhex(digest_of_file(path)))
     if base is None:
         versions = {s.version for s in read["standards"]}
         base = Catalogue(version=max(versions, default=""), services={}, types={})
@@ -232,7 +232,12 @@ def _read(path: Path, table: _Table, found: list[Finding]) -> list[Any]:
     text = _text(path, table, found)
     if text is None:
         return []
-    lines = list(csv.reader(text.splitlines()))
+    try:
+        lines = list(csv.reader(text.splitlines(), strict=True))
+    except csv.Error as problem:
+        what = Text(f"CSV格式错误({problem})。", f"This is not CSV: {problem}.")
+        found.append(_fault("csv-syntax", path, what, Text("请检查引号是否成对。", "Check that quotes are paired.")))  # fmt: skip
+        return []
     header = [h.strip() for h in lines[0]] if lines else []
     faults = _header_faults(path, header, table)
     if faults:
@@ -258,12 +263,11 @@ def _text(path: Path, table: _Table, found: list[Finding]) -> str | None:
     if not path.is_file():
         found.append(_fault("file-missing", path, Text("没有这个文件。", "The file is missing."), remedy))  # fmt: skip
         return None
-    data = path.read_bytes()
-    if len(data) > _LARGEST_BYTES:
+    if path.stat().st_size > _LARGEST_BYTES:
         found.append(_fault("file-too-large", path, Text("文件过大。", "The file is too large."), remedy))  # fmt: skip
         return None
     try:
-        text = data.decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         found.append(_fault("file-encoding", path, Text("不是 UTF-8 编码。", "The file is not UTF-8."), remedy))  # fmt: skip
         return None

@@ -24,7 +24,7 @@ from allocator.io.case_gaps import age_pattern, age_table
 from allocator.io.findings import error, library_missing, notice, refusal, warning
 from allocator.io.layers import read_polygons
 from allocator.io.network_files import checked_file, checked_frame, unreadable
-from allocator.io.paths import digest_of, inside
+from allocator.io.paths import digest_of_file, inside
 from allocator.population import AGES_5
 from allocator.schema import SCHEMAS
 from allocator.travel.isochrones import cells_joined
@@ -141,7 +141,7 @@ class _Reader:
     def path(self, name: str, column: str) -> Path:
         """Return a file of the folder, its digest noted."""
         path = checked_file(inside(self.folder, name, Where(file="case.yaml", column=column)))
-        self.digests[name] = digest_of(path.read_bytes())
+        self.digests[name] = digest_of_file(path)
         return path
 
     def polygons(self, name: str, column: str) -> gpd.GeoDataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from allocator.errors import Finding, InputRefused, Where
 from allocator.io.findings import data_gap, refusal
-from allocator.io.paths import digest_of, inside, shipped
+from allocator.io.paths import digest_of_file, inside, shipped
 from allocator.io.tables import read_grid
 
 __all__ = ["read_case_rates", "read_rate_table", "read_rates", "shipped_rates"]
@@ -65,7 +65,7 @@ def read_case_rates(
             path = inside(folder, f"rates/{name}") if name in local else base / name
             used = encoding if name in local else "utf-8"
             tables[name.removesuffix(".csv")] = read_rate_table(path, used, f"rates/{name}")
-            digests[f"rates/{name}"] = digest_of(path.read_bytes())
+            digests[f"rates/{name}"] = digest_of_file(path)
         except InputRefused as refused:
             found += refused.findings
     missing = [n.removesuffix(".csv") for n in defaults if n not in local]

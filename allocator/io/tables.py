@@ -26,7 +26,7 @@ from allocator.io.columns import (
     object_cells,
     trimmed,
 )
-from allocator.io.findings import Words, error, notice
+from allocator.io.findings import Words, error, notice, too_many_rows
 from allocator.io.paths import MEBIBYTE, read_bytes
 from allocator.schema import UNIT_WORDS, Column, Schema
 
@@ -35,6 +35,7 @@ __all__ = [
     "column_of",
     "decoded",
     "empty_table",
+    "encoding_differs",
     "grid_of",
     "read_grid",
     "read_table",
@@ -44,6 +45,7 @@ __all__ = [
 MAX_BYTES = 200 * MEBIBYTE
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 200
+MAX_LISTED = 12
 
 _PERSONAL_HEADER = re.compile(
     r"身份证|证件号|手机|电话|联系方式|银行卡|家庭住址|^姓名$|老人姓名|联系人|"
@@ -170,14 +172,7 @@ def _lines(text: str, where: Where) -> tuple[list[tuple[int, list[str]]], list[F
     try:
         for row, cells in enumerate(reader, start=1):
             if row > MAX_ROWS + 1:
-                return lines, [
-                    error(
-                        "too-many-rows",
-                        where,
-                        (f"超过{MAX_ROWS:,}行。", f"There are more than {MAX_ROWS:,} rows."),
-                        ("请拆分文件。", "Split the file."),
-                    )
-                ]
+                return lines, [too_many_rows(where, MAX_ROWS)]
             if any(cells):
                 lines.append((row, cells))
     except csv.Error as problem:
@@ -291,17 +286,7 @@ def decoded(data: bytes, encoding: str, name: str) -> tuple[str, list[Finding]]:
     if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = _decode(data, "utf-8-sig")
         if text is not None and encoding != "utf-8" and not data.isascii():
-            found.append(
-                notice(
-                    "encoding-differs",
-                    where,
-                    (
-                        f"声明为{encoding},实为UTF-8,已按UTF-8读取。",
-                        f"Declared {encoding}; it is UTF-8 and was read so.",
-                    ),
-                    ("请核对文字。", "Check the text."),
-                )
-            )
+            found.append(encoding_differs(where, encoding))
         if text is None and encoding != "utf-8":
             text = _decode(data, encoding)
     if text is None or "\x00" in text:
@@ -330,6 +315,19 @@ def decoded(data: bytes, encoding: str, name: str) -> tuple[str, list[Finding]]:
             ("请删去。", "Remove it."),
         )
     return text, found
+
+
+def encoding_differs(where: Where, declared: str) -> Finding:
+    """Return the notice that a file declared otherwise is in UTF-8 and was read so."""
+    return notice(
+        "encoding-differs",
+        where,
+        (
+            f"声明为{declared},实为UTF-8,已按UTF-8读取。",
+            f"Declared {declared}; it is UTF-8 and was read so.",
+        ),
+        ("请核对文字。", "Check the text."),
+    )
 
 
 def _decode(data: bytes, encoding: str) -> str | None:
@@ -437,7 +435,7 @@ def _missing(
     for column in schema.columns:
         if column.name in at:
             continue
-        words = (column.name, column.zh, *column.synonyms)
+        words = column.words
         near = next(
             (n for w in words if (n := nearest(w, (u for u in unknown if u not in taken)))), None
         )
@@ -463,6 +461,9 @@ def _missing(
                 else f"Add it, for example: {column.example or column.name}.",
             ),
         )
+    free = [c for c in schema.columns if c.name not in at and not c.required][:MAX_LISTED]
+    zh = f",如{'、'.join(c.zh for c in free)}" if free else ""
+    en = f", such as {', '.join(c.name for c in free)}" if free else ""
     for header in unknown:
         if header not in taken:
             faults.note(
@@ -471,8 +472,8 @@ def _missing(
                 header[:60] or "?",
                 ("未知的列,未使用。", "The column is unknown and was not used."),
                 (
-                    "无需处理,或改成格式说明中的列名。",
-                    "Leave it, or rename it as the page on formats says.",
+                    f"无需处理,或改成格式说明中的列名{zh}。",
+                    f"Leave it, or rename it as the page on formats says{en}.",
                 ),
             )
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from allocator.errors import Finding, InputRefused, Where, nearest
 from allocator.io.findings import data_gap, error, library_missing
 from allocator.io.network_files import (
+    MAX_BYTES,
     read_cover_surface,
     read_edge_tables,
     read_osm,
@@ -21,7 +22,7 @@ from allocator.io.network_files import (
     read_speeds,
     read_surface,
 )
-from allocator.io.paths import digest_of, inside, shipped
+from allocator.io.paths import digest_of_file, inside, shipped
 from allocator.travel.journeys import SOURCES, TravelSpec
 from allocator.travel.modes import ANY
 from allocator.travel.network import Network
@@ -188,8 +189,9 @@ class _Reader:
     def path(self, name: str, column: str) -> Path:
         """Return a file of the folder, its digest noted."""
         path = inside(self.folder, name, Where(file="case.yaml", column=column))
-        if path.is_file() and name not in self.digests:
-            self.digests[name] = digest_of(path.read_bytes())
+        # Larger ones are refused where they are read.
+        if path.is_file() and name not in self.digests and path.stat().st_size <= MAX_BYTES:
+            self.digests[name] = digest_of_file(path)
         return path
 
     def speeds(self, modes: Sequence[str]) -> dict[str, float]:

@@ -12,6 +12,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pandas as pd
 
 from allocator.errors import Finding, InputRefused, Where, plural
 from allocator.io.columns import Faults
-from allocator.io.findings import refusal, warning
+from allocator.io.findings import refusal, too_many_rows, warning
 from allocator.io.paths import MEBIBYTE, read_bytes
 from allocator.io.tables import (
     MAX_COLUMNS,
@@ -44,6 +45,8 @@ PLAIN_SHEETS = ("说明 readme", "字典 dictionary", "数据缺口清单 gaps")
 """Sheets of the template that hold no data."""
 
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*?ref="([A-Z0-9:]{1,24})"')
+_ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
+_FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 _CHUNK = MEBIBYTE
 
@@ -64,13 +67,14 @@ def read_workbook(
     name = name or path.name
     where = Where(file=name)
     data = read_bytes(path, MAX_BYTES, name)
-    merged = _inspected(data, where)
+    merged, has_formulas = _inspected(data, where)
     from openpyxl.utils.exceptions import InvalidFileException
 
     tables: Tables = {}
     titles: dict[str, str] = {}
     try:
-        books = [_opened(data, only) for only in (False, True)]
+        # As written, and as last stored; the same where nothing is a formula.
+        books = [_opened(data, only) for only in ((False, True) if has_formulas else (False,))]
         try:
             for sheet in books[0].worksheets:
                 schema = _schema_of(sheet.title, schemas)
@@ -85,7 +89,7 @@ def read_workbook(
                         ("请只保留一个。", "Keep one of them."),
                     )
                 ranges = merged.get(str(getattr(sheet, "_worksheet_path", "")).lstrip("/"), [])
-                stored = books[1][sheet.title]
+                stored = books[-1][sheet.title]
                 try:
                     grid = _grid(sheet, stored, schema, place, ranges)
                     tables[schema.name] = table_of(grid, schema, thousands=thousands)
@@ -125,12 +129,13 @@ def _schema_of(title: str, schemas: Mapping[str, Schema]) -> Schema | None:
     return None
 
 
-def _inspected(data: bytes, where: Where) -> dict[str, list[str]]:
-    """Check an archive before it is opened; return the merged ranges by entry.
+def _inspected(data: bytes, where: Where) -> tuple[dict[str, list[str]], bool]:
+    """Check an archive before it is opened; return the merged ranges by entry, and if formulas stand in it.
 
     Every entry is unpacked in pieces and counted, whatever its header claims.
     """
     merged: dict[str, list[str]] = {}
+    has_formulas = False
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -146,8 +151,9 @@ def _inspected(data: bytes, where: Where) -> dict[str, list[str]]:
             for entry in entries:
                 if entry.flag_bits & 1:
                     raise _not_readable(where, "encrypted")
-                size, ranges = _scanned(archive, entry, MAX_UNPACKED - total, where)
+                size, ranges, formulas = _scanned(archive, entry, MAX_UNPACKED - total, where)
                 total += size
+                has_formulas |= formulas
                 if ranges:
                     merged[entry.filename] = ranges
     except InputRefused:
@@ -167,7 +173,7 @@ def _inspected(data: bytes, where: Where) -> dict[str, list[str]]:
         if type(problem).__module__ in ("zlib", "_lzma", "lzma", "_bz2", "bz2", "struct"):
             raise _not_readable(where, type(problem).__name__) from problem
         raise
-    return merged
+    return merged, has_formulas
 
 
 def _refuse_parts(names: list[str], where: Where) -> None:
@@ -191,11 +197,12 @@ def _refuse_parts(names: list[str], where: Where) -> None:
 
 def _scanned(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int, where: Where
-) -> tuple[int, list[str]]:
-    """Return the true size of an entry and its merged ranges; refuse document types and bombs."""
+) -> tuple[int, list[str], bool]:
+    """Return the true size of an entry, its merged ranges and if it may hold formulas; refuse bombs."""
     is_xml = entry.filename.lower().endswith((".xml", ".rels", ".vml"))
     most = MAX_STRINGS if "sharedstrings" in entry.filename.lower() else left
-    size, tail = 0, b""
+    has_formulas = False
+    size, rows, tail = 0, 0, b""
     ranges: list[str] = []
     with archive.open(entry) as f:
         while chunk := f.read(_CHUNK):
@@ -217,9 +224,15 @@ def _scanned(
                         ),
                         ("请用电子表格软件重新保存。", "Save it again with a spreadsheet program."),
                     )
-                ranges += [m.decode() for m in _MERGED.findall(text) if len(ranges) < 1000]
+                if b"mergeCell " in text:
+                    ranges += [m.decode() for m in _MERGED.findall(text) if len(ranges) < 1000]
+                rows += len(_ROW.findall(chunk)) if b"row" in chunk else 0
+                if rows > MAX_ROWS:
+                    raise InputRefused((too_many_rows(where, MAX_ROWS),))
+                if not has_formulas and (b"<f" in text or b":f" in text):
+                    has_formulas = _FORMULA.search(text) is not None
                 tail = text[-64:] if not text.endswith(b">") else b""
-    return size, list(dict.fromkeys(ranges))
+    return size, list(dict.fromkeys(ranges)), has_formulas
 
 
 def _grid(sheet: Any, stored: Any, schema: Schema, where: Where, ranges: list[str]) -> Grid:
@@ -243,32 +256,39 @@ def _grid(sheet: Any, stored: Any, schema: Schema, where: Where, ranges: list[st
             (f"合并单元格{one}。", f"The cells {one} are merged."),
             ("请取消合并并逐格填写。", "Unmerge them and fill in each cell."),
         )
+    from openpyxl.cell.read_only import EMPTY_CELL
+
     lines: list[tuple[int, list[str]]] = []
     kinds: list[str] = []
     headers: list[str] = []
     formulas = cells_read = 0
     for row, (cells, values) in enumerate(_rows(sheet, stored), start=1):
         if row > MAX_ROWS:
+            raise InputRefused((too_many_rows(where, MAX_ROWS),))
+        cells_read += len(cells)
+        if cells_read > MAX_CELLS:
+            raise _too_large(where)
+        if any(c.value is not None for c in cells[MAX_COLUMNS:] if c is not EMPTY_CELL):
             raise refusal(
-                "too-many-rows",
-                where,
-                (f"超过{MAX_ROWS:,}行。", f"There are more than {MAX_ROWS:,} rows."),
-                ("请拆分。", "Split it."),
+                "too-many-columns",
+                replace(where, row=row),
+                (f"超过{MAX_COLUMNS}列。", f"There are more than {MAX_COLUMNS} columns."),
+                ("请删去不用的列。", "Leave out the columns that are not needed."),
             )
+        cells = cells[:MAX_COLUMNS]
         texts = []
         for position, cell in enumerate(cells):
             kind = kinds[position] if position < len(kinds) else ""
             header = headers[position] if position < len(headers) else ""
             value = values[position].value if position < len(values) else None
+            if stored is sheet and cell.data_type == "f":
+                value = None  # the formula itself, which is never a value
             formulas += cell.data_type == "f" and value is not None
             texts.append(
                 _cell(cell, value, kind, row, header or _letter(position), faults)
                 if headers or cell.value is not None
                 else ""
             )
-        cells_read += len(cells)
-        if cells_read > MAX_CELLS:
-            raise _too_large(where)
         if any(texts):
             if not lines:
                 headers = [t.strip() for t in texts]
@@ -292,9 +312,9 @@ def _rows(sheet: Any, stored: Any) -> Iterator[tuple[Any, Any]]:
     """Yield rows of cells as written and as stored; what the sheet claims of its size is ignored."""
     for one in (sheet, stored):
         one.reset_dimensions()
-    return zip(
-        sheet.iter_rows(max_col=MAX_COLUMNS), stored.iter_rows(max_col=MAX_COLUMNS), strict=False
-    )
+    if stored is sheet:
+        return ((row, row) for row in sheet.iter_rows())
+    return zip(sheet.iter_rows(), stored.iter_rows(), strict=False)
 
 
 def _cell(cell: Any, value: object, kind: str, row: int, column: str, faults: Faults) -> str:

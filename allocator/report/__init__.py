@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from allocator.report.bands import STEPS, checked_steps
 from allocator.report.document import Note
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def documents(
     runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None = None, notes: Sequence[Note] = (),
     to: Sequence[str] = FORMATS, languages: Sequence[str] = ("zh", "en"), template: bytes | None = None, font: str = "",
     study: StudyView | None = None,
+    steps: Sequence[float] = STEPS,
 ) -> dict[str, bytes]:  # fmt: skip
     """Return the bytes of every document asked for, by file name.
 
@@ -44,11 +46,13 @@ def documents(
         Family name of the font for the PDF; blank for the first open Chinese font installed.
     study
         The study that the runs are of; it gets a chapter of its own.
+    steps
+        Minutes of the bands around facilities, on the map and in the layers.
 
     Raises
     ------
     ValueError
-        When a format or language is unknown, there is no run, or the runs are of different cases.
+        When a format or language is unknown, the steps cannot be, there is no run, or the runs are of different cases.
     InputRefused
         When a name holds a control character, an extra is not installed, the template cannot be
         filled, or the font is missing.
@@ -58,13 +62,15 @@ def documents(
         raise ValueError(f"unknown format or language: {', '.join(unknown) or 'none given'}")
     from allocator.report.chapters import compose
 
-    document = compose(runs, region=region, catalogue=catalogue, notes=notes, study=study)
+    document = compose(
+        runs, region=region, catalogue=catalogue, notes=notes, study=study, steps=steps
+    )
     made: dict[str, bytes] = {}
     for format in FORMATS:
         if format not in to:
             continue
         if format == "gpkg":
-            made["plan.gpkg"] = layers(runs[0], region=region, catalogue=catalogue)
+            made["plan.gpkg"] = layers(runs[0], region=region, catalogue=catalogue, steps=steps)
         elif format == "xlsx":
             from allocator.report import sheets
 
@@ -102,7 +108,7 @@ def _laid_out(document: Document, format: str, language: str, template: bytes | 
 
 def html_report(
     runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None = None,
-    notes: Sequence[Note] = (), language: Language = "both",
+    notes: Sequence[Note] = (), language: Language = "both", steps: Sequence[float] = STEPS,
 ) -> bytes:  # fmt: skip
     """Return the report as one offline HTML file in UTF-8.
 
@@ -118,6 +124,8 @@ def html_report(
         Tables of a study: flatter willingness curves, spread over placements.
     language
         ``both`` with a switch that needs no script, or ``zh`` or ``en`` alone.
+    steps
+        Minutes of the bands around facilities.
 
     Raises
     ------
@@ -129,7 +137,9 @@ def html_report(
     from allocator.report.chapters import compose
     from allocator.report.page import render
 
-    return render(compose(runs, region=region, catalogue=catalogue, notes=notes), language)
+    return render(
+        compose(runs, region=region, catalogue=catalogue, notes=notes, steps=steps), language
+    )
 
 
 def workbook(
@@ -145,8 +155,14 @@ def workbook(
     return write(compose(runs, region=region, catalogue=catalogue, notes=notes), runs)
 
 
-def layers(run: Run, *, region: Region, catalogue: Catalogue | None = None) -> bytes:
-    """Return the plan as a GeoPackage: sites, unnamed points, townships, outline, styles inside."""
+def layers(
+    run: Run,
+    *,
+    region: Region,
+    catalogue: Catalogue | None = None,
+    steps: Sequence[float] = STEPS,
+) -> bytes:
+    """Return the plan as a GeoPackage: sites, unnamed points, townships, outline, bands around facilities."""
     from allocator.report.geopackage import write
 
-    return write(run, region=region, catalogue=catalogue)
+    return write(run, region=region, catalogue=catalogue, steps=checked_steps(steps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -14,27 +15,35 @@ import pandas as pd
 from allocator.catalogue import Catalogue
 from allocator.errors import Text
 from allocator.region import Region
+from allocator.report import bands
 from allocator.report.cells import Quantity, clean, written
 from allocator.report.maps import township_points
 from allocator.report.tables import service_ids, townships
 from allocator.report.typesetting import full_width
 from allocator.report.words import Names
 from allocator.run import Run
-from allocator.travel.isochrones import cells_joined
 
 __all__ = ["write"]
 
 WHEN = "2000-01-01T00:00:00.000Z"
-STEPS = (15, 30, 60)
-"""Minutes of the layer of isochrones."""
-_NOWHERE = Text("现有设施均不可达", "no facility in reach")
+_NOWHERE = {
+    "today": Text("现有设施均不可达", "no facility in reach"),
+    "planned": Text("规划设施均不可达", "no planned facility in reach"),
+}
 
 
-def write(run: Run, *, region: Region, catalogue: Catalogue | None = None) -> bytes:
+def write(
+    run: Run,
+    *,
+    region: Region,
+    catalogue: Catalogue | None = None,
+    steps: Sequence[float] = bands.STEPS,
+) -> bytes:
     """Return the bytes of a GeoPackage with layers isochrones, catchments, sites, areas, townships and county.
 
     Counts of people under five are left blank, as in the tables; areas are points without a name. Catchments
-    are those of today: who is nearest to which facility, by service.
+    and isochrones are those of today, and ``..._planned`` those of the facilities open at the end of the plan:
+    who is nearest to which facility, by service.
 
     Raises
     ------
@@ -49,10 +58,11 @@ def write(run: Run, *, region: Region, catalogue: Catalogue | None = None) -> by
         "areas": _areas(run),
         "sites": _sites(run, names),
     }
-    if (caught := _catchments(run, region, names)) is not None:
-        layers = {"catchments": caught, **layers}
-    if (within := _isochrones(run, region, names)) is not None:
-        layers = {"isochrones": within, **layers}
+    for when, ending in bands.WHEN.items():
+        if (caught := _catchments(run, region, names, when)) is not None:
+            layers = {f"catchments{ending}": caught, **layers}
+        if (within := _isochrones(run, region, names, when, steps)) is not None:
+            layers = {f"isochrones{ending}": within, **layers}
     if region.outline is not None and len(region.outline):
         layers = {"county": region.outline[["geometry"]].assign(name=region.title.zh), **layers}
     about = full_width(run.inputs["disclaimer"]["zh"])
@@ -104,29 +114,18 @@ def _areas(run: Run) -> gpd.GeoDataFrame:
     return _points(out.reset_index(drop=True))
 
 
-def _near(run: Run) -> pd.DataFrame | None:
-    """Places with a point and their nearest facility of today, by service; None where there are none."""
-    if "nearest" not in run.tables:
-        return None
-    places = run.tables["areas"].drop_duplicates("point").set_index("point")[["lon", "lat"]]
-    near = run.tables["nearest"].join(places, on="point").dropna(subset=["lon", "lat"])
-    return None if near.empty else near
-
-
-def _isochrones(run: Run, region: Region, names: Names) -> gpd.GeoDataFrame | None:
-    """One area a service, facility of today and step: the cells of its own places within the minutes."""
-    near = _near(run)
+def _isochrones(
+    run: Run, region: Region, names: Names, when: str, steps: Sequence[float]
+) -> gpd.GeoDataFrame | None:
+    """One area a service, facility and step: the cells of its own places within the minutes."""
+    near = bands.near(run, when)
     if near is None:
         return None
-    outline = region.outline.union_all() if region.outline is not None else None
-    drawn = []
-    for service, part in near.groupby("service"):
-        for limit in STEPS:
-            inside = part["site_id"].fillna("").where(part["minutes"] <= limit, "")
-            cells = cells_joined(inside, part[["lon", "lat"]], crs=region.crs, outline=outline)
-            cells = cells[cells["destination_id"] != ""]
-            drawn.append(cells.assign(service=service, within_minutes=limit))
-    out = pd.concat(drawn, ignore_index=True).rename(columns={"destination_id": "site_id"})
+    drawn = [
+        bands.isochrones(part, region, steps).assign(service=service)
+        for service, part in near.groupby("service")
+    ]
+    out = pd.concat(drawn, ignore_index=True)
     if out.empty:
         return None
     for language in ("zh", "en"):
@@ -137,23 +136,20 @@ def _isochrones(run: Run, region: Region, names: Names) -> gpd.GeoDataFrame | No
     return gpd.GeoDataFrame(out.reset_index(drop=True), geometry="geometry")
 
 
-def _catchments(run: Run, region: Region, names: Names) -> gpd.GeoDataFrame | None:
-    """One area a service and facility of today: where it is the nearest; None without a point."""
-    near = _near(run)
+def _catchments(run: Run, region: Region, names: Names, when: str) -> gpd.GeoDataFrame | None:
+    """One area a service and facility: where it is the nearest; None without a point."""
+    near = bands.near(run, when)
     if near is None:
         return None
-    outline = region.outline.union_all() if region.outline is not None else None
     drawn = [
-        cells_joined(
-            part["site_id"].fillna(""), part[["lon", "lat"]], crs=region.crs, outline=outline
-        ).assign(service=service)
+        bands.catchments(part, region).assign(service=service)
         for service, part in near.groupby("service")
     ]
-    out = pd.concat(drawn).rename(columns={"destination_id": "site_id"})
-    figures = run.tables["catchments"].fillna({"site_id": ""})
+    out = pd.concat(drawn)
+    figures = run.tables["catchments" + bands.WHEN[when]].fillna({"site_id": ""})
     out = out.merge(figures, on=["service", "site_id"], how="left")
     out["people_60"] = out["people_60"].where(~out["people_60"].between(0.5, 4.99))
-    words = [(names.service(s), names.site(i) if i else _NOWHERE) for s, i in zip(out["service"], out["site_id"], strict=True)]  # fmt: skip
+    words = [(names.service(s), names.site(i) if i else _NOWHERE[when]) for s, i in zip(out["service"], out["site_id"], strict=True)]  # fmt: skip
     for language in ("zh", "en"):
         out[f"service_{language}"] = [getattr(s, language) for s, _ in words]
         out[f"site_{language}"] = [getattr(i, language) for _, i in words]
@@ -208,6 +204,8 @@ _FILLS = {
     "county": ("246,244,238,255", "141,138,125,255"),
     "isochrones": ("47,120,179,60", "47,120,179,120"),
     "catchments": ("47,120,179,40", "47,120,179,255"),
+    "isochrones_planned": ("184,80,15,50", "184,80,15,120"),
+    "catchments_planned": ("184,80,15,30", "184,80,15,255"),
 }
 
 

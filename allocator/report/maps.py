@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from allocator.errors import Text
 from allocator.region import Region
+from allocator.report import bands
 from allocator.report.svg import (
     BLUE,
     DEEP,
@@ -27,7 +28,7 @@ from allocator.report.svg import (
 from allocator.report.words import Names, short_town
 from allocator.run import Run
 
-__all__ = ["coverage_map", "elders_map", "gap_map", "locator_map", "sites_map", "siting_map", "town_box", "township_points"]  # fmt: skip
+__all__ = ["bands_map", "coverage_map", "elders_map", "gap_map", "locator_map", "sites_map", "siting_map", "town_box", "township_points"]  # fmt: skip
 
 SHAPES = ("square", "diamond", "triangle", "circle", "down", "hexagon", "star")
 LAND, SHORE = "#f6f4ee", "#8d8a7d"
@@ -343,6 +344,106 @@ def gap_map(run: Run, region: Region, service: str, title: Text) -> Drawing:
         for (_, colour), zh, en in zip(steps, *words, strict=True)
     ]
     return _finish(d, run, frame, legend)
+
+
+DASHES = ("none", "6 3", "1.5 3", "8 3 1.5 3", "3 2", "12 4")
+TINTS = ("#2f78b3", "#4f8fc0", "#7aabd2", "#a3c6e0", "#c0d7ea", "#dbe8f3")
+MOST_LAYERS = 9
+
+
+def bands_map(
+    run: Run, region: Region, names: Names, title: Text, steps: Sequence[float] = bands.STEPS
+) -> Drawing | None:
+    """Minutes to the nearest facility in bands, a layer a service at the end of the plan and today.
+
+    Bands are told apart by lightness and by the line around them. None where no place has a point.
+    """
+    end = run.scenario.years[-1]
+    d, (frame,) = _board(run, title, 1, region)
+    layers, marked = [], []
+    for when, label in (
+        ("planned", Text(f"规划期末（{end} 年）", f"End of plan ({end})")),
+        ("today", Text("现状", "Today")),
+    ):
+        found = bands.near(run, when)
+        if found is None:
+            continue
+        for service in run.scenario.services:
+            part = found[found["service"] == service]
+            if part["minutes"].notna().any():
+                name = names.service(service)
+                words = Text(f"{label.zh}·{name.zh}", f"{label.en}: {name.en}")
+                new = set(run.tables["projects"]["site_id"]) if when == "planned" else set()
+                layer = _bands_of(region, frame, part, steps)
+                for x, y, id in _facilities(run, frame, part):
+                    mark, fill = ("diamond", ORANGE) if id in new else ("square", DEEP)
+                    layer.mark(mark, x, y, 5, fill, stroke=PAPER, stroke_width=1)
+                    marked.append(_around(x, y, 6))
+                layers.append((words, layer))
+    if not layers:
+        return None
+    frame.land(d, None)
+    d.choice(layers[:MOST_LAYERS])
+    if frame.rings:
+        d.rings([[frame.at(*p[:2]) for p in r] for r in frame.rings], "none", stroke=SHORE, stroke_width=1.2)  # fmt: skip
+    _township_names(d, frame, run, sorted(set(marked)))
+    legend = [(_swatch(d, n, len(steps)), _between(low, high)) for n, (low, high) in enumerate(zip((0.0, *steps), steps, strict=False))]  # fmt: skip
+    legend += [
+        (lambda x, y: None, Text(f"无色：{steps[-1]:g} 分钟以上或不可达", f"No tint: over {steps[-1]:g} min or out of reach")),
+        (_dot(d, "square", 5, DEEP, stroke=PAPER), Text("设施", "Facility")),
+        (_dot(d, "diamond", 5, ORANGE, stroke=PAPER), Text("新增或调整的设施", "New or changed facility")),
+    ]  # fmt: skip
+    return _finish(d, run, frame, legend)
+
+
+def _between(low: float, high: float) -> Text:
+    if low == 0:
+        return Text(f"{high:g} 分钟以内", f"Within {high:g} min")
+    return Text(f"{low:g}–{high:g} 分钟", f"{low:g}–{high:g} min")
+
+
+def _look(n: int, of: int) -> tuple[str, dict[str, object]]:
+    """Tint and line of the n-th of some bands: from dark to light, each with a line of its own."""
+    last = len(TINTS) - 1
+    tint = (
+        TINTS[round(1 + n * (last - 1) / max(of - 1, 1))]
+        if of <= 3
+        else TINTS[round(n * last / (of - 1))]
+    )
+    return tint, {"stroke": DEEP, "stroke_width": 1.1 if n else 1.6, "stroke_dasharray": DASHES[n]}
+
+
+def _swatch(d: Drawing, n: int, of: int) -> Callable[[float, float], None]:
+    tint, line = _look(n, of)
+    return lambda x, y: d.rect(x - 9, y - 6, 18, 12, tint, **line)
+
+
+def _bands_of(region: Region, frame: _Frame, part: pd.DataFrame, steps: Sequence[float]) -> Drawing:  # fmt: skip
+    """Bands of one service and the lines between catchments."""
+    d = Drawing(0, 0, Text("", ""))
+    for row in bands.bands(part, region, steps).sort_values("step", ascending=False).itertuples():
+        tint, line = _look(row.step, len(steps))
+        d.rings(_rings(row.geometry, frame), tint, **line)
+    for shape in bands.catchments(part, region).geometry:
+        d.rings(_rings(shape, frame), "none", stroke=PAPER, stroke_width=0.8)
+    return d
+
+
+def _facilities(run: Run, frame: _Frame, part: pd.DataFrame) -> Iterator[tuple[float, float, str]]:
+    """The facilities that somebody is nearest to, where they have a point."""
+    sites = run.tables["sites"].drop_duplicates("site_id").dropna(subset=["lon", "lat"])
+    for row in sites[sites["site_id"].isin(part["site_id"])].itertuples():
+        yield *frame.at(row.lon, row.lat), str(row.site_id)
+
+
+def _rings(shape: Any, frame: _Frame) -> list[list[tuple[float, float]]]:
+    """The rings of polygons in units of the drawing; what is no polygon has none."""
+    parts = [p for p in getattr(shape, "geoms", [shape]) if p.geom_type == "Polygon"]
+    return [
+        [frame.at(*c[:2]) for c in ring.coords]
+        for p in parts
+        for ring in (p.exterior, *p.interiors)
+    ]
 
 
 def town_box(run: Run) -> Bounds | None:

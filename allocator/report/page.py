@@ -32,6 +32,7 @@ def render(document: Document, language: Language = "both") -> bytes:
     environment.globals["is_number"] = _is_number
     languages = ("zh", "en") if language == "both" else (language,)
     environment.globals["columns"] = lambda table: _columns(table, languages)
+    environment.globals["no_layer"] = Text("不显示", "None")
     template = environment.from_string((here / "report.html").read_text(encoding="utf-8"))
     from markupsafe import Markup
 

@@ -8,7 +8,7 @@ from html import escape
 
 from allocator.errors import Text
 
-__all__ = ["BLUE", "DEEP", "GREY", "INK", "LIGHT", "MUTED", "ORANGE", "PALE", "PAPER", "SAND", "Drawing", "broken_at", "text_width"]  # fmt: skip
+__all__ = ["BLUE", "DEEP", "GREY", "INK", "LIGHT", "MUTED", "ORANGE", "PALE", "PAPER", "SAND", "Drawing", "Layer", "broken_at", "text_width"]  # fmt: skip
 
 INK, MUTED, GREY, LIGHT, PAPER = "#1f2a33", "#56626d", "#9aa5ae", "#e3e8ec", "#ffffff"
 DEEP, BLUE, PALE = "#12436d", "#2f78b3", "#c5d9ea"
@@ -21,6 +21,14 @@ def text_width(text: str, size: float) -> float:
     return sum(1.0 if ord(c) > 0x2E7F else 0.56 for c in text) * size
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Shapes of which a reader sees one choice at a time, and what the choice is called."""
+
+    title: Text
+    shapes: tuple[str, ...]
+
+
 @dataclass
 class Drawing:
     """Shapes in a box of ``width`` x ``height`` units; texts are kept apart by language."""
@@ -28,7 +36,18 @@ class Drawing:
     width: float
     height: float
     label: Text
-    parts: list[str | tuple[str, Text]] = field(default_factory=list)
+    parts: list[str | tuple[str, Text] | tuple[Layer, ...]] = field(default_factory=list)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers to choose among, none in most drawings."""
+        return tuple(p for part in self.parts for p in part if isinstance(p, Layer))
+
+    def choice(self, layers: Iterable[tuple[Text, Drawing]]) -> None:
+        """Draw one of several layers here, each of shapes without texts; the first unless another is chosen."""
+        self.parts.append(
+            tuple(Layer(t, tuple(p for p in d.parts if isinstance(p, str))) for t, d in layers)
+        )
 
     def rect(self, x: float, y: float, w: float, h: float, fill: str, **more: object) -> None:
         """Draw a rectangle; nothing where it has no area."""
@@ -107,8 +126,12 @@ class Drawing:
             zh, en = (v[n] if n < len(v) else "" for v in lines.values())
             self.text(x, y + n * size * 1.4, Text(zh, en), size, fill=fill)
 
-    def render(self, languages: Sequence[str] = ("zh", "en")) -> str:
-        """Return the SVG, with texts of both languages side by side or of one alone."""
+    def render(self, languages: Sequence[str] = ("zh", "en"), *, switched: bool = False) -> str:
+        """Return the SVG, with texts of both languages side by side or of one alone.
+
+        ``switched``: all layers as groups ``l1``, ``l2``... for a page to choose from; else the first,
+        with its title.
+        """
         out = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
             f'width="{self.width:g}" height="{self.height:g}" role="img" '
@@ -118,7 +141,15 @@ class Drawing:
             if isinstance(part, str):
                 out.append(part)
                 continue
+            layers = [p for p in part if isinstance(p, Layer)]
+            if layers and switched:
+                out += [f'<g class="l{n}">{"".join(p.shapes)}</g>' for n, p in enumerate(layers, 1)]
+                continue
+            if layers:
+                out += layers[0].shapes
+                part = (f'<text x="8" y="20" font-size="13" fill="{INK}"', layers[0].title)
             start, both = part
+            assert isinstance(start, str) and isinstance(both, Text)
             if both.zh == both.en or len(languages) == 1:
                 word = both.in_language(languages[0])
                 out.append(f"{start}>{escape(word)}</text>" if word else "")

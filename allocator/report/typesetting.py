@@ -9,7 +9,7 @@ from typing import Any
 
 from allocator.errors import Text
 from allocator.report.document import Document
-from allocator.report.svg import Drawing
+from allocator.report.svg import Drawing, Layer
 
 __all__ = ["full_width", "set_well"]
 
@@ -47,9 +47,18 @@ def _changed(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, tuple):
         return tuple(_changed(v, change) for v in value)
     if isinstance(value, Drawing):
-        parts = [(p[0], _changed(p[1], change)) if isinstance(p, tuple) else p for p in value.parts]
+        parts = [_part(p, change) for p in value.parts]
         return replace(value, label=_changed(value.label, change), parts=parts)
     if is_dataclass(value) and type(value).__module__ == Document.__module__:
         new = {f.name: _changed(getattr(value, f.name), change) for f in fields(value)}
         return replace(value, **new)  # type: ignore[type-var]
     return value
+
+
+def _part(part: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(part, str):
+        return part
+    return tuple(
+        replace(p, title=_changed(p.title, change)) if isinstance(p, Layer) else _changed(p, change)
+        for p in part
+    )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from allocator.catalogue import Catalogue
 from allocator.errors import Text
 from allocator.region import Region
+from allocator.report.bands import STEPS, checked_steps
 from allocator.report.cells import clean
 from allocator.report.chapters import annex, judgement, need, opening, plan
 from allocator.report.document import Chapter, Document, Note
@@ -27,7 +28,7 @@ from allocator.scenario import Title
 __all__ = ["compose"]
 
 
-def compose(runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None = None, notes: Sequence[Note] = (), study: StudyView | None = None) -> Document:  # fmt: skip
+def compose(runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None = None, notes: Sequence[Note] = (), study: StudyView | None = None, steps: Sequence[float] = STEPS) -> Document:  # fmt: skip
     """Return the report of runs, the first being the one recommended.
 
     Runs that differ from another in the placement of points only are not alternatives; they make
@@ -36,7 +37,7 @@ def compose(runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None 
     Raises
     ------
     ValueError
-        When there is no run, or the runs are of different cases.
+        When there is no run, the runs are of different cases, or the steps of minutes cannot be.
     InputRefused
         When a name holds a control character.
     """
@@ -53,7 +54,7 @@ def compose(runs: Sequence[Run], *, region: Region, catalogue: Catalogue | None 
     chapters: list[Chapter] = [
         opening.summary(run, names), opening.background(run, names, catalogue),
         opening.present(run, region, names), need.population(others, region, names), need.need(run, names),
-        need.standards(run, names), plan.layout(others, region, names), plan.reach(others, region, names),
+        need.standards(run, names), plan.layout(others, region, names), plan.reach(others, region, names, checked_steps(steps)),
         plan.money(run), plan.staff(run, names), judgement.use(others, names), judgement.fairness(others, region, names),
         judgement.alternatives(others), *([study_chapter(study, names)] if study is not None else []), judgement.uncertainty(runs, notes, names, study is not None), judgement.limits(run, names),
         annex.method(run, names), annex.parameters(run, names), annex.sources(run, names), equity_chapter(run, names), annex.use(run, names),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from allocator.catalogue import Catalogue
-from allocator.errors import Text
+from allocator.errors import Finding, Text
 from allocator.journeys import NEAREST
 from allocator.region import Region
 from allocator.report import policy, siting, tables
@@ -13,6 +13,7 @@ from allocator.report.cells import Quantity, money_text, written
 from allocator.report.document import Block, Chapter, Items, Paragraph
 from allocator.report.words import CURVES, DEFINITIONS, MARKS, POOLS, STATUS, Names, word
 from allocator.run import Run
+from allocator.standards import below_national
 
 __all__ = ["method", "parameters", "provenance", "sites", "sources", "terms", "use"]
 
@@ -79,12 +80,20 @@ def sources(run: Run, names: Names) -> Chapter:
     table = tables.sources(run)
     if table.rows:
         blocks.append(table)
-    rest = [f for f in run.findings if not f.code.startswith("data-gap") and f.code != "out-of-reach"]  # fmt: skip
+    low = below_national(run.findings)
+    if low:
+        blocks.append(Paragraph(Text("本地标准低于国家标准的事项：", "Local norms below the national ones:"), "warning"))  # fmt: skip
+        blocks.append(Items(tuple(_said(f, names) for f in low)))
+    rest = [f for f in run.findings if not f.code.startswith("data-gap") and f.code != "out-of-reach" and f not in low]  # fmt: skip
     if rest:
         blocks.append(Paragraph(Text("计算过程中另有下列提示：", "Other findings on the way:")))
-        told = [_without_places(f.what) for f in rest]
-        blocks.append(Items(tuple(names.said(Text(what.zh + f.remedy.zh, f"{what.en} {f.remedy.en}")) for what, f in zip(told, rest, strict=True))))  # fmt: skip
+        blocks.append(Items(tuple(_said(f, names) for f in rest)))
     return Chapter("sources", Text("附录：数据来源", "Annex: data sources"), tuple(blocks), annex=True)  # fmt: skip
+
+
+def _said(finding: Finding, names: Names) -> Text:
+    what, remedy = _without_places(finding.what), finding.remedy
+    return names.said(Text(what.zh + remedy.zh, f"{what.en} {remedy.en}"))
 
 
 def _without_places(what: Text) -> Text:

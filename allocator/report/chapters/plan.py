@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from allocator.errors import Text, plural
 from allocator.region import Region
 from allocator.report import charts, maps, siting, tables
+from allocator.report.bands import STEPS
 from allocator.report.cells import Quantity, money_text, written
 from allocator.report.document import Block, Chapter, Figure, Paragraph
 from allocator.report.words import PAYERS, POOLS, Names, word
@@ -47,7 +48,13 @@ def _phases(run: Run) -> Text:
     return Text("；".join(zh) + "。", "; ".join(en) + ".")
 
 
-def reach(runs: Sequence[Run], region: Region, names: Names) -> Chapter:
+_BANDS_WORDS = Text(
+    "按居民点的单元绘制，不按街道；白线为最近设施的分界。最近的设施不一定是方案安排的设施。",
+    "Drawn by cells of places, not by streets; white lines part those nearest to one facility from the next. The nearest facility need not be the one the plan assigns.",
+)
+
+
+def reach(runs: Sequence[Run], region: Region, names: Names, steps: Sequence[float] = STEPS) -> Chapter:  # fmt: skip
     """Who can reach what before and after, who goes where, and what stays unserved."""
     run = runs[0]
     services, end = tables.service_ids(run), run.scenario.years[-1]
@@ -57,6 +64,9 @@ def reach(runs: Sequence[Run], region: Region, names: Names) -> Chapter:
         name = names.service(s)
         head = Text(f"{name.zh}可达范围：规划前后", f"{name.en} in reach: before and after")
         blocks.append(Figure(f"coverage-{s.split('.')[-1]}", head, maps.coverage_map(run, region, s, head), is_map=True))  # fmt: skip
+    head = Text("到最近设施的时间", "Minutes to the nearest facility")
+    if (drawn := maps.bands_map(run, region, names, head, steps)) is not None:
+        blocks.append(Figure("bands", head, drawn, _BANDS_WORDS, is_map=True))
     blocks += [tables.coverage(run, names), tables.access(run, names)]
     if mapped:
         name = names.service(mapped[0])

@@ -73,7 +73,7 @@ def check_bound(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
                 Rank.ERROR, "bound-not-proved", Where(),
                 Text(f"方案所称的界 {max(by_prices, claimed):.8g} 高于其价格所能证明的 {proved:.8g}。",
                      f"The plan says a bound of {max(by_prices, claimed):.8g}; its prices prove {proved:.8g} only."),
-                Text("不要采用其最优性说明;请重新求解。", "Do not rely on its gap; solve again."),
+                Text("不要采信其求解精度;请重新求解。", "Do not rely on its gap; solve again."),
             ),
         )  # fmt: skip
     if claimed > proved + TOLERANCE * scale:

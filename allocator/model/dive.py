@@ -292,6 +292,7 @@ def descend(
     *,
     first: int = 0,
     guide: Floats | None = None,
+    chosen: Ints | None = None,
 ) -> tuple[Ints, list[int]] | None:
     """Fix the surest sites, solve, and again until all are fixed; None where it cannot go on.
 
@@ -304,6 +305,8 @@ def descend(
         The first column of the stints in the relaxation.
     guide
         (P,) how likely each stint is by other means; counts half.
+    chosen
+        Paths of sites that are fixed already, -1 at those to be fixed.
 
     Returns
     -------
@@ -311,7 +314,7 @@ def descend(
         The path (a position in ``paths``) of each site, -1 for none; sites in the order fixed.
     """
     sites = len(problem.sites)
-    chosen = np.full(sites, -1)
+    chosen = np.full(sites, -1) if chosen is None else chosen.copy()
     banned: list[int] = []
     fixed: list[int] = []
     for _ in range(solves):

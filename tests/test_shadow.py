@@ -153,3 +153,7 @@ def test_a_run_by_prices_is_checked_by_them_and_another_starts_from_it(tmp_path,
     assert started.plan.road == "prices"
     assert started.plan.objectives[0].bound <= was.plan.objectives[0].value
     assert main(["verify", str(second)]) == 0
+    assert main(["compare", str(first), str(second)]) == 0
+    capsys.readouterr()
+    assert main(["compare", str(first), str(first), "--lang", "en"]) == 2
+    assert "run-twice" in capsys.readouterr().out

@@ -696,3 +696,25 @@ def test_compare_says_sites_and_services_in_words_and_writes_lists(finished, tmp
     sheet = openpyxl.load_workbook(io.BytesIO(book))["a"]
     assert sheet["A2"].value == "keep, build" and sheet["B2"].value == "{'a': 1}"
     assert (tmp_path / "out" / "compare.xlsx").is_file()
+
+
+def test_ctrl_c_in_a_run_of_a_study_stops_the_study_and_keeps_no_half_made_plan(case, monkeypatch):
+    """The run that was interrupted is not stored as done: going on does it again."""
+    from dataclasses import replace
+
+    from allocator.plan import Status
+    from allocator.study import work
+
+    real = work.run
+
+    def interrupted(*args, **options):
+        made = real(*args, **options)
+        return replace(made, plan=replace(made.plan, status=Status.INTERRUPTED))
+
+    monkeypatch.setattr(work, "run", interrupted)
+    monkeypatch.setattr(work, "_KEPT", work._Kept())
+    order = work.Order(
+        run="x", name="x", case="c", scenario=tiny_county.scenario(), code=work.code_version()
+    )
+    with pytest.raises(KeyboardInterrupt):
+        work.work(order, {"c": work.packed_case(case)})

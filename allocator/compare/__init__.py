@@ -21,6 +21,7 @@ from allocator.compare.trade_offs import (
     regret,
     tornado,
 )
+from allocator.errors import Finding, Rank, Text, Where, refuse_if_any
 from allocator.run import Run
 
 __all__ = [
@@ -241,17 +242,37 @@ def compare(runs: Sequence[Run]) -> Comparison:
     Raises
     ------
     ValueError
-        When there is no run, or the runs are of different cases.
+        When there is no run.
+    InputRefused
+        When the runs are of different cases, or one is named twice.
     """
     if not runs:
         raise ValueError("nothing to compare: hand in at least one run")
-    cases = {r.inputs["case"] for r in runs}
-    if len(cases) > 1:
-        raise ValueError(f"runs of different cases cannot be compared: {sorted(cases)}")
+    refuse_if_any(_not_comparable(runs))
     names = [r.scenario.name for r in runs]
     return Comparison(
         tuple(_told_apart(r) if names.count(r.scenario.name) > 1 else r for r in runs)
     )
+
+
+def _not_comparable(runs: Sequence[Run]) -> list[Finding]:
+    """What keeps runs from standing side by side."""
+    found = []
+    cases = sorted({str(r.inputs["case"]) for r in runs})
+    if len(cases) > 1:
+        found.append(Finding(
+            Rank.ERROR, "runs-of-different-cases", Where(id=", ".join(cases)),
+            Text(f"这些结果属于不同的案例({'、'.join(cases)}),不能并列比较。", f"These runs are of different cases ({', '.join(cases)}) and cannot stand side by side."),
+            Text("请只比较同一案例的结果。", "Compare runs of one case."),
+        ))  # fmt: skip
+    ids = [r.id for r in runs]
+    for run in {r.id: r for r in runs if ids.count(r.id) > 1}.values():
+        found.append(Finding(
+            Rank.ERROR, "run-twice", Where(id=f"{run.scenario.name}-{run.id}"),
+            Text("同一个结果给出了两次。", "One run is named twice."),
+            Text("请去掉重复的结果,或给出另一个情景的结果。", "Leave it out, or name a run of another scenario."),
+        ))  # fmt: skip
+    return found
 
 
 def _told_apart(run: Run) -> Run:

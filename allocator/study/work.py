@@ -28,6 +28,7 @@ from allocator.errors import (
 )
 from allocator.io.paths import without_folders
 from allocator.io.runs import run_files, run_of_files
+from allocator.plan import Status
 from allocator.run import Run, Shared, code_version, run
 from allocator.scenario import Scenario
 from allocator.study.parts import part_bytes
@@ -112,6 +113,8 @@ def work(order: Order, packed: Mapping[str, bytes]) -> Outcome:
             for key in (order.follow, order.looser)
         )
         made = run(case, order.scenario, shared=shared, follow=follow, looser=looser)
+        if made.plan.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt  # of a study no half-made plan is kept: it is done again
         files = run_files(made) if order.keep_run else {}
         if order.is_parent:
             _keep(order.run, made)

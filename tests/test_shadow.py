@@ -156,4 +156,4 @@ def test_a_run_by_prices_is_checked_by_them_and_another_starts_from_it(tmp_path,
     assert main(["compare", str(first), str(second)]) == 0
     capsys.readouterr()
     assert main(["compare", str(first), str(first), "--lang", "en"]) == 2
-    assert "run-twice" in capsys.readouterr().out
+    assert "run-twice" in "".join(capsys.readouterr())

@@ -120,9 +120,9 @@ def test_killed_worker_scheduler_and_runner_lose_and_double_nothing(runs, kills,
     cluster = _Cluster(tmp_path)
     try:
         runner = _runner(case, study, out, cluster)
-        while runner.poll() is None or runner.returncode != 0:
-            if runner.poll() is not None:  # killed, or told that the cluster was lost
-                assert runner.returncode in (-signal.SIGKILL, int(ExitCode.STUDY_INCOMPLETE), int(ExitCode.REFUSED)), (tmp_path / "killed.txt").read_text("utf-8")  # fmt: skip
+        while (code := runner.poll()) != 0:
+            if code is not None:  # killed, or told that the cluster was lost
+                assert code in (-signal.SIGKILL, int(ExitCode.STUDY_INCOMPLETE), int(ExitCode.REFUSED)), (tmp_path / "killed.txt").read_text("utf-8")  # fmt: skip
                 cluster.mend()
                 runner = _runner(case, study, out, cluster)
             at_least = min(runs - 1, runs * (len(killed) + 1) // (kills + 1))

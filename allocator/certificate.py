@@ -29,11 +29,15 @@ from allocator.rules import (
     Forced,
     Hub,
     Ints,
+    MeanTravel,
+    Nearest,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Rule,
     Served,
     SiteCount,
@@ -470,9 +474,72 @@ def _charge_coverage(acc: _Account, rule: Coverage) -> None:
                 acc.stint[p] -= link[i]
 
 
+def _charge_mean_travel(acc: _Account, rule: MeanTravel) -> None:
+    """Minutes over what is allowed on average."""
+    pr, minutes = acc.pr, np.asarray(rule.minutes, float)
+    limited = np.flatnonzero(np.isfinite(minutes))
+    if not len(limited):
+        return
+    n_w = len(pr.futures)
+    price = acc.rows(rule, -np.inf, 0.0, len(limited) * n_w).reshape(len(limited), n_w)
+    mine = np.flatnonzero(pr.class_service[pr.arc_class] == rule.service)
+    for n, t in enumerate(limited.tolist()):
+        over = pr.arc_minutes[mine] - minutes[t]
+        acc.arc[mine, :, t] += over[:, None, None] * price[n][None, None, :]
+
+
+def _charge_room(acc: _Account, rule: Room) -> None:
+    """Floor that offers take, against the floor of their building."""
+    price = acc.rows(rule, -np.inf, 0.0, len(rule.stints))
+    for n, p in enumerate(rule.stints.tolist()):
+        acc.stint[p] -= price[n] * rule.room[n]
+        for f in np.flatnonzero(acc.pr.offer_stint == p).tolist():
+            acc.place[f] += price[n] * max(float(rule.offer_area[f]), 0.0)
+
+
+def _charge_referral(acc: _Account, rule: Referral) -> None:
+    """Those who go on from a site's area, against a share of those served at the site."""
+    pr = acc.pr
+    shape = (len(rule.site), len(pr.groups), len(pr.periods), len(pr.futures))
+    price = acc.rows(rule, 0.0, np.inf, math.prod(shape)).reshape(shape)
+    onward = pr.class_service[pr.arc_class] == rule.service
+    here = np.isin(pr.arc_class, rule.classes)
+    for n, (site, area) in enumerate(zip(rule.site.tolist(), rule.area.tolist(), strict=True)):
+        acc.arc[onward & (pr.arc_area == area)] += price[n]
+        come = here & (pr.arc_site == site)
+        acc.arc[come] -= price[n] * np.asarray(rule.share, float)[:, None]
+
+
+def _charge_nearest(acc: _Account, rule: Nearest) -> None:
+    """Of each need, arcs nearest first: what goes farther, against what is open nearer."""
+    pr = acc.pr
+    offering: dict[tuple[int, int, int], list[int]] = {}
+    for f, c in enumerate(pr.offer_class.tolist()):
+        for p, t in _in_place(pr, pr.offer_stint[[f]]):
+            offering.setdefault((int(pr.stint_site[p]), c, t), []).append(p)
+    mine = np.flatnonzero(pr.class_service[pr.arc_class] == rule.service)
+    for i in range(len(pr.areas)):
+        near = sorted(
+            mine[pr.arc_area[mine] == i].tolist(),
+            key=lambda a: (pr.arc_minutes[a], pr.arc_site[a], pr.arc_class[a], a),
+        )
+        for g, t, w in np.ndindex(acc.there.shape[1:]):
+            need = float(pr.need[i, rule.service, g, t, w])
+            there = [a for a in near if acc.there[a, g, t, w]]
+            for a in there:
+                farther = [b for b in there if pr.arc_minutes[b] > pr.arc_minutes[a]]
+                if not farther:
+                    continue
+                (price,) = acc.rows(rule, -np.inf, need, 1)
+                acc.arc[farther, g, t, w] += price
+                for p in set(offering[int(pr.arc_site[a]), int(pr.arc_class[a]), t]):
+                    acc.stint[p] += price * need
+
+
 _CHARGES: dict[type[Rule], Callable[[_Account, Any], None]] = {
     Acceptance: _charge_acceptance, Capacity: _charge_capacity, Coverage: _charge_coverage,
     Deviation: _charge_deviation, Floor: _charge_floor, Forced: _charge_forced, Hub: _charge_hub,
+    MeanTravel: _charge_mean_travel, Nearest: _charge_nearest, Referral: _charge_referral, Room: _charge_room,
     PlacesRatio: _charge_ratio, PlacesShare: _charge_kind, Reserved: _charge_reserved,
     Resettlement: _charge_resettlement, Resource: _charge_resource, Served: _charge_served,
     SiteCount: _charge_count, WorstGroup: _charge_worst,

@@ -15,10 +15,6 @@ from allocator.problem import Objective
 from allocator.rules import (
     Deviation,
     Gini,
-    MeanTravel,
-    Nearest,
-    Referral,
-    Room,
     Rule,
 )
 from allocator.verify import verify
@@ -27,18 +23,13 @@ ONE = np.ones(1)
 PARTS = np.array([0, 1, 2])
 REFUSED = (
     Gini(id="gini", words=WORDS, service=0, part=PARTS, ceiling=0.2 * ONE),
-    MeanTravel(id="travel", words=WORDS, service=0, minutes=12 * ONE),
-    Nearest(id="nearest", words=WORDS, service=0),
-    Room(id="room", words=WORDS, stints=np.array([1]), room=np.array([300.0]),
-         offer_area=np.array([30.0, 40.0])),
-    Referral(id="referral", words=WORDS, site=np.array([0]), area=np.array([2]),
-             classes=np.array([0]), service=0, share=0.1 * ONE),
     Deviation(id="even", words=WORDS, service=0, part=PARTS, ceiling=0.3 * ONE),
 )  # fmt: skip
 HELD = {
     "Acceptance": "resource", "Balance": "resource", "Capacity": "resource",
     "Coverage": "coverage", "Deviation": "deviation", "Floor": "floor", "Forced": "forced",
-    "Hub": "hub", "Link": "resource", "PlacesRatio": "places-ratio",
+    "Hub": "hub", "Link": "resource", "MeanTravel": "mean-travel", "Nearest": "nearest",
+    "Referral": "referral", "Room": "room", "PlacesRatio": "places-ratio",
     "PlacesShare": "places-share", "Reserved": "reserved", "Resettlement": "resettlement",
     "Resource": "resource", "Scale": "resource", "Served": "served", "SiteCount": "site-count",
     "SiteStates": "resource", "WorstGroup": "worst",

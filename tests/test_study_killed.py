@@ -108,7 +108,7 @@ def _parts(folder):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("runs", "kills"), [(6, 3), (200, 20)])
+@pytest.mark.parametrize(("runs", "kills"), [(12, 3), (200, 20)])
 def test_killed_worker_scheduler_and_runner_lose_and_double_nothing(runs, kills, tmp_path):
     case, study = _inputs(tmp_path, runs)
     whole = _runner(case, study, tmp_path / "undisturbed")

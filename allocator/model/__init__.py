@@ -40,10 +40,10 @@ __all__ = [
     "solve_exactly",
 ]
 
-_WITHOUT_ROWS = (Gini, MeanTravel, Nearest, Referral, Room)  # of the price road; `not_priced`
+_WITHOUT_ROWS = (Gini,)  # of the price road; `not_priced`
 _NOT_UNASKED = (
-    *_WITHOUT_ROWS, Coverage, Deviation, Floor, Hub, PlacesRatio, PlacesShare, Reserved,
-    Resettlement, Served, WorstGroup,
+    *_WITHOUT_ROWS, Coverage, Deviation, Floor, Hub, MeanTravel, Nearest, PlacesRatio, PlacesShare,
+    Referral, Reserved, Resettlement, Room, Served, WorstGroup,
 )  # fmt: skip
 LARGEST_EXACT = 150_000  # columns of people served up to which the exact road is taken unasked
 
@@ -119,8 +119,8 @@ def solve(
 def not_priced(problem: Problem) -> tuple[Finding, ...]:
     """Return a finding for all that the price road cannot hold in a problem; none if it holds it.
 
-    It has no rows for `Gini`, `MeanTravel`, `Nearest`, `Referral`, `Room` and the ceiling of
-    `Deviation`, and answers one objective on the mean of futures.
+    It has no rows for `Gini` and the ceiling of `Deviation`, and answers one objective on the mean of
+    futures.
     """
     found = [_rule_not_priced(r) for r in problem.rules if _lacks_rows(r)]
     if len(problem.objectives) > 1:

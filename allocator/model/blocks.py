@@ -170,14 +170,14 @@ def link_rows(problem: Problem, columns: Columns, rule: Rule, which: Ints) -> Bl
     columns) that a relaxation violates are written.
     """
     rows = Rows(columns)
-    row, chosen = _offering(problem, columns.x_arc[which], columns.x_period[which])
+    row, chosen = offering(problem, columns.x_arc[which], columns.x_period[which])
     most = columns.upper[columns.x + which]
     rows.put(np.arange(len(which)), columns.x + which, 1.0)
     rows.put(row, columns.y + chosen, -most[row])
     return rows.block(rule, -INF, 0.0, len(which))
 
 
-def _offering(problem: Problem, arc: Ints, t: Ints) -> tuple[Ints, Ints]:
+def offering(problem: Problem, arc: Ints, t: Ints) -> tuple[Ints, Ints]:
     """Return pairs of a position and a stint that offers its arc's class at its site in its period."""
     z = problem.shape
     key = (problem.arc_site[arc] * z["c"] + problem.arc_class[arc]) * z["t"] + t
@@ -574,7 +574,7 @@ def add_nearest(problem: Problem, columns: Columns, rule: Nearest) -> Block:
     rows.put(row, columns.x + mine[at], 1.0)
     i, g, t, w = (v[order][some] for v in cell)
     need = problem.need[i, rule.service, g, t, w]
-    opened, stint = _offering(problem, arc[mine[some]], t)
+    opened, stint = offering(problem, arc[mine[some]], t)
     rows.put(opened, columns.y + stint, need[opened])
     return rows.block(rule, -INF, need, len(some))
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
 from allocator.errors import Text
+from allocator.model.blocks import offering
+from allocator.model.rows import stretches
 from allocator.plan import FEWEST_SITES
 from allocator.problem import Objective, Problem
 from allocator.rules import (
@@ -23,11 +25,15 @@ from allocator.rules import (
     Forced,
     Hub,
     Ints,
+    MeanTravel,
+    Nearest,
     PlacesRatio,
     PlacesShare,
+    Referral,
     Reserved,
     Resettlement,
     Resource,
+    Room,
     Rule,
     Served,
     SiteCount,
@@ -508,9 +514,73 @@ def _hard(r: Coverage) -> Rule:
     return Rule(id=r.id, words=r.words, source=r.source, price=None)
 
 
+def _add_mean_travel(s: _Sheet, r: MeanTravel) -> None:
+    """Minutes over what is allowed on average, over all served of the service."""
+    pr, n_w = s.pr, len(s.pr.futures)
+    minutes = np.asarray(r.minutes, float)
+    limited = np.flatnonzero(np.isfinite(minutes))
+    if not len(limited):
+        return
+    rows = s.open(r, -np.inf, 0.0, len(limited) * n_w).reshape(len(limited), n_w)
+    place = np.full(len(minutes), -1)
+    place[limited] = np.arange(len(limited))
+    e = np.flatnonzero((_entry_service(s) == r.service) & (place[s.entry_t] >= 0))
+    t = s.entry_t[e]
+    over = pr.arc_minutes[s.entry_arc[e]] - minutes[t]
+    s.put("x", rows[place[t], s.entry_w[e]], e, over)
+
+
+def _add_room(s: _Sheet, r: Room) -> None:
+    rows = s.open(r, -np.inf, 0.0, len(r.stints))
+    place = np.full(len(s.pr.stint_site), -1)
+    place[r.stints] = np.arange(len(r.stints))
+    f = np.flatnonzero((place[s.pr.offer_stint] >= 0) & (r.offer_area > 0))
+    s.put("n", rows[place[s.pr.offer_stint[f]]], f, r.offer_area[f])
+    s.put("y", rows, r.stints, -np.asarray(r.room, float))
+
+
+def _add_referral(s: _Sheet, r: Referral) -> None:
+    """People from the area at a site, against a share of those served at the site."""
+    pr = s.pr
+    shape = (len(r.site), len(pr.groups), len(pr.periods), len(pr.futures))
+    rows = s.open(r, 0.0, np.inf, int(np.prod(shape))).reshape(shape)
+    onward = _entry_service(s) == r.service
+    here = np.isin(pr.arc_class[s.entry_arc], r.classes)
+    for n, (site, area) in enumerate(zip(r.site, r.area, strict=True)):
+        out = np.flatnonzero(onward & (pr.arc_area[s.entry_arc] == area))
+        come = np.flatnonzero(here & (pr.arc_site[s.entry_arc] == site))
+        for e, value in ((out, np.ones(len(out))), (come, -r.share[s.entry_t[come]])):
+            s.put("x", rows[n, s.entry_group[e], s.entry_t[e], s.entry_w[e]], e, value)
+
+
+def _add_nearest(s: _Sheet, r: Nearest) -> None:
+    """Where a nearer site is open nobody goes farther: a row an entry with farther ones, nearest first."""
+    pr = s.pr
+    mine = np.flatnonzero(_entry_service(s) == r.service)
+    arc = s.entry_arc[mine]
+    cell = (pr.arc_area[arc], s.entry_group[mine], s.entry_t[mine], s.entry_w[mine])
+    _, _, n_g, n_t, n_w = pr.need.shape
+    key = np.ravel_multi_index(cell, (len(pr.areas), n_g, n_t, n_w))
+    order = np.lexsort((arc, pr.arc_class[arc], pr.arc_site[arc], pr.arc_minutes[arc], key))
+    mine, arc, key, minutes = mine[order], arc[order], key[order], pr.arc_minutes[arc][order]
+    rank = np.unique(np.column_stack([key, minutes]), axis=0, return_inverse=True)[1].ravel()
+    after = np.searchsorted(rank, rank, "right")
+    length = np.searchsorted(key, key, "right") - after
+    some = np.flatnonzero(length)
+    if not len(some):
+        return
+    need = pr.need[cell[0], r.service, cell[1], cell[2], cell[3]][order][some]
+    rows = s.open(r, -np.inf, need, len(some))
+    row, at = stretches(after[some], length[some])
+    s.put("x", rows[row], mine[at], np.ones(len(at)))
+    opened, stint = offering(pr, arc[some], cell[2][order][some])
+    s.put("y", rows[opened], stint, need[opened])
+
+
 _ADD: dict[type[Rule], Callable[[_Sheet, Any], None]] = {
     Acceptance: _add_acceptance, Capacity: _add_capacity, Coverage: _add_coverage,
     Deviation: _add_deviation, Floor: _add_floor, Forced: _add_forced, Hub: _add_hub,
+    MeanTravel: _add_mean_travel, Nearest: _add_nearest, Referral: _add_referral, Room: _add_room,
     PlacesRatio: _add_places_ratio, PlacesShare: _add_places_share, Reserved: _add_reserved,
     Resettlement: _add_resettlement, Resource: _add_resource, Served: _add_served,
     SiteCount: _add_site_count, WorstGroup: _add_worst,
@@ -520,6 +590,9 @@ _OVER_ENTRIES = (
     Capacity,
     Deviation,
     Floor,
+    MeanTravel,
+    Nearest,
+    Referral,
     Reserved,
     Resettlement,
     Resource,

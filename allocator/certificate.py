@@ -2,14 +2,13 @@
 
 Weak duality: charge every shared row at its price; what each site would then do alone costs no more
 than in any plan, so the sum is a bound whatever the prices are. Nothing here is shared with
-``model/``: rows are read anew from the rules, in the order in which prices are stored. A rule that the price
-road has no rows for is left out: what is asked less bounds no better.
+``model/``: rows are read anew from the rules, in the order in which prices are stored.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +26,7 @@ from allocator.rules import (
     Floats,
     Floor,
     Forced,
+    Gini,
     Hub,
     Ints,
     MeanTravel,
@@ -136,7 +136,10 @@ class _Account:
         return price
 
     def boxed(self, reduced: Floats | float) -> None:
-        """Add columns from 0 to 1 at these costs: each is 1 where that is cheaper."""
+        """Add columns from 0 to 1 at these costs: each is 1 where that is cheaper.
+
+        A column to another end counts its cost times that end.
+        """
         self.total += float(np.minimum(reduced, 0.0).sum())
 
 
@@ -286,6 +289,13 @@ def _parts(
     return need, mine[:, None] & np.isin(np.arange(len(pr.groups)), groups)[None, :], of
 
 
+def _needed(need: Floats) -> Iterator[tuple[int, int, float]]:
+    """Yield (period, future, need of all parts) where there is any."""
+    for t, w in np.ndindex(need.shape[1:]):
+        if need[:, t, w].sum() > 0:
+            yield t, w, float(need[:, t, w].sum())
+
+
 def _charge_share(
     acc: _Account, rule: Rule, service: int, part: Ints, groups: Ints, share: Floats
 ) -> None:
@@ -320,16 +330,60 @@ def _charge_worst(acc: _Account, rule: WorstGroup) -> None:
 
 
 def _charge_deviation(acc: _Account, rule: Deviation) -> None:
+    _charge_mean_deviation(acc, rule)
+    if rule.ceiling is not None:
+        _charge_ceiling(acc, rule, np.asarray(rule.ceiling, float))
+
+
+def _charge_ceiling(acc: _Account, rule: Deviation, ceiling: Floats) -> None:
+    """How far each part's people are from its share of all served is a column below what both could be."""
+    hard = Rule(id=rule.id, words=rule.words)
+    need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(acc.pr.groups)))
+    for t, w, whole in _needed(need):
+        parts = np.flatnonzero(need[:, t, w] > 0)
+        above = acc.rows(hard, -np.inf, 0.0, len(parts))
+        below = acc.rows(hard, -np.inf, 0.0, len(parts))
+        (limit,) = acc.rows(rule, -np.inf, 0.0, 1)
+        own = need[parts, t, w]
+        acc.boxed((limit - above - below) * 2.0 * own)
+        net = above - below
+        each = np.full(len(of), -2.0 * ceiling[t] * limit - float((net * own).sum()) / whole)
+        for q, a_person in zip(parts.tolist(), net.tolist(), strict=True):
+            each[of == q] += a_person
+        acc.arc[:, :, t, w] += np.where(mine, each[:, None], 0.0)
+
+
+def _charge_gini(acc: _Account, rule: Gini) -> None:
+    """Of every two parts, the difference of people served weighed by the other's need is a column."""
+    hard = Rule(id=rule.id, words=rule.words)
+    need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(acc.pr.groups)))
+    for t, w, whole in _needed(need):
+        pairs = [
+            (p, q)
+            for p in range(len(need))
+            for q in range(p + 1, len(need))
+            if need[p, t, w] > 0 or need[q, t, w] > 0
+        ]
+        above = acc.rows(hard, -np.inf, 0.0, len(pairs))
+        below = acc.rows(hard, -np.inf, 0.0, len(pairs))
+        (limit,) = acc.rows(rule, -np.inf, 0.0, 1)
+        each = np.full(len(of), -float(rule.ceiling[t]) * limit)
+        for n, (p, q) in enumerate(pairs):
+            own, other = float(need[p, t, w]), float(need[q, t, w])
+            acc.boxed((limit - above[n] - below[n]) * 2.0 * own * other / whole)
+            each[of == p] += (above[n] - below[n]) * other / whole
+            each[of == q] -= (above[n] - below[n]) * own / whole
+        acc.arc[:, :, t, w] += np.where(mine, each[:, None], 0.0)
+
+
+def _charge_mean_deviation(acc: _Account, rule: Deviation) -> None:
     """Each part's distance from the county's share, above and below, is a column from 0 to 1."""
     weight = acc.obj.epigraph_weight if acc.obj.epigraph == rule.id else 0.0
     if weight == 0.0:
         return
     pr = acc.pr
     need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(pr.groups)))
-    for t, w in np.ndindex(len(pr.periods), len(pr.futures)):
-        whole = float(need[:, t, w].sum())
-        if whole <= 0:
-            continue
+    for t, w, whole in _needed(need):
         for q in np.flatnonzero(need[:, t, w] > 0):
             own = float(need[q, t, w])
             above, below = acc.rows(rule, 0.0, np.inf, 2)
@@ -538,7 +592,7 @@ def _charge_nearest(acc: _Account, rule: Nearest) -> None:
 
 _CHARGES: dict[type[Rule], Callable[[_Account, Any], None]] = {
     Acceptance: _charge_acceptance, Capacity: _charge_capacity, Coverage: _charge_coverage,
-    Deviation: _charge_deviation, Floor: _charge_floor, Forced: _charge_forced, Hub: _charge_hub,
+    Deviation: _charge_deviation, Floor: _charge_floor, Forced: _charge_forced, Gini: _charge_gini, Hub: _charge_hub,
     MeanTravel: _charge_mean_travel, Nearest: _charge_nearest, Referral: _charge_referral, Room: _charge_room,
     PlacesRatio: _charge_ratio, PlacesShare: _charge_kind, Reserved: _charge_reserved,
     Resettlement: _charge_resettlement, Resource: _charge_resource, Served: _charge_served,

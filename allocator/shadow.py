@@ -61,8 +61,7 @@ def worth_of(
     """Return what more of each resource, place and person is worth to a plan, and bounds of other budgets.
 
     A plan found by prices carries them. Otherwise pools are priced by the exact road's relaxation, with
-    its cuts, and places and people by prices of needs, which rules without a price
-    (see `allocator.model.not_priced`) are left out of.
+    its cuts, and places and people by prices of needs.
 
     Raises
     ------

@@ -24,7 +24,6 @@ from allocator.rules import (
     Reserved,
     Resettlement,
     Room,
-    Rule,
     Served,
     WorstGroup,
 )
@@ -40,9 +39,8 @@ __all__ = [
     "solve_exactly",
 ]
 
-_WITHOUT_ROWS = (Gini,)  # of the price road; `not_priced`
 _NOT_UNASKED = (
-    *_WITHOUT_ROWS, Coverage, Deviation, Floor, Hub, MeanTravel, Nearest, PlacesRatio, PlacesShare,
+    Coverage, Deviation, Floor, Gini, Hub, MeanTravel, Nearest, PlacesRatio, PlacesShare,
     Referral, Reserved, Resettlement, Room, Served, WorstGroup,
 )  # fmt: skip
 LARGEST_EXACT = 150_000  # columns of people served up to which the exact road is taken unasked
@@ -51,8 +49,8 @@ LARGEST_EXACT = 150_000  # columns of people served up to which the exact road i
 def road_for(problem: Problem) -> str:
     """Return the road a problem's size calls for: ``exact`` or ``prices``.
 
-    The price road answers one expected objective under resources and numbers of sites; anything
-    else stays on the exact road, however large, until that road is shown to hold it.
+    The price road answers one expected objective. It holds every rule, but is taken unasked only under
+    resources and numbers of sites: how near its plans come under the others has not been measured.
     """
     simple = len(problem.objectives) == 1 and problem.objectives[0].risk == "expected"
     simple = simple and not any(isinstance(r, _NOT_UNASKED) for r in problem.rules)
@@ -117,12 +115,11 @@ def solve(
 
 
 def not_priced(problem: Problem) -> tuple[Finding, ...]:
-    """Return a finding for all that the price road cannot hold in a problem; none if it holds it.
+    """Return a finding for all that the price road cannot answer in a problem; none if it can.
 
-    It has no rows for `Gini` and the ceiling of `Deviation`, and answers one objective on the mean of
-    futures.
+    It has rows for every rule, and answers one objective on the mean of futures.
     """
-    found = [_rule_not_priced(r) for r in problem.rules if _lacks_rows(r)]
+    found = []
     if len(problem.objectives) > 1:
         more = len(problem.objectives) - 1
         found.append(_objective_not_priced(
@@ -137,19 +134,6 @@ def not_priced(problem: Problem) -> tuple[Finding, ...]:
         for o in problem.objectives[:1] if o.risk != "expected"
     ]  # fmt: skip
     return tuple(found)
-
-
-def _lacks_rows(rule: Rule) -> bool:
-    ceiling = isinstance(rule, Deviation) and rule.ceiling is not None
-    return ceiling or isinstance(rule, _WITHOUT_ROWS)
-
-
-def _rule_not_priced(rule: Rule) -> Finding:
-    return Finding(
-        Rank.ERROR, "rule-not-on-price-road", Where(column="solve.road", id=rule.id),
-        Text(f"价格法不能保证规则“{rule.words.zh}”。", f"The price road cannot hold the rule “{rule.words.en}”."),
-        Text("请改为 solve: {road: exact},或去掉这条规则。", "Write solve: {road: exact}, or leave the rule out."),
-    )  # fmt: skip
 
 
 def _objective_not_priced(name: str, what: Text) -> Finding:

@@ -228,10 +228,7 @@ def bound_at(problem: Problem, prices: Mapping[str, Floats]) -> float:
 
 
 def shadow_prices(problem: Problem, *, gap: float = 1e-3) -> tuple[dict[str, Floats], float]:
-    """Return prices by rule id and the bound they prove on the first objective, without a plan.
-
-    Rules that the price road has no rows for are left out: the bound holds, and lies lower.
-    """
+    """Return prices by rule id and the bound they prove on the first objective, without a plan."""
     rx = relax(problem)
     dual = Dual(rx)
     several = len(problem.periods) > 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from allocator.rules import (
     Floats,
     Floor,
     Forced,
+    Gini,
     Hub,
     Ints,
     MeanTravel,
@@ -99,12 +100,12 @@ class _Sheet:
                 self.put("v", rows, col, np.full(len(rows), sign))
         return at
 
-    def columns(self, count: int, cost: float, low: float, high: float) -> Ints:
+    def columns(self, count: int, cost: float, low: float, high: Floats | float) -> Ints:
         at = np.arange(self.extra, self.extra + count)
         self.extra += count
         self.extra_cost.append(np.full(count, float(cost)))
         self.extra_low.append(np.full(count, float(low)))
-        self.extra_high.append(np.full(count, float(high)))
+        self.extra_high.append(np.broadcast_to(np.asarray(high, float), count).copy())
         return at
 
     def put(self, block: str, row: Ints, col: Ints, value: Floats | float) -> None:
@@ -291,6 +292,66 @@ def _add_worst(s: _Sheet, r: WorstGroup) -> None:
 
 
 def _add_deviation(s: _Sheet, r: Deviation) -> None:
+    _add_mean_deviation(s, r)
+    if r.ceiling is not None:
+        _add_ceiling(s, r, np.asarray(r.ceiling, float))
+
+
+def _add_ceiling(s: _Sheet, r: Deviation, ceiling: Floats) -> None:
+    """Each part's people over or under its share of all served, together at most 2 ceiling of them (Hoover)."""
+    for t, _, need, e, of in _served_parts(s, r.service, r.part):
+        share = need / need.sum()
+        parts = np.flatnonzero(need > 0)
+        d = s.columns(len(parts), 0.0, 0.0, need[parts] + share[parts] * need.sum())
+        for sign in (1.0, -1.0):
+            rows = s.open(_hard(r), -np.inf, 0.0, len(parts))
+            s.put("v", rows, d, -1.0)
+            for row, q in zip(rows, parts, strict=True):
+                s.put("x", row, e, sign * ((of == q) - share[q]))
+        limit = s.open(r, -np.inf, 0.0, 1)[0]
+        s.put("v", limit, d, 1.0)
+        s.put("x", limit, e, np.full(len(e), -2.0 * ceiling[t]))
+
+
+def _add_gini(s: _Sheet, r: Gini) -> None:
+    """Of every two parts, the difference of people served weighed by the other's need; together below the ceiling."""
+    for t, _, need, e, of in _served_parts(s, r.service, r.part):
+        share = need / need.sum()
+        first, second = np.triu_indices(len(need), 1)
+        both = (need[first] > 0) | (need[second] > 0)
+        first, second = first[both], second[both]
+        most = share[second] * need[first] + share[first] * need[second]
+        d = s.columns(len(first), 0.0, 0.0, most)
+        for sign in (1.0, -1.0):
+            rows = s.open(_hard(r), -np.inf, 0.0, len(first))
+            s.put("v", rows, d, -1.0)
+            for q in range(len(need)):
+                mine = e[of == q]
+                for at, value in (
+                    (first == q, sign * share[second]),
+                    (second == q, -sign * share[first]),
+                ):
+                    for row, a_person in zip(rows[at], value[at], strict=True):
+                        s.put("x", row, mine, np.full(len(mine), a_person))
+        limit = s.open(r, -np.inf, 0.0, 1)[0]
+        s.put("v", limit, d, 1.0)
+        s.put("x", limit, e, np.full(len(e), -float(r.ceiling[t])))
+
+
+def _served_parts(
+    s: _Sheet, service: int, part: Ints
+) -> Iterator[tuple[int, int, Floats, Ints, Ints]]:
+    """Yield (period, future, need of each part, entries in any part, their parts) where there is need."""
+    groups = np.arange(len(s.pr.groups))
+    need = _part_need(s, service, part, groups)
+    e, of = _part_entries(s, service, part, groups)
+    for t, w in np.ndindex(need.shape[1:]):
+        if need[:, t, w].sum() > 0:
+            here = (s.entry_t[e] == t) & (s.entry_w[e] == w)
+            yield t, w, need[:, t, w], e[here], of[here]
+
+
+def _add_mean_deviation(s: _Sheet, r: Deviation) -> None:
     weight = s.obj.epigraph_weight if s.obj.epigraph == r.id else 0.0
     if weight == 0.0:
         return
@@ -510,7 +571,8 @@ def _add_fewest(s: _Sheet) -> None:
         s.put("u", row, u[u >= 0], share[u >= 0])
 
 
-def _hard(r: Coverage) -> Rule:
+def _hard(r: Rule) -> Rule:
+    """The rule as it stands for a definition: that is never itself a shortfall."""
     return Rule(id=r.id, words=r.words, source=r.source, price=None)
 
 
@@ -579,7 +641,8 @@ def _add_nearest(s: _Sheet, r: Nearest) -> None:
 
 _ADD: dict[type[Rule], Callable[[_Sheet, Any], None]] = {
     Acceptance: _add_acceptance, Capacity: _add_capacity, Coverage: _add_coverage,
-    Deviation: _add_deviation, Floor: _add_floor, Forced: _add_forced, Hub: _add_hub,
+    Deviation: _add_deviation, Floor: _add_floor, Forced: _add_forced, Gini: _add_gini,
+    Hub: _add_hub,
     MeanTravel: _add_mean_travel, Nearest: _add_nearest, Referral: _add_referral, Room: _add_room,
     PlacesRatio: _add_places_ratio, PlacesShare: _add_places_share, Reserved: _add_reserved,
     Resettlement: _add_resettlement, Resource: _add_resource, Served: _add_served,
@@ -590,6 +653,7 @@ _OVER_ENTRIES = (
     Capacity,
     Deviation,
     Floor,
+    Gini,
     MeanTravel,
     Nearest,
     Referral,

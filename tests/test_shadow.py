@@ -107,8 +107,8 @@ def test_a_regret_has_no_prices():
 def test_the_command_speaks_both_languages_and_json(county, tmp_path, capsys):
     folder = write_run(tmp_path / "base-1", county)
     for language, words in (
-        ("zh", ("建设资金", "不可能低于")),
-        ("en", ("Capital", "proved not below")),
+        ("zh", ("制约本方案的是", "建设资金", "不可能低于")),
+        ("en", ("holds this plan back", "Capital", "proved not below")),
     ):
         assert main(["worth", str(folder), "--lang", language]) == 0
         said = capsys.readouterr().out

@@ -50,11 +50,41 @@ def worth(
         ),
         highlight=False,
     )
+    console.print(_what_holds_back(found, language), highlight=False)
     console.print(_resources(found, names, language))
     console.print(_budgets(found, names, language))
     console.print(_places(found, names, language, most))
     console.print(_people(found, names, language, most, done))
     return 0
+
+
+def _what_holds_back(found: Worth, language: str) -> str:
+    """One sentence: the pools of which more would help, and those of which more alone would not."""
+    whole = found.resources.assign(
+        all=found.resources["worth"] / found.resources["step"] * found.resources["supply"]
+    )
+    by_pool = whole.groupby("pool", sort=False)["all"].sum().sort_values(ascending=False)
+    matters = [_pool(str(p), language) for p in by_pool[by_pool > 1e-3 * abs(found.value)].index]
+    idle = [_pool(str(p), language) for p in by_pool[by_pool <= 1e-3 * abs(found.value)].index]
+    comma = say(language, "、", ", ")
+    parts = []
+    if matters:
+        parts.append(
+            say(
+                language,
+                f"制约本方案的是{comma.join(matters)}。",
+                f"What holds this plan back: {comma.join(matters)}.",
+            )
+        )
+    if idle:
+        parts.append(
+            say(
+                language,
+                f"单独增加{comma.join(idle)}几乎没有作用。",
+                f"More of these alone would hardly change it: {comma.join(idle)}.",
+            )
+        )
+    return say(language, "", " ").join(parts)
 
 
 def _titled(title: str, columns: list[tuple[str, str]], language: str) -> Table:

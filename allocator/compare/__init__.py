@@ -265,8 +265,10 @@ def _not_comparable(runs: Sequence[Run]) -> list[Finding]:
             Text(f"这些结果属于不同的案例({'、'.join(cases)}),不能并列比较。", f"These runs are of different cases ({', '.join(cases)}) and cannot stand side by side."),
             Text("请只比较同一案例的结果。", "Compare runs of one case."),
         ))  # fmt: skip
-    ids = [r.id for r in runs]
-    for run in {r.id: r for r in runs if ids.count(r.id) > 1}.values():
+    keys = [
+        (r.scenario.name, r.id) for r in runs
+    ]  # alike under two names they may stand side by side
+    for run in {k: r for k, r in zip(keys, runs, strict=True) if keys.count(k) > 1}.values():
         found.append(Finding(
             Rank.ERROR, "run-twice", Where(id=f"{run.scenario.name}-{run.id}"),
             Text("同一个结果给出了两次。", "One run is named twice."),

@@ -33,6 +33,7 @@ _HOMES = {
     "run_study": "allocator.study",
     "solve": "allocator.model",
     "verify": "allocator.verify",
+    "worth_of": "allocator.shadow",
     "write_run": "allocator.io.runs",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,11 +27,14 @@ class Status(StrEnum):
 
 
 def relative_gap(value: float, bound: float) -> float:
-    """Return ``|bound - value| / |value|``; 0 where both are 0."""
+    """Return ``|bound - value| / |value|``; 0 where both are 0, infinite where there is no value.
+
+    A value nearer to nothing than a millionth counts as a millionth, so that the gap is a number.
+    """
     difference = abs(bound - value)
     if difference <= 1e-9:
         return 0.0
-    return difference / abs(value) if value else float("inf")
+    return difference / max(abs(value), 1e-6) if math.isfinite(value) else math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -465,3 +465,11 @@ def test_a_problem_that_differs_in_anything_else_tightens_nothing():
     ):
         assert not other.tightens(loose)
     assert not replace(loose, rules=tuple(changed)).tightens(before), "a priced rule is no limit"
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "gap"),
+    [(0.0, 0.0, 0.0), (2.0, 1.0, 0.5), (-2.0, -3.0, 0.5), (0.0, -1e-3, 1e3), (np.inf, 1.0, np.inf)],
+)
+def test_a_gap_is_a_number_wherever_there_is_a_value(value, bound, gap):
+    assert relative_gap(value, bound) == pytest.approx(gap)

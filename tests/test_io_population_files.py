@@ -158,6 +158,14 @@ def north_down(folder):
     raster(folder / "p.tif", np.ones((40, 50)), crs=None)
 
 
+def two_bands(folder):
+    with rasterio.open(
+        folder / "p.tif", "w", driver="GTiff", height=40, width=50, count=2, dtype="float32",
+        crs="EPSG:4326", transform=rasterio.transform.from_origin(109.0, 25.4, 0.01, 0.01),
+    ) as out:  # fmt: skip
+        out.write(np.ones((2, 40, 50), np.float32))
+
+
 def elsewhere(folder):
     raster(folder / "p.tif", np.ones((40, 50)), west=80.0)
 
@@ -171,6 +179,7 @@ def text(folder):
     [
         ("{year: 2020, raster: p.tif}", negative, "raster-persons"),
         ("{year: 2020, raster: p.tif}", north_down, "raster-frame"),
+        ("{year: 2020, raster: p.tif}", two_bands, "raster-bands"),
         ("{year: 2020, raster: p.tif}", elsewhere, "township-without-people"),
         ("{year: 2020, raster: p.tif}", text, "file-unreadable"),
         ("{year: 2020, raster: q.tif}", text, "file-missing"),

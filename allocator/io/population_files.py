@@ -289,6 +289,19 @@ def _sums(path: Path, shapes: gpd.GeoDataFrame) -> Floats:
     try:
         with rasterio.open(path) as raster:
             place = checked_frame(path, raster)
+            if raster.count != 1:  # before any is looked at: a spoilt header may claim 65,535
+                raise refusal(
+                    "raster-bands",
+                    where,
+                    (
+                        f"人口栅格应只有一个波段,此文件有{raster.count}个。",
+                        f"A raster of persons has one band; this file has {raster.count}.",
+                    ),
+                    (
+                        "请把所需波段另存为一个文件。",
+                        "Save the band that is wanted as a file of its own.",
+                    ),
+                )
             there = shapes.to_crs(raster.crs)
             if not np.isfinite(there.total_bounds).all():
                 raise ValueError("shapes cannot be brought to its system")

@@ -105,30 +105,40 @@ class _Account:
 
     pr: Problem
     obj: Objective
+    prices: Mapping[str, Floats]
     stint: Floats  # (P,)
     place: Floats  # (F,)
     arc: Floats  # (A, G, T, W) a person
     there: NDArray[np.bool_]  # (A, G, T, W) people who may go, at a site that may offer it then
     flat: Ints  # (A, G, T, W) position in need
-    prices: Floats = field(default_factory=lambda: np.zeros(0))
-    at: int = 0
+    at: dict[str, int] = field(default_factory=dict)  # rows taken by rule id; rules may share one
     total: float = 0.0
 
-    def rows(self, rule: Rule, low: Floats | float, high: Floats | float, count: int) -> Floats:
+    def rows(
+        self,
+        rule: Rule,
+        low: Floats | float,
+        high: Floats | float,
+        count: int,
+        *,
+        defines: bool = False,
+    ) -> Floats:
         """Take the prices of the next rows ``low <= use <= high``; return them (count,).
 
         A price above 0 charges use and pays the upper limit, one below 0 the lower. What a priced rule
-        lacks costs its price, so there a row's price is at most that.
+        lacks costs its price, so there a row's price is at most that, unless it only ``defines`` a column.
         """
-        price = self.prices[self.at : self.at + count]
+        stored = np.ravel(self.prices[rule.id]).astype(float)
+        first = self.at.get(rule.id, 0)
+        price = stored[first : first + count]
         if len(price) != count:
             raise _NoProof
-        self.at += count
+        self.at[rule.id] = first + count
         limit = np.where(price >= 0, np.broadcast_to(high, count), np.broadcast_to(low, count))
         used = price != 0
         if not np.isfinite(limit[used]).all():
             raise _NoProof
-        if rule.price is not None:
+        if rule.price is not None and not defines:
             most = rule.price if self.obj.shortfalls else 0.0
             if np.any(np.abs(price) > most * (1 + 1e-12) + 1e-12):
                 raise _NoProof
@@ -172,7 +182,7 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
         else np.broadcast_to(obj.unmet, pr.need.shape[:3])
     )
     leaving = unmet[..., None, None] * weight
-    account = _opened(pr, obj)
+    account = _opened(pr, obj, prices)
     try:
         if FEWEST_SITES in prices:
             account.total -= _charge_fewest(pr, prices[FEWEST_SITES], account.stint, leaving)
@@ -181,14 +191,8 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
             worth = np.minimum(balance, leaving)
         for rule in pr.rules:
             charge = _CHARGES.get(type(rule))
-            if charge is not None:
-                # Rules may share an id: each takes its rows from where the one before ended.
-                same = [r for r in pr.rules if r.id == rule.id and type(r) in _CHARGES]
-                first = rule is same[0]
-                account.prices = np.asarray(prices.get(rule.id, np.zeros(0)), float).ravel()
-                account.at = 0 if first else account.at
-                if len(account.prices) or not first:
-                    charge(account, rule)
+            if charge is not None and np.size(prices.get(rule.id, ())):
+                charge(account, rule)
     except _NoProof:
         return None
     account.total += float((np.minimum(worth, leaving) * pr.need).sum())
@@ -200,7 +204,7 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
     return account.total + obj.constant
 
 
-def _opened(pr: Problem, obj: Objective) -> _Account:
+def _opened(pr: Problem, obj: Objective, prices: Mapping[str, Floats]) -> _Account:
     """An account with the objective's own costs."""
     n_a, n_g, n_t, n_w = len(pr.arc_area), len(pr.groups), len(pr.periods), len(pr.futures)
     service = pr.class_service[pr.arc_class]
@@ -215,7 +219,7 @@ def _opened(pr: Problem, obj: Objective) -> _Account:
     willing = np.broadcast_to(pr.acceptance, (n_a, n_g))[:, :, None, None] * pr.need.ravel()[flat]
     there = (willing > 0) & offered[pr.arc_site, pr.arc_class][:, None, :, None]
     return _Account(
-        pr, obj,
+        pr, obj, prices,
         np.zeros(len(pr.stint_site)) if obj.stint is None else np.array(obj.stint, float),
         np.zeros(len(pr.offer_stint)) if obj.place is None else np.array(obj.place, float),
         np.zeros(shape), np.broadcast_to(there, shape), flat,
@@ -238,10 +242,7 @@ def _among(pr: Problem, options: Ints) -> Ints:
 def _charge_resource(acc: _Account, rule: Resource) -> None:
     """The pool's use in each limited period; in each future apart where people use it."""
     pr, k, n_t = acc.pr, rule.pool, len(acc.pr.periods)
-    limit = np.array(rule.supply, float)
-    for payer in rule.payers:
-        if payer.share > 0:
-            limit = np.minimum(limit, np.asarray(payer.cap, float) / payer.share)
+    limit = rule.most
     finite = np.flatnonzero(np.isfinite(limit))
     by_people = bool(pr.use_person[:, :, k].any() or pr.use_minute[:, k].any())
     n_w = len(pr.futures) if by_people and not rule.in_expectation else 1
@@ -337,12 +338,11 @@ def _charge_deviation(acc: _Account, rule: Deviation) -> None:
 
 def _charge_ceiling(acc: _Account, rule: Deviation, ceiling: Floats) -> None:
     """How far each part's people are from its share of all served is a column below what both could be."""
-    hard = Rule(id=rule.id, words=rule.words)
     need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(acc.pr.groups)))
     for t, w, whole in _needed(need):
         parts = np.flatnonzero(need[:, t, w] > 0)
-        above = acc.rows(hard, -np.inf, 0.0, len(parts))
-        below = acc.rows(hard, -np.inf, 0.0, len(parts))
+        above = acc.rows(rule, -np.inf, 0.0, len(parts), defines=True)
+        below = acc.rows(rule, -np.inf, 0.0, len(parts), defines=True)
         (limit,) = acc.rows(rule, -np.inf, 0.0, 1)
         own = need[parts, t, w]
         acc.boxed((limit - above - below) * 2.0 * own)
@@ -355,7 +355,6 @@ def _charge_ceiling(acc: _Account, rule: Deviation, ceiling: Floats) -> None:
 
 def _charge_gini(acc: _Account, rule: Gini) -> None:
     """Of every two parts, the difference of people served weighed by the other's need is a column."""
-    hard = Rule(id=rule.id, words=rule.words)
     need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(acc.pr.groups)))
     for t, w, whole in _needed(need):
         pairs = [
@@ -364,8 +363,8 @@ def _charge_gini(acc: _Account, rule: Gini) -> None:
             for q in range(p + 1, len(need))
             if need[p, t, w] > 0 or need[q, t, w] > 0
         ]
-        above = acc.rows(hard, -np.inf, 0.0, len(pairs))
-        below = acc.rows(hard, -np.inf, 0.0, len(pairs))
+        above = acc.rows(rule, -np.inf, 0.0, len(pairs), defines=True)
+        below = acc.rows(rule, -np.inf, 0.0, len(pairs), defines=True)
         (limit,) = acc.rows(rule, -np.inf, 0.0, 1)
         each = np.full(len(of), -float(rule.ceiling[t]) * limit)
         for n, (p, q) in enumerate(pairs):
@@ -520,8 +519,7 @@ def _charge_coverage(acc: _Account, rule: Coverage) -> None:
             continue
         (main,) = acc.rows(rule, float(rule.share[t]) * people[:, t].sum(), np.inf, 1)
         link = np.zeros(len(rule.areas))
-        hard = Rule(id=rule.id, words=rule.words)
-        link[some] = acc.rows(hard, -np.inf, 0.0, len(some))
+        link[some] = acc.rows(rule, -np.inf, 0.0, len(some), defines=True)
         acc.boxed(main * people[some, t] + link[some])
         for i, p in zip(area.tolist(), stint.tolist(), strict=True):
             if people[i, t] > 0 and pr.stint_first[p] <= t <= pr.stint_last[p]:

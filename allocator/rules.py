@@ -134,6 +134,15 @@ class Resource(Rule):
     payers: tuple[Payer, ...] = ()
     in_expectation: bool = False
 
+    @property
+    def most(self) -> Floats:
+        """The use (T,) that supply and payers' caps allow together."""
+        most = np.array(self.supply, float)
+        for payer in self.payers:
+            if payer.share > 0:
+                most = np.minimum(most, np.asarray(payer.cap, float) / payer.share)
+        return most
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Coverage(Rule):

@@ -54,6 +54,11 @@ class Worth:
     places: pd.DataFrame
     people: pd.DataFrame
 
+    @property
+    def by_pool(self) -> pd.Series:
+        """What all of each pool's supply is worth at its prices, most first."""
+        return _by_pool(self.resources).sort_values(ascending=False, kind="stable")
+
 
 def worth_of(
     problem: Problem, plan: Plan, *, changes: tuple[float, ...] = (-0.2, -0.1, 0.1, 0.2, 0.5)
@@ -101,7 +106,7 @@ def _of_price_road(problem: Problem, prices: Mapping[str, Floats]) -> dict[str, 
     for rule in problem.rules:
         given = np.asarray(prices.get(rule.id, np.zeros(0)), float)
         if isinstance(rule, Resource) and len(given):  # rows of limited periods, futures within
-            limited = np.isfinite(tightest_supply(rule))
+            limited = np.isfinite(rule.most)
             worth = np.zeros(len(problem.periods))
             worth[limited] = given.reshape(int(limited.sum()), -1).sum(1)
             found[rule.id] = worth
@@ -126,7 +131,7 @@ def _resources(problem: Problem, limits: Mapping[str, Floats], gap: float) -> pd
         if rule.id not in limits or not isinstance(rule, Resource | SiteCount):
             continue
         pool = problem.pools[rule.pool] if isinstance(rule, Resource) else "sites"
-        supply = tightest_supply(rule) if isinstance(rule, Resource) else rule.maximum
+        supply = rule.most if isinstance(rule, Resource) else rule.maximum
         step = STEPS.get(pool, 1.0)
         for t in np.flatnonzero(np.isfinite(supply)):
             worth = float(limits[rule.id][t]) * step
@@ -135,13 +140,9 @@ def _resources(problem: Problem, limits: Mapping[str, Floats], gap: float) -> pd
     return pd.DataFrame(rows, columns=columns)
 
 
-def tightest_supply(rule: Resource) -> Floats:
-    """Return the use (T,) that a pool and its payers' caps allow."""
-    limit = np.asarray(rule.supply, float).copy()
-    for payer in rule.payers:
-        if payer.share > 0:
-            limit = np.minimum(limit, np.asarray(payer.cap, float) / payer.share)
-    return limit
+def _by_pool(resources: pd.DataFrame) -> pd.Series:
+    whole = resources["worth"] / resources["step"] * resources["supply"]
+    return whole.groupby(resources["pool"], sort=False).sum()
 
 
 def _budgets(
@@ -152,8 +153,7 @@ def _budgets(
     With less of it no plan is better than now, so there the bound of today's plan holds too.
     """
     rows = []
-    for pool, own in resources.groupby("pool", sort=False):
-        whole = float((own["worth"] / own["step"] * own["supply"]).sum())
+    for pool, whole in _by_pool(resources).items():
         if pool != "sites" and whole > 0:
             rows += [
                 (pool, change, max(base - change * whole, bound if change < 0 else -np.inf))

@@ -51,8 +51,8 @@ def worth(
         highlight=False,
     )
     console.print(_what_holds_back(found, language), highlight=False)
-    console.print(_resources(found, names, language))
-    console.print(_budgets(found, names, language))
+    console.print(_resources(found, language))
+    console.print(_budgets(found, language))
     console.print(_places(found, names, language, most))
     console.print(_people(found, names, language, most, done))
     return 0
@@ -60,10 +60,7 @@ def worth(
 
 def _what_holds_back(found: Worth, language: str) -> str:
     """One sentence: the pools of which more would help, and those of which more alone would not."""
-    whole = found.resources.assign(
-        all=found.resources["worth"] / found.resources["step"] * found.resources["supply"]
-    )
-    by_pool = whole.groupby("pool", sort=False)["all"].sum().sort_values(ascending=False)
+    by_pool = found.by_pool
     matters = [_pool(str(p), language) for p in by_pool[by_pool > 1e-3 * abs(found.value)].index]
     idle = [_pool(str(p), language) for p in by_pool[by_pool <= 1e-3 * abs(found.value)].index]
     comma = say(language, "、", ", ")
@@ -106,7 +103,7 @@ def _amount(pool: str, value: float, language: str) -> str:
     return number(value, "yuan" if pool in ("capital", "running") else "", language)
 
 
-def _resources(found: Worth, names: Names, language: str) -> Table:
+def _resources(found: Worth, language: str) -> Table:
     table = _titled(
         say(language, "边际效益:再增加一份资源值多少", "What one more step of a resource is worth"),
         [("资源", "Resource"), ("时期", "Period"), ("现有限额", "Limit"), ("一份", "One step"),
@@ -122,7 +119,7 @@ def _resources(found: Worth, names: Names, language: str) -> Table:
     return table
 
 
-def _budgets(found: Worth, names: Names, language: str) -> Table:
+def _budgets(found: Worth, language: str) -> Table:
     table = _titled(
         say(language, "限额改变后目标不可能低于", "With another limit the objective cannot be below"),
         [("资源", "Resource"), ("各期限额变动", "Change in all periods"), ("不低于(已证明)", "Not below (proved)")],

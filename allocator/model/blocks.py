@@ -248,11 +248,7 @@ def add_resource(problem: Problem, columns: Columns, rule: Resource) -> Block:
         some = np.flatnonzero(use)
         w_of = 0 if rule.in_expectation else columns.x_future[some]
         rows.put(w_of * t_count + columns.x_period[some], columns.x + some, use[some])
-    most = rule.supply.astype(float).copy()
-    for payer in rule.payers:
-        if payer.share > 0:
-            most = np.minimum(most, np.asarray(payer.cap) / payer.share)
-    upper = np.tile(np.where(most >= 1e29, INF, most), futures)
+    upper = np.tile(np.where(rule.most >= 1e29, INF, rule.most), futures)
     return rows.block(rule, -INF, upper, futures * t_count)
 
 

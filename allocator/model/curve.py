@@ -54,42 +54,6 @@ class Curve:
         return np.where(self.covered > 0, np.abs(self.bound - self.covered) / safe, 0.0)
 
 
-@njit(cache=True)
-def _greedy_order(site_ptr, site_area, area_ptr, area_site, demand):
-    """Open sites one by one, each the one that adds most; gains are kept exact throughout."""
-    n = len(site_ptr) - 1
-    gain = np.zeros(n)
-    for j in range(n):
-        for k in range(site_ptr[j], site_ptr[j + 1]):
-            gain[j] += demand[site_area[k]]
-    heap = [(-gain[j], j) for j in range(n)]
-    heapq.heapify(heap)
-    done = np.zeros(len(demand), np.bool_)
-    is_open = np.zeros(n, np.bool_)
-    order = np.empty(n, np.int64)
-    covered = np.empty(n)
-    total = 0.0
-    for m in range(n):
-        while True:
-            v, j = heapq.heappop(heap)
-            if -v == gain[j]:
-                break
-            heapq.heappush(heap, (-gain[j], j))
-        is_open[j] = True
-        order[m] = j
-        total += gain[j]
-        covered[m] = total
-        if gain[j] > 0.0:
-            for k in range(site_ptr[j], site_ptr[j + 1]):
-                i = site_area[k]
-                if not done[i]:
-                    done[i] = True
-                    for q in range(area_ptr[i], area_ptr[i + 1]):
-                        gain[area_site[q]] -= demand[i]
-        gain[j] = 0.0
-    return order, covered
-
-
 @njit(cache=True, nogil=True)
 def _add(j, site_ptr, site_area, area_ptr, area_site, demand, count, owner, gain, loss):
     """Open a site: areas it is the first to cover leave the gains of others, and of the second its loss."""
@@ -297,7 +261,8 @@ def coverage_curve(
     area_site = np.asarray(site)[order].astype(np.int32)
     del order
     pairs = (site_ptr, site_area, area_ptr, area_site, demand)
-    opened, covered = _greedy_order(*pairs)
+    opened, added = _grow(n_sites, *pairs, *_state(pairs, np.zeros(0, np.int64)))
+    covered = np.cumsum(added)
     total = covered[-1]
     bound = np.minimum(bound_curve(site_ptr, site_area, demand, demand), total)
     plans, plan = [opened], np.zeros(n_sites, np.int64)
@@ -337,6 +302,19 @@ def coverage_curve(
     return Curve(covered, bound, plan, tuple(plans), np.array(worths))
 
 
+def _state(pairs: tuple[Any, ...], sites: Ints) -> tuple[Any, ...]:
+    """Return (sites that cover each area, sum of their numbers, gains, losses, who is open) with sites open."""
+    site_ptr, site_area, _, _, demand = pairs
+    n = len(site_ptr) - 1
+    gain, is_open = np.zeros(n), np.zeros(n, np.bool_)
+    _site_sums(site_ptr, site_area, demand, gain)
+    state = (np.zeros(len(demand), np.int32), np.zeros(len(demand), np.int64), gain, np.zeros(n))
+    for j in sites:
+        _add(j, *pairs, *state)  # type: ignore[call-arg]
+    is_open[sites] = True
+    return *state, is_open
+
+
 def _around(
     pairs: tuple[Any, ...], sites: Ints, covered: Floats, passes: int, rng: np.random.Generator,
     until: float,
@@ -347,22 +325,15 @@ def _around(
     is a count where what is known is as good, so that more sites never cover fewer.
     """
     demand, n, p = pairs[-1], len(covered), len(sites)
-    state = (
-        np.zeros(len(demand), np.int32), np.zeros(len(demand), np.int64), np.zeros(n), np.zeros(n),
-    )  # fmt: skip
-    count, gain = state[0], state[2]
-    _site_sums(pairs[0], pairs[1], demand, gain)
-    is_open = np.zeros(n, np.bool_)
-    for j in sites:
-        _add(j, *pairs, *state)  # type: ignore[call-arg]
-        is_open[j] = True
+    state = _state(pairs, sites)
+    count, is_open = state[0], state[-1]
     for _ in range(passes):
         turn = rng.permutation(np.flatnonzero(is_open))
-        won = _exchange(turn, *pairs, *state, is_open)  # type: ignore[call-arg]
+        won = _exchange(turn, *pairs, *state)  # type: ignore[call-arg]
         if won <= 1e-6 * covered[p - 1] or time.monotonic() > until:
             break
     here = float(demand[count > 0].sum())
-    fewer = tuple(a.copy() for a in (*state, is_open))
+    fewer = tuple(a.copy() for a in state)
     gone, down = [np.zeros(0, np.int64)], [np.array([here])]
     at, step = p, 64
     while at > 1 and (at == p or down[-1][-1] > covered[at - 1]):
@@ -374,7 +345,7 @@ def _around(
     new, up = [np.zeros(0, np.int64)], [np.array([here])]
     at, step = p, 64
     while at < n and (at == p or up[-1][-1] > covered[at - 1]):
-        order, added = _grow(min(step, n - at), *pairs, *state, is_open)  # type: ignore[call-arg]
+        order, added = _grow(min(step, n - at), *pairs, *state)  # type: ignore[call-arg]
         new.append(order)
         up.append(up[-1][-1] + np.cumsum(added))
         at, step = at + len(order), 2 * step

@@ -77,7 +77,7 @@ def _split(
     """Look at a node: return the best plan, the parts that stay open, and False where a limit stopped it."""
     bound, _, price, barred = node
     cutoff = _cutoff(best, gap)
-    found, y, barred = _at(rx, dual, price, barred, cutoff)
+    found, barred = _at(rx, dual, price, barred, cutoff)
     bound = max(bound, found.bound)
     if bound >= cutoff:
         return best, [], True
@@ -88,7 +88,7 @@ def _split(
         if bound >= _cutoff(best, gap):
             return best, [], True
         return best, [(bound, -number, found.price, barred)], False
-    p = _least_sure(rx, y, barred, open_)
+    p = _least_sure(rx, found.y_mean, barred, open_)
     same = rx.problem.stint_site == rx.problem.stint_site[p]
     without, only = barred.copy(), barred | same
     without[p], only[p] = True, barred[p]
@@ -106,14 +106,14 @@ def in_doubt(rx: Relaxation, dual: Dual, state: DualState, best: Answer, gap: fl
 
 def _at(
     rx: Relaxation, dual: Dual, price: Floats, barred: Mask, cutoff: float
-) -> tuple[DualState, Floats, Mask]:
-    """Search prices at a node; return what was found, mean answers, and what is barred then."""
+) -> tuple[DualState, Mask]:
+    """Search prices at a node; return what was found and what is barred then."""
     site = rx.problem.stint_site
     dual.barred = barred
     found = search(dual, price, rounds=_ROUNDS, target=cutoff, stall=1e-7, every=25, ambition=0.005)
     dual(found.price)
     over = found.bound + dual.stint_value - dual.site_value[site] >= cutoff
-    return found, found.y_mean, barred | over
+    return found, barred | over
 
 
 def _in_doubt(rx: Relaxation, barred: Mask) -> Mask:

@@ -182,11 +182,7 @@ def _add_resource(s: _Sheet, r: Resource) -> None:
     minute = pr.use_minute[:, k]
     by_people = bool(person.any() or minute.any())
     futures = n_w if by_people and not r.in_expectation else 1
-    limits = [(1.0, np.asarray(r.supply, float))]
-    limits += [(p.share, np.asarray(p.cap, float)) for p in r.payers if p.share > 0]
-    tightest = np.full(n_t, np.inf)
-    for share, cap in limits:  # the same use under several limits: the tightest counts
-        tightest = np.minimum(tightest, cap / share)
+    tightest = r.most
     periods = np.flatnonzero(np.isfinite(tightest))
     if not len(periods):
         return

@@ -45,7 +45,7 @@ def plan_figures(problem: Problem, plan: Plan) -> dict[str, float]:
         found[pool] = float(use.sum() if pool == "capital" else use[last])
     open_ = problem.stint_periods[problem.offer_stint, last]
     kind = problem.class_service[problem.offer_class]
-    served = (problem.need - plan.unmet)[..., last, :] @ problem.future_weight
+    served = (problem.need - plan.unmet)[~problem.onward][..., last, :] @ problem.future_weight
     for s, service in enumerate(problem.services):
         found[f"places:{service}"] = float(plan.places[open_ & (kind == s)].sum())
         found[f"served:{service}"] = float(served[:, s].sum())

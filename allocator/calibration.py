@@ -72,8 +72,11 @@ def _minutes(
     case: Case, scenario: Scenario, service: str, arcs: Mapping[str, Arcs], homes: set[str]
 ) -> dict[tuple[str, str], float]:
     """Fewest minutes by (area, home) over the reach classes of the service."""
-    where = origins(case)
-    ids, ordinary = where["area_id"].to_numpy(), where["home"].to_numpy() < 0
+    where = origins(case, scenario)
+    ids, ordinary = (
+        where["area_id"].to_numpy(),
+        (where[["home", "onward"]] < 0).all(axis=1).to_numpy(),
+    )
     sites = np.array(case.region.site_ids)
     is_home = np.isin(sites, sorted(homes))
     found: dict[tuple[str, str], float] = {}

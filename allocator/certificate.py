@@ -534,7 +534,8 @@ def _charge_mean_travel(acc: _Account, rule: MeanTravel) -> None:
         return
     n_w = len(pr.futures)
     price = acc.rows(rule, -np.inf, 0.0, len(limited) * n_w).reshape(len(limited), n_w)
-    mine = np.flatnonzero(pr.class_service[pr.arc_class] == rule.service)
+    mine = pr.class_service[pr.arc_class] == rule.service
+    mine = np.flatnonzero(mine & ~pr.onward[pr.arc_area])
     for n, t in enumerate(limited.tolist()):
         over = pr.arc_minutes[mine] - minutes[t]
         acc.arc[mine, :, t] += over[:, None, None] * price[n][None, None, :]
@@ -550,10 +551,10 @@ def _charge_room(acc: _Account, rule: Room) -> None:
 
 
 def _charge_referral(acc: _Account, rule: Referral) -> None:
-    """Those who go on from a site's area, against a share of those served at the site."""
+    """Those whom a site sends on, against a share of those served there."""
     pr = acc.pr
     shape = (len(rule.site), len(pr.groups), len(pr.periods), len(pr.futures))
-    price = acc.rows(rule, 0.0, np.inf, math.prod(shape)).reshape(shape)
+    price = acc.rows(rule, 0.0, 0.0, math.prod(shape)).reshape(shape)
     onward = pr.class_service[pr.arc_class] == rule.service
     here = np.isin(pr.arc_class, rule.classes)
     for n, (site, area) in enumerate(zip(rule.site.tolist(), rule.area.tolist(), strict=True)):
@@ -620,13 +621,13 @@ def _charge_fewest(pr: Problem, given: Floats, stint: Floats, leaving: Floats) -
         size = max(room.values(), default=0.0)
         if size <= 0:
             raise _NoProof
-        number = float((pr.need[:, s, :, t, w] @ per_person).sum()) / size
+        number = float((pr.own_need[:, s, :, t, w] @ per_person).sum()) / size
         fewest = math.ceil(number)
         total += price * fewest
         for p, places in room.items():
             if places > 0 and pr.stint_first[p] <= t <= pr.stint_last[p]:
                 stint[p] += price
-        leaving[:, s, :, t, w] += price * per_person / (size * (number - fewest + 1))
+        leaving[~pr.onward, s, :, t, w] += price * per_person / (size * (number - fewest + 1))
     return total
 
 

@@ -48,7 +48,7 @@ def journeys(
 ) -> tuple[dict[str, Arcs], Floats]:
     """Return arcs by reach class from `compile.origins` to the sites, and minutes between sites.
 
-    Residents of a home stand where the home stands; should it close they may be moved as far as
+    Those whom a site sends on set out there. Residents of a home stand where the home stands; should it close they may be moved as far as
     the scenario's resettlement rule says, beyond the limit that holds for others. Between sites
     the mode is ``car``.
 
@@ -57,10 +57,10 @@ def journeys(
     store
         Where arcs on networks and surfaces are kept; they are made anew where there is none.
     """
-    places, sites = _origins(case), _sites(case)
+    places, sites = _origins(case, scenario), _sites(case)
     made: dict[tuple[str, float], Arcs] = {}
     found: dict[str, Arcs] = {}
-    moves, lives = resettled_within(scenario), origins(case)["home"].to_numpy() >= 0
+    moves, lives = resettled_within(scenario), origins(case, scenario)["home"].to_numpy() >= 0
     for offer in class_offers(case, scenario):
         most = offer.within_minutes
         wide = max(most, moves) if offer.service == "elderly.resident" else most
@@ -118,11 +118,10 @@ def resettled_within(scenario: Scenario) -> float:
     )
 
 
-def _origins(case: Case) -> Places:
-    where, ids = origins(case), case.region.site_ids
-    stands = {
-        a: ids[home] for a, home in zip(where["area_id"], where["home"], strict=True) if home >= 0
-    }
+def _origins(case: Case, scenario: Scenario) -> Places:
+    where, ids = origins(case, scenario), case.region.site_ids
+    at = np.maximum(where["home"], where["onward"])
+    stands = {a: ids[j] for a, j in zip(where["area_id"], at, strict=True) if j >= 0}
     return Places(
         tuple(where["area_id"]),
         where[["lon", "lat"]].to_numpy(float),
@@ -273,7 +272,7 @@ def _unreached(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iter
         mine = [o for o in offers if o.service == service]
         if not mine:
             continue
-        reached = np.zeros(len(_origins(case).ids), dtype=bool)
+        reached = np.zeros(len(_origins(case, scenario).ids), dtype=bool)
         for offer in mine:
             reached[arcs[offer.id].origin] = True
         lost = np.flatnonzero(~reached[: len(areas.ids)])
@@ -325,7 +324,7 @@ def _too_short(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iter
     """Journeys shorter than the straight line, each pair once, whatever the mode."""
     if set(case.travel.methods) == {"straight-line"}:
         return
-    a, b = _origins(case), _sites(case)
+    a, b = _origins(case, scenario), _sites(case)
     told: set[tuple[str, ...]] = set()
     for offer in class_offers(case, scenario):
         found = check_against_straight_line(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from allocator.errors import Finding, Rank, Text, Where, plural
 from allocator.problem import Problem
-from allocator.rules import Floats, Floor, Rule, Served, SiteCount
+from allocator.rules import Floats, Floor, Referral, Rule, Served, SiteCount
 
 __all__ = ["coefficient_range", "preconditions"]
 
@@ -28,10 +28,14 @@ def preconditions(problem: Problem, file: str = "") -> tuple[Finding, ...]:
     """Return errors for hard rules that no plan can keep, and a warning where figures lie far apart.
 
     Hard `Served` and `Floor` rules are held against the need that any site could reach, hard
-    `SiteCount` rules against the sites that could hold their options. ``file`` is where the rules
-    stand.
+    `SiteCount` rules against the sites that could hold their options. Sites that could send nobody
+    on, and groups that the onward service is not planned for, are told. ``file`` is where the
+    rules stand.
     """
-    found = (*_beyond_reach(problem), *_too_many_sites(problem), *_far_apart(problem))
+    found = (
+        *_beyond_reach(problem), *_too_many_sites(problem), *_no_way_on(problem),
+        *_far_apart(problem),
+    )  # fmt: skip
     return tuple(replace(f, where=replace(f.where, file=file)) for f in found)
 
 
@@ -84,6 +88,37 @@ def _share_beyond_reach(
         short |= set(members[out[:, :, lacks.any(1)].any((1, 2))].tolist())
     if short:
         yield _out_of_reach(problem, rule, sorted(short), float(share.max()), least)
+
+
+def _no_way_on(problem: Problem) -> Iterator[Finding]:
+    """Warnings where a site has nothing to send people on to, or sends on a group not planned for."""
+    for rule in problem.rules_of(Referral):
+        assert isinstance(rule, Referral)
+        where = Where(column="rules", id=rule.id)
+        most = problem.need[rule.area, rule.service].max(-1)  # (m, G, T)
+        there = _reachable(problem, rule.service)[rule.area]
+        lost = rule.site[((most > 0) & ~there).any((1, 2))]
+        if len(lost):
+            ids = [problem.sites[j] for j in sorted(lost.tolist())[:SHOWN]]
+            more = len(lost) - len(ids)
+            zh = "、".join(ids) + (f"等{len(lost)}处" if more > 0 else "")
+            en = ", ".join(ids) + (f" and {more} more" if more > 0 else "")
+            yield Finding(
+                Rank.WARNING, "no-way-on", where,
+                Text(f"“{rule.words.zh}”:这些地点时限内没有可转往之处,该转的人不能在此接受服务:{zh}。",
+                     f"“{rule.words.en}”: from these sites nothing is in reach to go on to, so those concerned are not served there: {en}."),
+                Text("请增设备选地点,或用 types 缩小该规则的范围。", "Add candidate sites, or name the rule's types."),
+            )  # fmt: skip
+        own = problem.own_need[:, rule.service].sum((0, 2, 3)) > 0
+        strange = np.flatnonzero((most > 0).any((0, 2)) & ~own) if own.any() else ()
+        if len(strange):
+            names = [problem.groups[g] for g in strange]
+            yield Finding(
+                Rank.WARNING, "group-sent-on-unknown", where,
+                Text(f"“{rule.words.zh}”:转出的人群不是后续服务的对象:{'、'.join(names)};其收费、成本和人员按零计。",
+                     f"“{rule.words.en}”: the onward service is not planned for those sent on ({', '.join(names)}); their fees, cost and staff count as nothing."),
+                Text("请选用对象相同的两项服务。", "Choose two services for the same groups."),
+            )  # fmt: skip
 
 
 def _reachable(problem: Problem, service: int) -> npt.NDArray[np.bool_]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from allocator.errors import NO_TEXT, Text
-from allocator.rules import Floats, Ints, Rule
+from allocator.rules import Floats, Ints, Referral, Rule
 
 __all__ = ["Objective", "Problem"]
 
@@ -155,6 +155,22 @@ class Problem:
         """(P, T) whether the stint is in place in the period."""
         t = np.arange(len(self.periods))
         return (self.stint_first[:, None] <= t) & (t <= self.stint_last[:, None])
+
+    @cached_property
+    def onward(self) -> npt.NDArray[np.bool_]:
+        """(I,) whether an area is an onward origin of a `Referral`: nobody lives there."""
+        found = np.zeros(len(self.areas), bool)
+        for rule in self.rules:
+            if isinstance(rule, Referral):
+                found[rule.area] = True
+        return found
+
+    @cached_property
+    def own_need(self) -> Floats:
+        """(I, S, G, T, W) need of those who live in the areas; 0 at onward origins."""
+        if not self.onward.any():
+            return self.need
+        return np.where(self.onward[:, None, None, None, None], 0.0, self.need)
 
     @cached_property
     def digest(self) -> str:

@@ -20,6 +20,7 @@ from allocator.catalogue import Offer
 from allocator.compile import class_offers, with_joint_types
 from allocator.errors import Finding, InputRefused, Rank, Text, Where, plural
 from allocator.journeys import minutes_among
+from allocator.measures.choice import assigned, of_residents
 from allocator.rules import Floats, Ints
 from allocator.run import Run, placed
 
@@ -160,13 +161,14 @@ def check_routes(
     problem, plan, scenario = run.problem, run.plan, run.scenario
     case = with_joint_types(placed(case, scenario), scenario)
     teams = {o.id: o for o in class_offers(case, scenario) if o.minutes_visit > 0}
-    arc = plan.served_arc
+    lived = of_residents(problem, assigned(plan))  # those sent on are visited from nowhere known
+    arc = lived.arc
     served = pd.DataFrame(
         {
             "site": problem.arc_site[arc], "class": problem.arc_class[arc],
-            "period": plan.served_period, "area": problem.arc_area[arc],
+            "period": lived.period, "area": problem.arc_area[arc],
             "minutes": problem.arc_minutes[arc],
-            "visits": plan.served * problem.future_weight[plan.served_future],
+            "visits": lived.people * problem.future_weight[lived.future],
         }
     )  # fmt: skip
     mine = [problem.classes.index(c) for c in teams if c in problem.classes]

@@ -354,13 +354,16 @@ class Room(Rule):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Referral(Rule):
-    """Some of those served at a site go on to another: flows from site to site.
+    """A share of those served at a site goes on to another: a flow from site to site.
 
-    ``sum of x from the site's own area over the onward service >= share * sum of x at the site``,
-    per (site, g, t, w). ``site`` (m,) the sites people come to, ``area`` (m,) the area that stands
-    at each and from which they go on, ``classes`` the reach classes that count, ``service`` the
-    onward service, ``share`` (T,). With share 1 and an arc back to the site itself it is overflow:
-    whom the site cannot keep goes on.
+    ``sum of x from the onward origin over the onward service = share * sum of x at the site``, per
+    (site, g, t, w). ``site`` (m,) the sites people come to, ``area`` (m,) the onward origin of each:
+    an area where nobody lives and whose need is the most that the site could send on. ``classes``
+    are the reach classes that count at the site, ``service`` the onward service, ``share`` (T,). With
+    share 1 it is overflow: all whom a site receives go on, to the site itself where it offers that.
+
+    Those sent on use places, workers and money as anyone does. As people they are counted where
+    they live: no objective, measure or other rule on people counts an onward origin.
     """
 
     site: Ints

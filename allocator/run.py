@@ -22,6 +22,7 @@ from allocator.certificate import check_bound
 from allocator.compile import compile_problem, with_joint_types
 from allocator.compile.joint import main_service
 from allocator.compile.norms import case_under, norm_findings
+from allocator.compile.onward import onward_services
 from allocator.demand import Calibration, Need, WillingnessCurve
 from allocator.errors import (
     CheckFailed,
@@ -241,13 +242,19 @@ def check_journeys(
     shared = Shared() if shared is None else shared
     case = with_joint_types(case, scenario)
     arcs, _ = _journeys(case, scenario, shared)
-    key = ("told", scenario.placement, scenario.services, resettled_within(scenario))
+    key = ("told", *_journey_key(scenario))
     found: tuple[Finding, ...] = shared.get(key, lambda: travel_findings(case, scenario, arcs))
     return found
 
 
+def _journey_key(scenario: Scenario) -> tuple[object, ...]:
+    """Return what of a scenario decides its journeys."""
+    moves, onward = resettled_within(scenario), onward_services(scenario)
+    return scenario.placement, scenario.services, moves, onward
+
+
 def _journeys(case: Case, scenario: Scenario, shared: Shared) -> tuple[dict[str, Arcs], Floats]:
-    key = ("arcs", scenario.placement, scenario.services, resettled_within(scenario))
+    key = ("arcs", *_journey_key(scenario))
     made: tuple[dict[str, Arcs], Floats] = shared.get(
         key, lambda: journeys(case, scenario, shared.store)
     )

@@ -536,8 +536,8 @@ class RoomRule(_Strict):
 class ReferralRule(_Strict):
     """Some of those whom a service serves at a site go on from there to another service (转诊、转介).
 
-    Of those served at each site of the ``types`` (blank: all that offer ``service``), at least
-    ``share`` are served by ``onward`` out of the place nearest to the site.
+    Of those served at each site of the ``types`` (blank: all that offer ``service``), ``share`` are
+    served by ``onward`` out of that site, wherever its reach allows.
     """
 
     service: str
@@ -546,15 +546,32 @@ class ReferralRule(_Strict):
     types: tuple[str, ...] | None = None
     from_: Year | None = Field(default=None, alias="from")
 
+    @model_validator(mode="after")
+    def _another(self) -> ReferralRule:
+        _refuse_onward_to_itself(self.service, self.onward)
+        return self
+
 
 class OverflowRule(_Strict):
-    """All whom a service receives at a site are served by the onward service out of its place (分流)."""
+    """All whom a service receives at a site go on from there to the onward service (分流)."""
 
     service: str
     onward: str
     types: tuple[str, ...] | None = None
     from_: Year | None = Field(default=None, alias="from")
     share: Literal[1] = 1
+
+    @model_validator(mode="after")
+    def _another(self) -> OverflowRule:
+        _refuse_onward_to_itself(self.service, self.onward)
+        return self
+
+
+def _refuse_onward_to_itself(service: str, onward: str) -> None:
+    if service == onward:
+        raise ValueError(
+            "people go on to another service; from a full site to the next of the same they go without a rule"
+        )
 
 
 class RuleSpec(_Strict):

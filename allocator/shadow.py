@@ -172,7 +172,7 @@ def _places(problem: Problem, prices: Mapping[str, Floats], plan: Plan) -> pd.Da
 
 def _people(problem: Problem, prices: Mapping[str, Floats]) -> pd.DataFrame:
     """Mean worth of a person over groups and futures, by need."""
-    need, price = problem.need, np.asarray(prices["balance"], float)
+    need, price = problem.own_need, np.asarray(prices["balance"], float)
     chance = problem.future_weight
     people = (need * chance).sum((2, 4))  # (I, S, T)
     total = (need * price).sum((2, 4))

@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -503,12 +504,14 @@ def check_gini(facts: _Facts, rule: Gini) -> Iterator[str]:
 
 
 def check_mean_travel(facts: _Facts, rule: MeanTravel) -> Iterator[str]:
-    """People of the service spend at most the stated minutes on average."""
+    """People of the service spend at most the stated minutes on average; those sent on are not counted again."""
     p = facts.problem
+    onward = {i for r in p.rules if isinstance(r, Referral) for i in r.area.tolist()}
     people: dict[tuple[int, int], float] = defaultdict(float)
     minutes: dict[tuple[int, int], float] = defaultdict(float)
     for a, _, t, w, x in facts.flows:
-        if int(p.class_service[int(p.arc_class[a])]) == rule.service:
+        mine = int(p.class_service[int(p.arc_class[a])]) == rule.service
+        if mine and int(p.arc_area[a]) not in onward:
             people[t, w] += x
             minutes[t, w] += x * float(p.arc_minutes[a])
     for (t, w), n in people.items():
@@ -550,17 +553,21 @@ def check_room(facts: _Facts, rule: Room) -> Iterator[str]:
 
 
 def check_referral(facts: _Facts, rule: Referral) -> Iterator[str]:
-    """From each site the share of those served goes on to the onward service."""
+    """Just the share of those served at a site goes on from there to the onward service."""
     p, classes = facts.problem, set(rule.classes.tolist())
     at: dict[tuple[int, int, int, int], float] = defaultdict(float)
     for a, g, t, w, x in facts.flows:
         if int(p.arc_class[a]) in classes:
             at[int(p.arc_site[a]), g, t, w] += x
     for site, area in zip(rule.site.tolist(), rule.area.tolist(), strict=True):
-        for (j, g, t, w), x in at.items():
-            on = facts.by_cell.get((area, rule.service, g, t, w), 0.0)
-            if j == site and _over(float(rule.share[t]) * x, on):
-                yield f"{p.sites[j]} {p.periods[t]}: {on:.6g} of {x:.6g} go on"
+        for g, t, w in product(range(len(p.groups)), range(len(p.periods)), range(len(p.futures))):
+            x = at.get((site, g, t, w), 0.0)
+            sent, on = (
+                float(rule.share[t]) * x,
+                facts.by_cell.get((area, rule.service, g, t, w), 0.0),
+            )
+            if _over(sent, on) or _over(on, sent):
+                yield f"{p.sites[site]} {p.periods[t]}: {on:.6g} of {x:.6g} go on"
 
 
 def check_nothing(facts: _Facts, rule: Rule) -> Iterator[str]:

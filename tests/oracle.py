@@ -166,6 +166,7 @@ def _write(p, chosen, whole_places):
                         lp.var((r.id, n, t, w))
                         got[r.id, n, t, w] = 1.0
 
+    onward = {i for r in rules if isinstance(r, Referral) for i in r.area}
     shortfalls = {}  # rule -> {name: weight}
     auxiliary = {}
     for r in rules:
@@ -290,6 +291,7 @@ def _write(p, chosen, whole_places):
                     over = {
                         n: p.arc_minutes[n[0]] - r.minutes[t] for n in x
                         if n[2:] == (t, w) and p.class_service[p.arc_class[n[0]]] == r.service
+                        and p.arc_area[n[0]] not in onward
                     }  # fmt: skip
                     lp.row(over, upper=0)
         elif isinstance(r, Nearest):
@@ -311,7 +313,7 @@ def _write(p, chosen, whole_places):
                         for n in by_place.get((site, c, t, w), []):
                             if n[1] == g:
                                 terms[n] = terms.get(n, 0.0) - r.share[t]
-                    lp.row(terms, lower=0)
+                    lp.row(terms, lower=0, upper=0)
         shortfalls[r.id] = short
 
     costs = []

@@ -219,7 +219,57 @@ def _random(rng, families, risk):
         use_minute=use_minute, rules=(), objectives=(),
     )  # fmt: skip
     rules = [*structural(), *_rules(rng, problem, families)]
-    return replace(problem, rules=tuple(rules), objectives=_objectives(rng, problem, rules, risk))
+    found = replace(problem, rules=tuple(rules), objectives=_objectives(rng, problem, rules, risk))
+    for rule in found.rules_of(Referral):
+        found = with_onward_origins(found, rule, rng)
+    return found
+
+
+def with_onward_origins(p, rule, rng):
+    """Return the problem with an onward origin at the end of its areas for each site of a referral.
+
+    As many may go on as could come and be received; they go to any site of the onward service, the
+    site itself among them, that a coin leaves in reach.
+    """
+    z, kinds = p.shape, np.flatnonzero(p.class_service == rule.service)
+    arcs = [
+        (i, c, j)
+        for i in rule.area for c in kinds for j in range(z["j"]) if rng.random() < 0.7
+    ]  # fmt: skip
+    area, kind, at = np.array(arcs, np.int64).reshape(-1, 3).T
+    phi = np.broadcast_to(p.acceptance, (z["a"], z["g"]))
+    service = p.class_service[p.arc_class]
+    need = np.zeros((len(rule.site), *p.need.shape[1:]))
+    for n, j in enumerate(rule.site):
+        come = np.flatnonzero((p.arc_site == j) & np.isin(p.arc_class, rule.classes))
+        could = (phi[come][:, :, None, None] * p.need[p.arc_area[come], service[come]]).sum(0)
+        # Those sent on from the two sites may come as well: no more than every place there is.
+        most = p.offer_max[np.isin(p.offer_class, rule.classes)].sum() / 0.5
+        need[n, rule.service] = rule.share[:, None] * (could + most)
+
+    def longer(values, fill):
+        values = np.asarray(values)
+        return np.concatenate([values, np.full((len(need), *values.shape[1:]), fill, values.dtype)])
+
+    def told(r):
+        return replace(r, part=longer(r.part, -1)) if hasattr(r, "part") else r
+
+    minutes = np.r_[p.arc_minutes, np.round(rng.uniform(2, 40, len(arcs)), 1)]
+
+    def counted(o):
+        person = o.person
+        if person is not None:
+            person = np.concatenate([person, np.broadcast_to(minutes[z["a"]:, None] / 200, (len(arcs), person.shape[1]))])  # fmt: skip
+        return replace(o, person=person, unmet=None if o.unmet is None else longer(o.unmet, 0.0))
+
+    return replace(
+        p, areas=(*p.areas, *(f"onward:{p.sites[j]}" for j in rule.site)),
+        need=np.concatenate([p.need, need]), arc_area=np.r_[p.arc_area, area],
+        arc_site=np.r_[p.arc_site, at], arc_class=np.r_[p.arc_class, kind], arc_minutes=minutes,
+        acceptance=np.concatenate([p.acceptance, np.ones((len(arcs), p.acceptance.shape[1]))]),
+        rules=tuple(told(r) if not isinstance(r, PlacesShare) else r for r in p.rules),
+        objectives=tuple(counted(o) for o in p.objectives),
+    )  # fmt: skip
 
 
 def _rules(rng, p, families):
@@ -310,10 +360,12 @@ def _rules(rng, p, families):
         yield Room(id="room", words=WORDS, stints=stints, room=rng.uniform(10, 300, len(stints)),
                    offer_area=rng.choice([0.0, 9.0, 20.0], z["f"]))  # fmt: skip
     if drawn("referral", 0.25):
+        # Its onward origins join the problem afterwards: `with_onward_origins`.
         sites = np.arange(min(2, z["j"]))
-        yield Referral(id="referral", words=WORDS, site=sites, area=rng.integers(0, z["i"], len(sites)),
+        whole = rng.random() < 0.2
+        yield Referral(id="referral", words=WORDS, site=sites, area=z["i"] + sites,
                        classes=rng.permutation(3)[:2], service=int(rng.integers(0, z["s"])),
-                       share=rng.uniform(0, 0.5, t_n))  # fmt: skip
+                       share=np.ones(t_n) if whole else rng.uniform(0, 0.5, t_n))  # fmt: skip
     if drawn("gini", 0.2):
         yield Gini(id="gini", words=WORDS, service=s, part=rng.integers(-1, 3, z["i"]),
                    ceiling=rng.uniform(0, 0.4, t_n))  # fmt: skip

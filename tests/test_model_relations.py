@@ -41,7 +41,8 @@ def _same(a, b):
 
 def _plain(seed):
     """A problem with one expected objective, so that values may be compared."""
-    problem = random_problem(seed, most=60, families={"resource", "reserved", "floor"})
+    families = {"resource", "reserved", "floor"} | ({"referral"} if seed % 2 else set())
+    problem = random_problem(seed, most=60, families=families)
     return replace(problem, objectives=problem.objectives[:1])
 
 

@@ -114,12 +114,18 @@ def evaluation(run: Run, before: Run | None = None, period: int = 0) -> pd.DataF
     table = _stored(run, period)
     if before is None:
         return table
-    if before.problem.areas != run.problem.areas:
+    if _places(before) != _places(run):
         raise _refused("runs-differ", "两次运行的村(社区)不同。", "The two runs are not over the same areas.")  # fmt: skip
     other = _stored(before, period).set_index(_KEY)["after"]
     table["before"] = other.reindex(pd.MultiIndex.from_frame(table[_KEY])).to_numpy()
     table["change"] = table["after"] - table["before"]
     return table
+
+
+def _places(run: Run) -> tuple[str, ...]:
+    """Return the areas of a run where people live."""
+    both = zip(run.problem.areas, run.problem.onward, strict=True)
+    return tuple(area for area, onward in both if not onward)
 
 
 def _stored(run: Run, period: int) -> pd.DataFrame:

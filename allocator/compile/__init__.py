@@ -12,6 +12,7 @@ from allocator.case import Case
 from allocator.catalogue import Offer
 from allocator.compile.joint import with_joint_types
 from allocator.compile.objectives import make_objectives
+from allocator.compile.onward import onward_origins, with_onward_need
 from allocator.compile.rules import Sets, make_rules
 from allocator.compile.stints import (
     Stints,
@@ -44,14 +45,17 @@ def class_offers(case: Case, scenario: Scenario) -> tuple[Offer, ...]:
     return tuple(found[k] for k in sorted(found))
 
 
-def origins(case: Case) -> pd.DataFrame:
-    """Return where need arises: areas, then the residents of each home with any, in id order.
+def origins(case: Case, scenario: Scenario | None = None) -> pd.DataFrame:
+    """Return where people set out: areas, the residents of each home with any, each kind in id order.
 
-    Columns ``area_id, township_id, area_class, lon, lat, home``; ``home`` is the site's position,
-    -1 for ordinary areas.
+    With a scenario, then the onward origins of its referrals: a row a rule and site. Columns
+    ``area_id, township_id, area_class, lon, lat, home, onward, service``; ``home`` is the position of
+    the site where residents live and ``onward`` of that from which people are sent on, -1 for
+    others; ``service`` is the one they are sent on to, "" for others.
     """
     areas = case.region.areas[["area_id", "township_id", "area_class", "lon", "lat"]].copy()
     areas["home"] = -1
+    areas["onward"], areas["service"] = -1, ""
     sites = case.region.sites.reset_index(drop=True)
     homes = case.region.homes[case.region.homes["residents"] > 0]
     at = {s: n for n, s in enumerate(sites["site_id"])}
@@ -59,10 +63,11 @@ def origins(case: Case) -> pd.DataFrame:
         ["township_id", "area_class", "lon", "lat"]
     ]
     rows = rows.assign(
-        area_id=[f"home:{s}" for s in homes["site_id"]], home=[at[s] for s in homes["site_id"]]
-    )
-    both = pd.concat([areas.sort_values("area_id"), rows.sort_values("area_id")])
-    return both.reset_index(drop=True)
+        area_id=[f"home:{s}" for s in homes["site_id"]],
+        home=[at[s] for s in homes["site_id"]], onward=-1, service="",
+    )  # fmt: skip
+    kinds = [areas, rows] if scenario is None else [areas, rows, onward_origins(case, scenario)]
+    return pd.concat([k.sort_values("area_id") for k in kinds if len(k)], ignore_index=True)
 
 
 def compile_problem(
@@ -84,7 +89,7 @@ def compile_problem(
     need
         Need of the region's areas in the last year of each period.
     arcs
-        Journeys by reach class, from the rows of `origins` to the region's sites.
+        Journeys by reach class, from the rows of `origins` with the scenario to the region's sites.
     site_minutes
         (J, J) minutes between sites, inf out of reach.
     curves
@@ -94,7 +99,7 @@ def compile_problem(
     priorities
         Weight of an unmet unit: columns ``service, group, weight``.
     """
-    where = origins(case)
+    where = origins(case, scenario)
     offers = class_offers(case, scenario)
     classes = tuple(o.id for o in offers)
     services = tuple(s for s in need.services if s in scenario.services)
@@ -103,10 +108,11 @@ def compile_problem(
     stints = make_stints(case, scenario, classes, pools)
     class_service = np.array([services.index(o.service) for o in offers], np.int64)
     amount = _need_with_homes(case, need, where, services)
-    area, site, kind, minutes = _arcs(arcs, classes)
+    area, site, kind, minutes = _arcs(arcs, classes, where, [o.service for o in offers])
     acceptance = _acceptance(
         offers, groups, kind, minutes, curves, scenario, income_yuan_month,
         at_home=where["home"].to_numpy()[area] >= 0,
+        sent_on=where["onward"].to_numpy()[area] >= 0,
         wanted=amount.sum((0, 3, 4))[class_service] > 0,
     )  # fmt: skip
     use_person, use_minute = _use_by_person(case, offers, groups, pools, len(scenario.periods))
@@ -122,7 +128,7 @@ def compile_problem(
         arc_minutes=minutes, class_service=class_service, use_person=use_person, arc_class=kind,
         pools=pools, priorities=priorities,
     )  # fmt: skip
-    return Problem(
+    problem = Problem(
         areas=tuple(where["area_id"]), sites=case.region.site_ids, options=stints.options,
         services=services, classes=classes, groups=groups,
         periods=tuple(p.id for p in scenario.periods), pools=pools, futures=need.futures,
@@ -142,6 +148,7 @@ def compile_problem(
         use_person=use_person, use_minute=use_minute,
         rules=make_rules(case, scenario, sets), objectives=objectives,
     )  # fmt: skip
+    return with_onward_need(problem)
 
 
 def _need_with_homes(
@@ -164,24 +171,32 @@ def _need_with_homes(
     ordinary = np.array([g != "destitute" for g in need.groups])[:, None, None]
     total = np.where(ordinary, county, 0.0).sum(0)
     share = np.where(ordinary & (total > 0), county / np.where(total > 0, total, 1.0), 0.0)
-    for i in range(n_areas, len(where)):
+    lives = np.flatnonzero(where["home"] >= 0)
+    for i in lives:
         home = homes.loc[where["area_id"].iloc[i].removeprefix("home:")]
         destitute = float(home["destitute_residents"])
         full[i, s] = share * (float(home["residents"]) - destitute)
         if "destitute" in need.groups:
             full[i, s, need.groups.index("destitute")] = destitute
-    moved = full[n_areas:, s].sum(0)
+    moved = full[lives, s].sum(0)
     full[:n_areas, s] *= np.clip(1 - moved / np.where(county > 0, county, 1.0), 0.0, 1.0)
     return full
 
 
-def _arcs(arcs: Mapping[str, Arcs], classes: Sequence[str]) -> tuple[Ints, Ints, Ints, Floats]:
-    """Stack the journeys of all classes, sorted by (area, class, site)."""
+def _arcs(
+    arcs: Mapping[str, Arcs], classes: Sequence[str], where: pd.DataFrame, services: Sequence[str]
+) -> tuple[Ints, Ints, Ints, Floats]:
+    """Stack the journeys of all classes, sorted by (area, class, site).
+
+    Those sent on have journeys to their service only; ``services`` are those of the classes.
+    """
     kind = np.concatenate([np.full(len(arcs[c].origin), n) for n, c in enumerate(classes)])
     area = np.concatenate([arcs[c].origin for c in classes])
     site = np.concatenate([arcs[c].destination for c in classes])
     minutes = np.concatenate([arcs[c].minutes for c in classes])
     order = np.lexsort((site, kind, area))
+    goes = where["service"].to_numpy(object)[area[order]]
+    order = order[(goes == "") | (goes == np.array(services, object)[kind[order]])]
     return area[order], site[order], kind[order], minutes[order]
 
 
@@ -194,9 +209,10 @@ def _acceptance(
     scenario: Scenario,
     income_yuan_month: float,
     at_home: npt.NDArray[np.bool_],
+    sent_on: npt.NDArray[np.bool_],
     wanted: npt.NDArray[np.bool_],
 ) -> Floats:
-    """(A, G) willingness; residents of a home that moves accept any place in reach.
+    """(A, G) willingness; residents of a home that moves and those sent on accept any place in reach.
 
     ``wanted`` (C, G) says where there is any need; elsewhere willingness is 0.
     """
@@ -218,11 +234,11 @@ def _acceptance(
             phi[some, g] = shape.acceptance(
                 minutes[some], group, max(net_fee, 0.0), income_yuan_month
             )
-        resident = (
-            at_home[some] if offer.service == "elderly.resident" else np.zeros(len(some), bool)
-        )
+        willing = sent_on[some]
+        if offer.service == "elderly.resident":
+            willing = willing | at_home[some]
         allowed = np.array([not offer.groups or g in offer.groups for g in groups])
-        phi[some[resident]] = np.where(allowed, 1.0, 0.0)
+        phi[some[willing]] = np.where(allowed, 1.0, 0.0)
     return np.round(phi, 6)
 
 

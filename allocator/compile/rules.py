@@ -85,7 +85,7 @@ TIER_WORDS = {
 class Sets:
     """Everything rules are resolved against."""
 
-    areas: pd.DataFrame  # area_id, township_id, area_class, home (site index or -1)
+    areas: pd.DataFrame  # of `compile.origins`
     stints: Stints
     services: tuple[str, ...]
     groups: tuple[str, ...]
@@ -99,6 +99,12 @@ class Sets:
     arc_class: Ints
     arc_minutes: Floats
     site_minutes: Floats  # (J, J)
+
+    @property
+    def ordinary(self) -> npt.NDArray[np.bool_]:
+        """(I,) areas where people live at home."""
+        at_site = self.areas[["home", "onward"]].to_numpy() >= 0
+        return np.asarray(~at_site.any(axis=1))
 
 
 def make_rules(case: Case, scenario: Scenario, sets: Sets) -> tuple[Rule, ...]:
@@ -224,9 +230,9 @@ def _options(sets: Sets, names: tuple[str, ...]) -> Ints:
 
 
 def _part(sets: Sets) -> Ints:
-    """Township of each area as a number; residents of homes belong to none."""
+    """Township of each area as a number; residents of homes and those sent on belong to none."""
     codes, _ = pd.factorize(sets.areas["township_id"], sort=True)
-    return np.where(sets.areas["home"].to_numpy() < 0, codes, -1).astype(np.int64)
+    return np.where(sets.ordinary, codes, -1).astype(np.int64)
 
 
 def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -> Iterator[Rule]:
@@ -342,15 +348,8 @@ def _classes(case: Case, sets: Sets, service: str, types: tuple[str, ...] | None
 def _referral(
     case: Case, scenario: Scenario, sets: Sets, spec: ReferralRule | OverflowRule, n: str
 ) -> Referral:
-    """Sites that offer the service, each with the place nearest to it, from which people go on."""
-    classes = _classes(case, sets, spec.service, spec.types)
-    stints = sets.stints
-    offering = np.isin(stints.offer_class, classes)
-    sites = np.unique(stints.site[stints.offer_stint[offering]])
-    ordinary = sets.areas["home"].to_numpy() < 0
-    near = np.flatnonzero(np.isin(sets.arc_site, sites) & ordinary[sets.arc_area])
-    near = near[np.lexsort((sets.arc_area[near], sets.arc_minutes[near], sets.arc_site[near]))]
-    sites, first = np.unique(sets.arc_site[near], return_index=True)
+    """Every site with its onward origin; one that never offers the service sends nobody on."""
+    origins = np.flatnonzero(sets.areas["area_id"].str.startswith(f"onward:{n}:"))
     whole = isinstance(spec, OverflowRule)
     return Referral(
         id=f"{'overflow' if whole else 'referral'}-{n}",
@@ -358,7 +357,8 @@ def _referral(
             f"{spec.service}就地接收者全部转由{spec.onward}服务" if whole else f"{spec.service}服务对象中{spec.share:.1%}转由{spec.onward}服务",
             f"all whom {spec.service} receives go on to {spec.onward}" if whole else f"{spec.share:.1%} of those served by {spec.service} go on to {spec.onward}",
         ),
-        site=sites.astype(np.int64), area=sets.arc_area[near[first]], classes=classes,
+        site=sets.areas["onward"].to_numpy(np.int64)[origins], area=origins.astype(np.int64),
+        classes=_classes(case, sets, spec.service, spec.types),
         service=sets.services.index(spec.onward), share=_share(scenario, float(spec.share), spec.from_),
     )  # fmt: skip
 
@@ -371,7 +371,7 @@ def _offers_of(sets: Sets, service: str) -> npt.NDArray[np.bool_]:
 
 
 def _areas(sets: Sets, area_class: str | None) -> Ints:
-    chosen = sets.areas["home"].to_numpy() < 0
+    chosen = sets.ordinary
     if area_class is not None:
         chosen &= (sets.areas["area_class"] == area_class).to_numpy()
     return np.flatnonzero(chosen)

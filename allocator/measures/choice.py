@@ -5,15 +5,16 @@ The planner's assignment is an upper bound on use; this is the other side, shown
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from allocator.plan import Plan
 from allocator.problem import Problem
-from allocator.rules import Floats, Ints, Reserved
+from allocator.rules import Floats, Ints, Referral, Reserved
 
-__all__ = ["Use", "assigned", "free_choice", "open_places"]
+__all__ = ["Use", "assigned", "free_choice", "of_residents", "open_places", "sent_on"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,20 @@ def assigned(plan: Plan) -> Use:
     )
 
 
+def of_residents(problem: Problem, use: Use) -> Use:
+    """Return the use by those who live in the areas, without those whom a site sends on."""
+    return _part(use, ~problem.onward[problem.arc_area[use.arc]])
+
+
+def sent_on(problem: Problem, use: Use) -> Use:
+    """Return the use by those whom a site sends on."""
+    return _part(use, problem.onward[problem.arc_area[use.arc]])
+
+
+def _part(use: Use, some: npt.NDArray[np.bool_]) -> Use:
+    return Use(use.arc[some], use.group[some], use.period[some], use.future[some], use.people[some])
+
+
 def open_places(problem: Problem, plan: Plan) -> Floats:
     """Return (J, C, T) places in being."""
     places = np.zeros((len(problem.sites), len(problem.classes), len(problem.periods)))
@@ -51,17 +66,45 @@ def free_choice(problem: Problem, plan: Plan, rounds: int = 12) -> Use:
 
     Of a need D, ``phi_1 D`` try the best open place; where more come than there are places, places
     are shared out in proportion, and of those turned away ``phi_2 / phi_1`` try the next, and so
-    on. Groups with reserved places come first. Deterministic; no optimiser.
+    on. Groups with reserved places come first; those whom a site sends on choose after those who
+    come themselves, as many as came to it. Deterministic; no optimiser.
     """
     left = open_places(problem, plan)[..., None].repeat(len(problem.futures), -1)
     left = left * problem.occupancy_max[:, None, None]
     first = {int(g) for r in problem.rules_of(Reserved) for g in r.groups}  # type: ignore[attr-defined]
     order = sorted(range(len(problem.groups)), key=lambda g: (g not in first, g))
-    parts = [_choose(problem, left, [g], rounds) for g in order if g in first]
-    parts.append(_choose(problem, left, [g for g in order if g not in first], rounds))
+    queues = [*([g] for g in order if g in first), [g for g in order if g not in first]]
+    parts, need = [], problem.own_need
+    for _ in range(rounds):
+        now = replace(problem, need=need)
+        came = _joined([_choose(now, left, groups, rounds) for groups in queues])
+        parts.append(came)
+        need = _going_on(problem, came)
+        if not need.any():
+            break
+    return _joined(parts)
+
+
+def _joined(parts: list[Use]) -> Use:
     return Use(
         *(np.concatenate([getattr(p, name) for p in parts]) for name in ("arc", "group", "period", "future", "people"))
     )  # fmt: skip
+
+
+def _going_on(problem: Problem, came: Use) -> Floats:
+    """(I, S, G, T, W) need at onward origins of those who came: each referral's share of them."""
+    need = np.zeros_like(problem.need)
+    kind, site = problem.arc_class[came.arc], problem.arc_site[came.arc]
+    for rule in problem.rules_of(Referral):
+        assert isinstance(rule, Referral)
+        origin = np.full(len(problem.sites), -1)
+        origin[rule.site] = rule.area
+        some = np.isin(kind, rule.classes) & (origin[site] >= 0)
+        g, t, w = came.group[some], came.period[some], came.future[some]
+        at = (origin[site[some]], np.full(len(g), rule.service), g, t, w)
+        flat = np.ravel_multi_index(at, need.shape)
+        np.add.at(need.reshape(-1), flat, rule.share[t] * came.people[some])
+    return need
 
 
 def _choose(problem: Problem, left: Floats, groups: list[int], rounds: int) -> Use:

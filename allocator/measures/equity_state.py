@@ -33,7 +33,7 @@ def people_in_need(
     future
         Position of the future; None takes the weighted mean.
     """
-    need = _need(problem, period, future)
+    need = _need(problem, period, future)  # those sent on are counted where they live
     i, s, g = np.nonzero(need > 0)
     table = pd.DataFrame(
         {
@@ -52,7 +52,7 @@ def people_in_need(
 
 
 def _need(problem: Problem, period: int, future: int | None) -> np.ndarray:
-    here = problem.need[:, :, :, period, :]
+    here = problem.own_need[:, :, :, period, :]
     if future is not None:
         return np.asarray(here[..., future])
     return np.asarray(here @ (problem.future_weight / problem.future_weight.sum()))

@@ -69,11 +69,11 @@ class Start:
 
 def people_of_stage(case: Case, stage: Stage, t: int) -> pd.DataFrame:
     """Return persons in need, residents and registered persons of period ``t``, as `equity_chapter` takes them."""
-    return _people(stage, _where(case), t)
+    return _people(stage, _where(case, stage.scenario), t)
 
 
-def _where(case: Case) -> pd.DataFrame:
-    return origins(case).rename(columns={"township_id": "township"})
+def _where(case: Case, scenario: Scenario | None = None) -> pd.DataFrame:
+    return origins(case, scenario).rename(columns={"township_id": "township"})
 
 
 def start_of(case: Case, today: Stage, first: pd.DataFrame, reach: Mapping[str, Floats]) -> Start:
@@ -81,7 +81,9 @@ def start_of(case: Case, today: Stage, first: pd.DataFrame, reach: Mapping[str, 
 
     ``first`` are the people of today's stage (`people_of_stage`).
     """
-    return Start(reach, evaluated(first, _state(today, reach, _where(case), first, 0)))
+    return Start(
+        reach, evaluated(first, _state(today, reach, _where(case, today.scenario), first, 0))
+    )
 
 
 def equity_tables(
@@ -92,7 +94,7 @@ def equity_tables(
     One row a year, service, base, index and part; ``before`` is today (`start_of`). With several
     futures each row has the interval that holds four in five of them.
     """
-    where, reach = _where(case), start.reach
+    where, reach = _where(case, planned.scenario), start.reach
     tables, curves = [], []
     cautions: tuple[Text, ...] = ()
     for t, period in enumerate(planned.scenario.periods):
@@ -170,6 +172,8 @@ def _state(
     w: int | None = None,
 ) -> pd.DataFrame:
     parts, _ = pd.factorize(where["township"], sort=True)
+    more = len(where) - len(next(iter(reach.values()), where))  # onward origins, where nobody lives
+    reach = {s: np.pad(m, (0, more), constant_values=np.inf) for s, m in reach.items()}
     return state_of_plan(
         stage.problem, stage.plan, t, future=w, reach=reach, people=people, part=np.asarray(parts)
     )

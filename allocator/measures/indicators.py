@@ -17,7 +17,14 @@ from allocator.case import Case
 from allocator.catalogue import FacilityType
 from allocator.compile import origins
 from allocator.errors import Finding, Rank, Text, Where, plural
-from allocator.measures.choice import Use, assigned, free_choice, open_places
+from allocator.measures.choice import (
+    Use,
+    assigned,
+    free_choice,
+    of_residents,
+    open_places,
+    sent_on,
+)
 from allocator.measures.evaluation import (
     Bases,
     Stage,
@@ -30,7 +37,7 @@ from allocator.measures.funding import funding_tables
 from allocator.measures.policy import policy_tables
 from allocator.plan import Plan
 from allocator.problem import Problem
-from allocator.rules import Floats, Resource
+from allocator.rules import Floats, Referral, Resource
 from allocator.scenario import Scenario
 
 __all__ = [
@@ -148,6 +155,8 @@ def measure(
     tables["pools"] = tables["pools"][tables["pools"]["year"] > scenario.base_year].reset_index(
         drop=True
     )
+    if planned.problem.rules_of(Referral):
+        tables["onward"] = _onward(planned)
     tables["projects"] = _projects(case, planned, tables)
     tables |= funding_tables(case.catalogue, scenario, planned.problem, planned.plan, tables)
     tables |= policy_tables(case, scenario)
@@ -189,15 +198,16 @@ def measure(
 def _tables(case: Case, judged: Judged) -> dict[str, pd.DataFrame]:
     problem, plan = judged.problem, judged.plan
     own, free = assigned(plan), free_choice(problem, plan)
-    flows = _flows(problem, own, judged.years)
+    lived, chose = of_residents(problem, own), of_residents(problem, free)
+    flows = _flows(problem, lived, judged.years)
     return {
         "sites": _sites(case, judged),
         "use": _use(case, judged, own, free),
-        "townships": _townships(case, judged, own, free),
+        "townships": _townships(case, judged, lived, chose),
         "needs": _needs(problem, plan, judged.years),
         "coverage": _coverage(case, judged),
         "access": _access(flows, judged.years, case),
-        "areas": _areas(case, judged, own),
+        "areas": _areas(case, judged, lived),
         "flows": _flow_table(case, flows),
         "pools": _pools(judged),
         "money": _money(case, judged),
@@ -303,12 +313,11 @@ def _use(case: Case, judged: Judged, own: Use, free: Use) -> pd.DataFrame:
     ).sort_values(["year", "site_id", "service"], ignore_index=True)
 
 
-def _townships(case: Case, judged: Judged, own: Use, free: Use) -> pd.DataFrame:
-    """Need, people served, free choice and mean travel by township, service and year."""
+def _townships(case: Case, judged: Judged, lived: Use, chose: Use) -> pd.DataFrame:
+    """Need, people served, free choice and mean travel by township, service and year, by residence."""
     problem = judged.problem
     ids = sorted(case.region.townships["township_id"])
-    where = origins(case)
-    part = np.array([ids.index(t) for t in where["township_id"]])
+    part = np.array([ids.index(t) for t in origins(case)["township_id"]])
     shape = (len(ids), len(problem.services), len(problem.periods))
 
     def people(use: Use, weight: Floats | None = None) -> Floats:
@@ -322,9 +331,10 @@ def _townships(case: Case, judged: Judged, own: Use, free: Use) -> pd.DataFrame:
         return out
 
     need = np.zeros(shape)
-    np.add.at(need, part, np.tensordot(problem.need, problem.future_weight, 1).sum(2))
-    served, chosen = people(own), people(free)
-    minutes = people(own, problem.arc_minutes[own.arc])
+    own = np.tensordot(problem.need[: len(part)], problem.future_weight, 1)
+    np.add.at(need, part, own.sum(2))
+    served, chosen = people(lived), people(chose)
+    minutes = people(lived, problem.arc_minutes[lived.arc])
     names = case.region.townships.set_index("township_id")
     elders = np.zeros((len(ids), len(problem.periods)))
     np.add.at(elders, part[: len(judged.people["60+"])], judged.people["60+"])
@@ -355,8 +365,9 @@ def _townships(case: Case, judged: Judged, own: Use, free: Use) -> pd.DataFrame:
 
 def _needs(problem: Problem, plan: Plan, years: tuple[int, ...]) -> pd.DataFrame:
     """Need, served and unmet by service, group and year."""
-    need = np.tensordot(problem.need, problem.future_weight, 1).sum(0)  # (S, G, T)
-    unmet = np.tensordot(plan.unmet, problem.future_weight, 1).sum(0)
+    lives = ~problem.onward
+    need = np.tensordot(problem.need[lives], problem.future_weight, 1).sum(0)  # (S, G, T)
+    unmet = np.tensordot(plan.unmet[lives], problem.future_weight, 1).sum(0)
     s, g, t = np.indices(need.shape).reshape(3, -1)
     table = pd.DataFrame(
         {
@@ -443,6 +454,27 @@ def _flow_table(case: Case, flows: pd.DataFrame) -> pd.DataFrame:
     keys = ["year", "service", "township_id", "site_id"]
     table = table.groupby(keys, as_index=False)[["people", "person_minutes"]].sum()
     table.loc[table["people"] < 5, "site_id"] = "other"
+    table = table.groupby(keys, as_index=False)[["people", "person_minutes"]].sum()
+    table["mean_minutes"] = table["person_minutes"] / table["people"]
+    return table.drop(columns="person_minutes")
+
+
+def _onward(judged: Judged) -> pd.DataFrame:
+    """People sent on from site to site by service and year; of under 5 people ``to_site`` is ``other``."""
+    problem = judged.problem
+    sent = sent_on(problem, assigned(judged.plan))
+    stands = np.full(len(problem.areas), -1)
+    for rule in problem.rules_of(Referral):
+        stands[rule.area] = rule.site  # type: ignore[attr-defined]
+    flows = _flows(problem, sent, judged.years)
+    sites = np.array(problem.sites, dtype=object)
+    table = flows.assign(
+        from_site=sites[stands[flows["area"]]], to_site=sites[flows["site"]],
+        person_minutes=flows["people"] * flows["minutes"],
+    )  # fmt: skip
+    keys = ["year", "service", "from_site", "to_site"]
+    table = table.groupby(keys, as_index=False)[["people", "person_minutes"]].sum()
+    table.loc[table["people"] < 5, "to_site"] = "other"
     table = table.groupby(keys, as_index=False)[["people", "person_minutes"]].sum()
     table["mean_minutes"] = table["person_minutes"] / table["people"]
     return table.drop(columns="person_minutes")
@@ -553,6 +585,9 @@ def _indicators(case: Case, scenario: Scenario, tables: Mapping[str, pd.DataFram
             .set_index("service")
         )
         served = towns.groupby("service")["served"].sum()
+        if "onward" in tables:
+            sent = tables["onward"].query("year == @year").groupby("service")["people"].sum()
+            served = served.add(sent, fill_value=0.0)
         person_days = float((served * days.reindex(served.index).fillna(0)).sum())
         running = float(sites["running_yuan_year"].sum())
         money = tables["money"].query("year == @year").set_index("item")["yuan_year"]

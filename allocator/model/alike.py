@@ -12,7 +12,7 @@ import numpy as np
 
 from allocator.plan import Plan
 from allocator.problem import Problem
-from allocator.rules import Ints, Reserved, Served
+from allocator.rules import Ints, Referral, Reserved, Served
 
 __all__ = ["merged", "representatives", "split"]
 
@@ -52,6 +52,11 @@ def _alike(problem: Problem, s: int, g: int, h: int, arcs: Ints, classes: Ints) 
             if not np.array_equal(full[:, g], full[:, h]):
                 return False
     for rule in problem.rules:
+        # Those who come and those sent on are of one group, and split by different needs.
+        if isinstance(rule, Referral) and s in (
+            rule.service, *problem.class_service[rule.classes].tolist()
+        ):  # fmt: skip
+            return False
         touches = (isinstance(rule, Served) and rule.service == s) or (
             isinstance(rule, Reserved) and bool(np.isin(rule.classes, classes).any())
         )

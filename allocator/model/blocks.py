@@ -539,12 +539,16 @@ def add_gini(problem: Problem, columns: Columns, rule: Gini) -> Block:
 
 
 def add_mean_travel(problem: Problem, columns: Columns, rule: MeanTravel) -> Block:
-    """Mean travel: ``sum (minutes of the arc - minutes[t]) x <= 0`` over the service, per (t, w)."""
+    """Mean travel: ``sum (minutes of the arc - minutes[t]) x <= 0`` over the service, per (t, w).
+
+    Those sent on from a site are not counted again.
+    """
     z = problem.shape
     rows = Rows(columns)
     arc, t = columns.x_arc, columns.x_period
     of_service = problem.class_service[problem.arc_class[arc]] == rule.service
-    some = np.flatnonzero(of_service & np.isfinite(rule.minutes[t]))
+    counts = of_service & ~problem.onward[problem.arc_area[arc]]
+    some = np.flatnonzero(counts & np.isfinite(rule.minutes[t]))
     row = t[some] * z["w"] + columns.x_future[some]
     rows.put(row, columns.x + some, problem.arc_minutes[arc[some]] - rule.minutes[t[some]])
     return rows.block(rule, -INF, 0.0, z["t"] * z["w"])
@@ -587,7 +591,7 @@ def add_room(problem: Problem, columns: Columns, rule: Room) -> Block:
 
 
 def add_referral(problem: Problem, columns: Columns, rule: Referral) -> Block:
-    """Onward flows: ``sum x from the site's area >= share[t] * sum x at the site``, per (site, g, t, w)."""
+    """Onward flows: ``sum x from the onward origin = share[t] * sum x at the site``, per (site, g, t, w)."""
     z = problem.shape
     rows = Rows(columns)
     arc = columns.x_arc
@@ -602,7 +606,7 @@ def add_referral(problem: Problem, columns: Columns, rule: Referral) -> Block:
             rows.put(
                 np.ravel_multi_index((np.full(len(g), n), g, t, w), shape), columns.x + some, value
             )
-    return rows.block(rule, 0.0, INF, int(np.prod(shape)))
+    return rows.block(rule, 0.0, 0.0, int(np.prod(shape)))
 
 
 def _joined(rule: Rule, parts: Sequence[Block]) -> Block:

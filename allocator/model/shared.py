@@ -547,7 +547,7 @@ def _add_fewest(s: _Sheet) -> None:
         places = pr.offer_max[offers] * pr.occupancy_max[pr.offer_class[offers]]
         room[service] = np.bincount(pr.offer_stint[offers], places, minlength=room.shape[1])
         per_person[service] = pr.places_per_person[np.unique(pr.offer_class[offers])].min(0)
-        need = np.einsum("igtw,g->tw", pr.need[:, service], per_person[service])
+        need = np.einsum("igtw,g->tw", pr.own_need[:, service], per_person[service])
         number[service] = need / max(room[service].max(), 1e-9)
     fewest = np.ceil(number)
     broken = number - fewest + 1.0
@@ -560,7 +560,7 @@ def _add_fewest(s: _Sheet) -> None:
         row = rows[service, t, w]
         p = np.flatnonzero((room[service] > 0) & pr.stint_periods[:, t])
         s.put("y", row, p, 1.0)
-        flat, _ = _need_at(s, int(service), np.arange(len(pr.areas)), np.arange(n_g))
+        flat, _ = _need_at(s, int(service), np.flatnonzero(~pr.onward), np.arange(n_g))
         u = s.row_of[flat[:, :, t, w]].astype(np.int64)
         size = room[service].max() * broken[service, t, w]
         share = np.broadcast_to(per_person[service] / size, u.shape)
@@ -582,7 +582,8 @@ def _add_mean_travel(s: _Sheet, r: MeanTravel) -> None:
     rows = s.open(r, -np.inf, 0.0, len(limited) * n_w).reshape(len(limited), n_w)
     place = np.full(len(minutes), -1)
     place[limited] = np.arange(len(limited))
-    e = np.flatnonzero((_entry_service(s) == r.service) & (place[s.entry_t] >= 0))
+    counts = (_entry_service(s) == r.service) & ~pr.onward[pr.arc_area[s.entry_arc]]
+    e = np.flatnonzero(counts & (place[s.entry_t] >= 0))
     t = s.entry_t[e]
     over = pr.arc_minutes[s.entry_arc[e]] - minutes[t]
     s.put("x", rows[place[t], s.entry_w[e]], e, over)
@@ -598,10 +599,10 @@ def _add_room(s: _Sheet, r: Room) -> None:
 
 
 def _add_referral(s: _Sheet, r: Referral) -> None:
-    """People from the area at a site, against a share of those served at the site."""
+    """People sent on from a site: a share of those served there."""
     pr = s.pr
     shape = (len(r.site), len(pr.groups), len(pr.periods), len(pr.futures))
-    rows = s.open(r, 0.0, np.inf, int(np.prod(shape))).reshape(shape)
+    rows = s.open(r, 0.0, 0.0, int(np.prod(shape))).reshape(shape)
     onward = _entry_service(s) == r.service
     here = np.isin(pr.arc_class[s.entry_arc], r.classes)
     for n, (site, area) in enumerate(zip(r.site, r.area, strict=True)):

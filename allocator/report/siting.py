@@ -57,10 +57,17 @@ def _look(runs: Sequence[Run], region: Region, names: Names) -> _Looked:
     end = run.scenario.years[-1]
     sites, use, flows = run.tables["sites"], run.tables["use"], run.tables["flows"]
     towns = run.tables["townships"].drop_duplicates("township_id")
+    sources = {str(r.township_id): Text(str(r.name_zh), str(r.name_en) or str(r.name_zh)) for r in towns.itertuples()}  # fmt: skip
+    if "onward" in run.tables:  # those whom a site sends on come from there, not from a township
+        sent = run.tables["onward"].rename(columns={"to_site": "site_id"})
+        flows = pd.concat([flows, sent.assign(township_id="onward:" + sent["from_site"].astype(str))])  # fmt: skip
+        for id in sorted(set(sent["from_site"])):
+            name = names.site(str(id))
+            sources[f"onward:{id}"] = Text(f"转自{name.zh}", f"sent on from {name.en}")
     return _Looked(
         tuple(runs), names, region.sites.set_index("site_id"), sites[sites["year"] == end].set_index("site_id"),
         use[use["year"] == end], flows[flows["year"] == end], run.tables["projects"],
-        {str(r.township_id): Text(str(r.name_zh), str(r.name_en) or str(r.name_zh)) for r in towns.itertuples()},
+        sources,
         _chosen(runs), _points(sites[sites["year"] == end]),
         {str(r.site_id): str(r.township_id) for r in sites[sites["year"] == end].itertuples()},
     )  # fmt: skip

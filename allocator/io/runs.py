@@ -45,6 +45,7 @@ __all__ = [
     "FORMAT",
     "find_run",
     "has_run",
+    "is_incomplete",
     "is_whole",
     "read_manifest",
     "read_run",
@@ -168,6 +169,11 @@ def has_run(path: Path | str) -> bool:
     return Path(path, MANIFEST).is_file()
 
 
+def is_incomplete(path: Path | str) -> bool:
+    """Whether a folder holds what `write_incomplete` wrote, which is no run and no plan."""
+    return not has_run(path) and Path(path, INCOMPLETE).is_file()
+
+
 def is_whole(path: Path | str) -> bool:
     """Whether a folder holds a complete run whose every file has the digest of its manifest."""
     try:
@@ -193,8 +199,8 @@ def stored_runs(folder: Path | str) -> tuple[Path, ...]:
 def read_manifest(path: Path | str) -> Mapping[str, Any]:
     """Return the manifest of a run folder, its own digest and format checked; see `read_run`."""
     path = Path(path)
-    if not has_run(path) and (path / INCOMPLETE).is_file():
-        raise _is_incomplete(path)
+    if is_incomplete(path):
+        raise _no_run(path)
     if not has_run(path):
         raise refusal(
             "run-absent",
@@ -230,7 +236,7 @@ def read_manifest(path: Path | str) -> Mapping[str, Any]:
     return manifest
 
 
-def _is_incomplete(path: Path) -> CheckFailed:
+def _no_run(path: Path) -> CheckFailed:
     """Return that a folder holds no plan, with what it breaks where that is on record."""
     told: list[Finding] = []
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

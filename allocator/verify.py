@@ -99,7 +99,7 @@ def verify(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
     found = list(_shape(problem, plan))
     if found:
         return tuple(found)
-    if not plan.is_complete:
+    if not plan.is_complete or plan.violations:
         found.append(_no_plan(plan))
     facts = _gather(problem, plan)
     found += _acceptable(facts)

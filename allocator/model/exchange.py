@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from allocator.model.branch import Ranked, prove
+from allocator.model.branch import Proof, Ranked, prove
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.kernels import group_by
 from allocator.model.relaxation import Relaxation
@@ -415,10 +415,15 @@ def solve_exchange(
     value, chosen = ex.better(np.zeros(len(rx.problem.sites), bool), rng)
     if trace:
         print("greedy and exchange", value, round(time.monotonic() - t0, 2))
-    if np.array_equal(rx.cap, rx.need[rx.row]):
-        state, chosen = _branch(ex, dual, start, chosen, gap, deadline, rng)
-    else:
-        state, chosen = _alternate(ex, dual, start, value, chosen, gap, deadline, rng, trace)
+    try:
+        if np.array_equal(rx.cap, rx.need[rx.row]):
+            state, chosen = _branch(ex, dual, start, chosen, gap, deadline, rng)
+        else:
+            state, chosen = _alternate(ex, dual, start, value, chosen, gap, deadline, rng, trace)
+    except KeyboardInterrupt:  # before anything better was found or proved
+        price = np.clip(start, dual.low, dual.high)
+        bound, slope = dual(price)
+        state = DualState(price, bound, slope, dual.y.copy(), 1, [], interrupted=True)
     if trace:
         print("bound", state.bound, state.branched, round(time.monotonic() - t0, 2))
     return state, chosen
@@ -443,13 +448,21 @@ def _branch(
         shake=lambda sites: ex.better(ex.shaken(sites, rng), rng)[1],
         slack=0.98 * gap * abs(ex.value(chosen, first)), deadline=deadline,
     )  # fmt: skip
+    try:
+        state = _proved(ex, dual, proof, all_unmet)
+    except KeyboardInterrupt:
+        state = replace(_proved(ex, dual, proof, all_unmet), interrupted=True)
+    return state, proof.is_open
+
+
+def _proved(ex: Exchange, dual: Dual, proof: Proof, all_unmet: float) -> DualState:
+    """Return the worths of the root as prices, and what branching proved beyond them."""
     price = ex.prices_of(dual, proof.worth)
     bound, slope = dual(price)
-    state = DualState(
+    return DualState(
         price, bound, slope, dual.y.copy(), proof.rounds, [], all_unmet - proof.bound, proof.nodes,
         interrupted=proof.interrupted,
     )  # fmt: skip
-    return state, proof.is_open
 
 
 def _alternate(
@@ -488,9 +501,7 @@ def _alternate(
                 break
     except KeyboardInterrupt:
         if state is None:
-            price = np.clip(price, dual.low, dual.high)
-            bound, slope = dual(price)
-            state = DualState(price, bound, slope, dual.y.copy(), 1, [])
+            raise
         state = replace(state, interrupted=True)
     assert state is not None
     return state, chosen

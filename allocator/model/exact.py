@@ -139,9 +139,10 @@ def _least(
     problem, columns = form.problem, form.columns
     cost = objective_coefficients(problem, columns, problem.objectives[0])
     linear, cost = elastic(problem, columns, form.blocks, cost)
+    clock = _SECONDS if seconds is None and len(columns.x_arc) > _LARGE else seconds
     out = solve_linear(
         linear, cost, gap=_LEAST_GAP, node_limit=min(node_limit or _LEAST_NODES, _LEAST_NODES),
-        seconds=seconds, seed=seed, threads=threads,
+        seconds=clock, seed=seed, threads=threads,
     )  # fmt: skip
     if out.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
@@ -150,7 +151,7 @@ def _least(
     values = out.values[: columns.size]
     found = plan_from_values(
         problem, columns, values, [], status=Status.INCOMPLETE, road="exact", solver=version(),
-        seed=seed, reproducible=plan.reproducible and seconds is None, work={"nodes": out.nodes},
+        seed=seed, reproducible=plan.reproducible and clock is None, work={"nodes": out.nodes},
     )  # fmt: skip
     broken = violations(problem, found)
     return replace(found, objectives=plan.objectives, violations=broken), values

@@ -29,7 +29,7 @@ from allocator.model.settle import in_doubt, settle
 from allocator.model.warm import Start, plan_from_old
 from allocator.plan import ObjectiveValue, Plan, Status, relative_gap
 from allocator.problem import Problem
-from allocator.rules import Floats
+from allocator.rules import Floats, Floor, Served
 
 __all__ = [
     "bound_at",
@@ -398,9 +398,11 @@ def to_plan(
 
 
 def _shortfalls(rx: Relaxation, done: Answer) -> dict[str, float]:
-    """Return the shortfall of each priced rule."""
+    """Return the shortfall of each priced rule, those of futures weighted."""
     sh = rx.shared
     price = {r.id: r.price for r in rx.problem.rules}
+    weight = rx.problem.future_weight
+    by_future = {r.id for r in rx.problem.rules if isinstance(r, Served | Floor)}
     out: dict[str, float] = {}
     if sh.v is None:
         return out
@@ -418,5 +420,8 @@ def _shortfalls(rx: Relaxation, done: Answer) -> dict[str, float]:
         lack = np.maximum(sh.low[lo:hi] - use[lo:hi], 0.0) + np.maximum(
             use[lo:hi] - sh.high[lo:hi], 0.0
         )
-        out[rule] = out.get(rule, 0.0) + float(lack[lack > 1e-9].sum())
+        lack[lack <= 1e-9] = 0.0
+        if rule in by_future:  # rows are (part, period, future)
+            lack = lack.reshape(-1, len(weight)) @ weight
+        out[rule] = out.get(rule, 0.0) + float(lack.sum())
     return out

@@ -122,11 +122,13 @@ class _Account:
         count: int,
         *,
         defines: bool = False,
+        weight: Floats | float = 1.0,
     ) -> Floats:
         """Take the prices of the next rows ``low <= use <= high``; return them (count,).
 
         A price above 0 charges use and pays the upper limit, one below 0 the lower. What a priced rule
-        lacks costs its price, so there a row's price is at most that, unless it only ``defines`` a column.
+        lacks costs its price times a ``weight``, so there a row's price is at most that, unless it only
+        ``defines`` a column.
         """
         stored = np.ravel(self.prices[rule.id]).astype(float)
         first = self.at.get(rule.id, 0)
@@ -139,7 +141,7 @@ class _Account:
         if not np.isfinite(limit[used]).all():
             raise _NoProof
         if rule.price is not None and not defines:
-            most = rule.price if self.obj.shortfalls else 0.0
+            most = rule.price * np.asarray(weight, float) if self.obj.shortfalls else 0.0
             if np.any(np.abs(price) > most * (1 + 1e-12) + 1e-12):
                 raise _NoProof
         self.total -= float(price[used] @ limit[used])
@@ -302,7 +304,8 @@ def _charge_share(
 ) -> None:
     need, mine, of = _parts(acc, service, part, groups)
     low = np.asarray(share, float)[None, :, None] * need
-    price = acc.rows(rule, low.ravel(), np.inf, low.size).reshape(need.shape)
+    chance = np.broadcast_to(acc.pr.future_weight, need.shape).ravel()
+    price = acc.rows(rule, low.ravel(), np.inf, low.size, weight=chance).reshape(need.shape)
     acc.arc += np.where(mine[:, :, None, None], price[of][:, None], 0.0)
 
 

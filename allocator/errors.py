@@ -14,6 +14,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Any
 
 __all__ = [
     "NO_TEXT",
@@ -179,10 +180,15 @@ class CheckFailed(_WithFindings):
     exit_code = ExitCode.CHECK_FAILED
 
 
+@dataclass
 class LimitReached(_WithFindings):
-    """A limit was reached before any plan was found."""
+    """A limit was reached before any plan was found.
+
+    ``incomplete`` holds what was found that breaks hard rules (`allocator.run.Incomplete`), if anything was.
+    """
 
     exit_code = ExitCode.LIMIT
+    incomplete: Any = None
 
 
 class StudyIncomplete(_WithFindings):

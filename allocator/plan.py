@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from allocator.errors import Text
 from allocator.rules import Floats, Ints
 
-__all__ = ["FEWEST_SITES", "ObjectiveValue", "Plan", "Status", "relative_gap"]
+__all__ = ["FEWEST_SITES", "ObjectiveValue", "Plan", "Status", "Violation", "relative_gap"]
 
 FEWEST_SITES = "fewest-sites"
 """The name of prices (services, periods, futures) on rows of no rule: need implies so many whole sites."""
@@ -21,7 +22,7 @@ class Status(StrEnum):
     PROVED = "proved"  # gap within the asked tolerance
     LIMIT = "limit"  # stopped by a limit with a plan
     INTERRUPTED = "interrupted"  # stopped by the user with a plan
-    INCOMPLETE = "incomplete"  # best found still breaks hard rules
+    INCOMPLETE = "incomplete"  # a limit came before any plan; what was found breaks hard rules
     INFEASIBLE = "infeasible"  # no plan exists
     NO_PLAN_FOUND = "no-plan-found"  # a limit came before any plan
 
@@ -53,6 +54,19 @@ class ObjectiveValue:
         return relative_gap(self.value - self.constant, self.bound - self.constant)
 
 
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """By how much a hard rule is broken in each period: parts of the county summed, in the worst future.
+
+    ``unit`` is ``person``, ``place``, ``site``, ``m2``, ``person-minute`` or the id of a pool.
+    """
+
+    rule: str
+    words: Text
+    unit: str
+    amounts: tuple[float, ...]  # (T,)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Plan:
     """Options in place, places, people served and unmet, with proof.
@@ -72,7 +86,10 @@ class Plan:
     shortfalls
         Shortfall of each priced rule by id, in the rule's own unit.
     objectives
-        Values and bounds in the order of the problem.
+        Values and bounds in the order of the problem. Where there is no plan the value is infinite and
+        the bound, where one was proved, still holds of every plan.
+    violations
+        What an ``incomplete`` plan breaks; a plan breaks nothing.
     road
         ``exact`` or ``prices``; ``solver`` names solver and version.
     prices
@@ -90,6 +107,7 @@ class Plan:
     served: Floats
     unmet: Floats
     shortfalls: Mapping[str, float] = field(default_factory=dict)
+    violations: tuple[Violation, ...] = ()
     objectives: tuple[ObjectiveValue, ...]
     road: str
     solver: str = ""

@@ -25,6 +25,7 @@ from allocator.compile.norms import case_under, norm_findings
 from allocator.compile.onward import onward_services
 from allocator.demand import Calibration, Need, WillingnessCurve
 from allocator.errors import (
+    AllocatorError,
     CheckFailed,
     Finding,
     InputRefused,
@@ -47,6 +48,7 @@ from allocator.forecast import (
     project,
     sampled_people,
 )
+from allocator.incomplete import incomplete_findings
 from allocator.journeys import (
     Store,
     catchments_of,
@@ -89,6 +91,7 @@ from allocator.travel import Arcs
 from allocator.verify import verify
 
 __all__ = [
+    "Incomplete",
     "Run",
     "Shared",
     "check_journeys",
@@ -137,6 +140,20 @@ class Run:
         """The headline measures by indicator and year."""
         score: Mapping[str, Any] = self.measures["score"]
         return score
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Incomplete:
+    """What a run came to where a limit came before any plan: sites that break hard rules, and the bound.
+
+    It is no `Run`: nothing measures, compares or reports it.
+    """
+
+    id: str
+    scenario: Scenario
+    problem: Problem
+    plan: Plan
+    findings: tuple[Finding, ...]
 
 
 @dataclass(eq=False)
@@ -488,7 +505,7 @@ def run(
         Hard rules contradict; the findings name them and the way out. With ``follow``: the plan
         cannot keep the hard rules here.
     LimitReached
-        A limit came before any plan.
+        A limit came before any plan; the findings name what the sites found break, if any were.
     CheckFailed
         The plan did not pass its independent check.
     """
@@ -500,6 +517,11 @@ def run(
     here = placed(case, scenario, shared)
     asked = preconditions(problem, f"{scenario.name}.yaml")
     told = refuse_if_any((*check_journeys(here, scenario, shared), *asked))
+    parents = {
+        k: r.id
+        for k, r in (("follows", follow), ("looser", looser), ("starts", start))
+        if r is not None
+    }
     solve_spec = scenario.solve
     nodes = None if solve_spec.work_limit == "default" else int(solve_spec.work_limit)
     say("solving")
@@ -522,6 +544,8 @@ def run(
         raise NoPlanExists(why) if why else CheckFailed((_not_confirmed(),))
     if plan.status is Status.NO_PLAN_FOUND:
         raise LimitReached((_nothing_in_time(),))
+    if plan.status is Status.INCOMPLETE:
+        raise _incomplete(run_id(case, scenario, **parents), scenario, problem, plan)
     say("checking")
     of_bound = check_bound(problem, plan)
     # What is kept was verified here.
@@ -564,11 +588,6 @@ def run(
     tables |= {"nearest": near, "catchments": caught}
     planned = nearest_planned(whole, scenario, people["60+"][:, -1], tables["sites"], tables["use"])
     tables |= {"nearest_planned": planned, "catchments_planned": catchments_of(planned)}
-    parents = {
-        k: r.id
-        for k, r in (("follows", follow), ("looser", looser), ("starts", start))
-        if r is not None
-    }
     inputs |= parents
     return Run(
         id=run_id(case, scenario, **parents), scenario=scenario,
@@ -688,6 +707,17 @@ def _does_not_hold(follow: Run) -> Finding:
         Text("原方案在这种情形下不能同时满足全部硬性要求。", "As it stands, the plan cannot keep all hard rules here."),
         Text("请改用软性目标,或为这种情形另作方案。", "Price the rule instead of making it hard, or plan anew for this future."),
     )  # fmt: skip
+
+
+def _incomplete(id: str, scenario: Scenario, problem: Problem, plan: Plan) -> AllocatorError:
+    """Return that a limit came before any plan, with what breaks hard rules least and by how much."""
+    of_bound = check_bound(problem, plan)
+    if any(f.rank is Rank.ERROR for f in of_bound):
+        return CheckFailed(of_bound)
+    units = {str(name): pool.unit for name, pool in scenario.resources.items()}
+    findings = (*incomplete_findings(problem, plan, units), *of_bound)
+    found = Incomplete(id=id, scenario=scenario, problem=problem, plan=plan, findings=findings)
+    return LimitReached(findings, incomplete=found)
 
 
 def _nothing_in_time() -> Finding:

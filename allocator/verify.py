@@ -94,16 +94,20 @@ def verify(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
     """Return everything wrong with a plan; an empty tuple means it holds.
 
     Checks that the plan answers this problem, that its numbers are finite and in range, every rule
-    of the problem, each objective's value, and that no bound is better than its plan.
+    of the problem, each objective's value, and that no bound is better than its plan. What says itself that
+    it is no plan never holds.
     """
     found = list(_shape(problem, plan))
     if found:
         return tuple(found)
+    if not plan.is_complete or plan.violations:
+        found.append(_no_plan(plan))
     facts = _gather(problem, plan)
     found += _acceptable(facts)
     for rule in problem.rules:
         found += [_violation(rule, what) for what in CHECKS[type(rule)](facts, rule)]
-    found += _objectives(facts)
+    if plan.is_complete:
+        found += _objectives(facts)
     return tuple(found)
 
 
@@ -120,6 +124,16 @@ def _plain(code: str, what: str) -> Finding:
         Rank.ERROR, f"verify-{code}", Where(),
         Text(f"方案核验未通过:{what}", f"the plan failed its check: {what}"),
         Text("不要采用此方案;请重新求解。", "Do not use this plan; solve again."),
+    )  # fmt: skip
+
+
+def _no_plan(plan: Plan) -> Finding:
+    rules = ", ".join(v.rule for v in plan.violations)
+    of, zu = (f": {rules}", f":{rules}") if rules else ("", "")
+    return Finding(
+        Rank.ERROR, "verify-incomplete", Where(id=rules),
+        Text(f"这不是方案(状态:{plan.status}),不满足硬性要求{zu}。", f"This is no plan (status {plan.status}); it does not keep every hard rule{of}."),
+        Text("不要采用;请放宽求解限额或所列要求后重算。", "Do not use it; raise the limit of the solve or relax the rules named, and run it again."),
     )  # fmt: skip
 
 

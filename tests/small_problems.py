@@ -94,6 +94,42 @@ def three_hamlets(**changes):
     return replace(problem, **changes)
 
 
+def just_enough(sites, pools, *, seed=0, off=0.0):
+    """Homes of 10 places whose uses of each pool must add up to its supply, no less and no more.
+
+    Half of the homes, drawn at random, do; a solver of few nodes finds none (market split, Cornuejols
+    and Dawande 1998). ``off`` a half: whole uses never add up, which a solver proves at once.
+    """
+    rng = np.random.default_rng(seed)
+    j, size, zero = np.arange(sites), 10.0, np.zeros(sites, np.int64)
+    use = rng.integers(100, 999, (sites, pools)).astype(float)
+    total = use[rng.permutation(sites)[: sites // 2]].sum(0) + off
+    each = range(pools)
+    return Problem(
+        areas=("h",), sites=tuple(f"s{k:02d}" for k in j), options=("closed", "home"),
+        services=("care",), classes=("care:home",), groups=("all",), periods=("now",),
+        pools=tuple(f"p{k}" for k in each), period_years=np.ones(1),
+        need=np.full((1, 1, 1, 1, 1), size * sites), site_start=zero, stint_site=np.repeat(j, 2),
+        stint_from=np.repeat(zero, 2), stint_option=np.tile([0, 1], sites),
+        stint_first=np.repeat(zero, 2), stint_last=np.repeat(zero, 2), offer_stint=2 * j + 1,
+        offer_class=zero, offer_min=np.full(sites, size), offer_max=np.full(sites, size),
+        offer_module=np.zeros(sites), class_service=np.array([0]), occupancy_min=np.zeros(1),
+        occupancy_max=np.ones(1), places_per_person=np.ones((1, 1)), arc_area=zero, arc_site=j,
+        arc_class=zero, arc_minutes=np.full(sites, 5.0), acceptance=np.ones((sites, 1)),
+        use_stint=csr_array(np.zeros((2 * sites, pools))), use_place=csr_array(use / size),
+        use_person=np.zeros((1, 1, pools, 1)), use_minute=np.zeros((1, pools)),
+        rules=(
+            *structural(),
+            *(Resource(id=f"pool{k}", words=WORDS, pool=k, supply=total[[k]]) for k in each),
+            *(
+                PlacesRatio(id=f"ratio{k}", words=WORDS, offer_weight=use[:, k] / size, minimum=total[[k]])
+                for k in each
+            ),
+        ),
+        objectives=(Objective(id="unmet", unit="person", unmet=np.ones((1, 1, 1))),),
+    )  # fmt: skip
+
+
 def _stints(rng, sites, periods, options):
     """Every site keeps its state, may change once, and may change again in the next period."""
     rows = []

@@ -15,7 +15,7 @@ FLOORS = [
     {"case", "rules"},
     {"problem", "compile", "forecast", "calibration"},
     {"plan"},
-    {"model", "verify", "certificate", "measures", "journeys", "preconditions"},
+    {"model", "verify", "certificate", "measures", "journeys", "preconditions", "incomplete"},
     {"run", "compare", "alternatives", "rolling", "routes", "shadow"},
     {"io"},
     {"study", "report"},

@@ -114,3 +114,24 @@ def test_prices_of_all_families_mixed_prove_their_bound_apart_from_the_model(see
     best = solve_exactly(problem, gap=1e-6, whole_places=False)
     if best.is_complete:
         assert told <= best.objectives[0].value + 1e-5 * max(1.0, abs(told))
+
+
+@pytest.mark.parametrize(
+    ("family", "seed"),
+    [("served", 5), ("served", 12), ("served", 40), ("served", 50), ("floor", 5), ("floor", 33)],
+)
+def test_what_a_priced_share_lacks_counts_as_its_future_does_on_both_roads(family, seed):
+    """Two futures: a person missing in one of them costs the price times its chance."""
+    problem = random_problem(seed, families={family}, risk="expected", most=60)
+    problem = replace(problem, objectives=problem.objectives[:1])
+    assert len(problem.futures) == 2
+    best = solve_exactly(problem, gap=1e-6, whole_places=False)
+    assert best.shortfalls[family] > 1.0
+    plan = solve(problem, road="prices", threads=1)
+    (ours,), (theirs,) = plan.objectives, best.objectives
+    near = 1e-5 * abs(theirs.value)
+    assert verify(problem, plan) == ()
+    assert ours.bound <= theirs.value + near and ours.value >= theirs.bound - near
+    proved = bound_from_prices(problem, plan.prices)
+    assert proved == pytest.approx(plan.work["price_bound"], rel=1e-6)
+    assert proved <= theirs.value + near

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import os
 import random
 import re
@@ -22,15 +23,15 @@ import pytest
 import tiny_county
 
 from allocator.cli import main
-from allocator.errors import ExitCode, InputRefused, NoPlanExists, Rank
+from allocator.errors import ExitCode, InputRefused, LimitReached, NoPlanExists, Rank
 from allocator.io import runs
 from allocator.io.case import read_case
 from allocator.io.runs import read_run, stored_runs
 from allocator.model import exact, highs, solve
 from allocator.plan import Status
-from allocator.run import prepare, run
+from allocator.run import code_version, prepare, run
 from allocator.study import roads, run_all
-from allocator.study.work import work
+from allocator.study.work import Order, packed_case, work
 from allocator.verify import verify
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -247,6 +248,78 @@ def test_a_clock_that_ends_before_any_plan_says_so_and_stores_nothing(tmp_path, 
     code, out = _command(tmp_path, solve={"seconds": 1e-9})
     assert code == ExitCode.LIMIT and not stored_runs(out)
     assert "No plan was found within the limit" in _told(capsys)
+
+
+def _stops_once(monkeypatch):
+    """The solver ends once before any plan; what is asked of it later it answers."""
+    real, calls = exact.solve_linear, []
+
+    def solve(*args, **options):
+        out = real(*args, **options)
+        if options.get("relax") or calls:
+            return out
+        calls.append(1)
+        return replace(out, status=Status.NO_PLAN_FOUND, values=None, value=np.nan, bound=-np.inf)
+
+    monkeypatch.setattr(exact, "solve_linear", solve)
+
+
+def test_what_breaks_rules_least_is_told_kept_apart_and_taken_for_a_plan_by_nothing(
+    tmp_path, monkeypatch, capsys
+):
+    """Row 31: exit 5, each rule with its amount in both languages, and every command refuses the folder."""
+    _stops_once(monkeypatch)
+    code, out = _command(tmp_path, rules=list(CONTRADICTION))
+    said = _told(capsys)
+    assert code == ExitCode.LIMIT and not stored_runs(out)
+    assert "plan-incomplete" in said and "rule-violated" in said and "solve.work_limit" in said
+    (kept,) = out.glob("*-incomplete")
+    assert kept.name in said and not runs.has_run(kept)
+    stored = json.loads((kept / "findings.json").read_text("utf-8"))
+    assert [f["code"] for f in stored] == ["plan-incomplete", "rule-violated"]
+    assert stored[1]["id"] in ("coverage-01", "sites-02") and stored[1]["what"]["en"] in said
+    assert "不满足“" in stored[1]["what"]["zh"] and "差" in stored[1]["what"]["zh"]
+    assert "不是方案" in stored[0]["what"]["zh"] and "work_limit" in stored[0]["remedy"]["zh"]
+    twin = tiny_county.write_scenario(tmp_path / "other.yaml", name="other")
+    case = str(tmp_path / "case")
+    assert main(["run", case, str(twin), "--out", str(out), "--no-report"]) == ExitCode.PLAN
+    (other,) = stored_runs(out)
+    _told(capsys)
+    for more in (
+        ["verify", str(kept)],
+        ["report", str(kept), "--case", case, "--out", str(tmp_path / "made")],
+        ["compare", str(other), str(kept)],
+        ["worth", str(kept)],
+        ["export", str(kept)],
+        ["run", case, str(twin), "--out", str(out), "--start", str(kept)],
+    ):
+        assert main(more) == ExitCode.CHECK_FAILED, more
+        assert "run-incomplete" in _told(capsys)
+    assert not (tmp_path / "made").exists() or not list((tmp_path / "made").iterdir())
+
+
+def test_what_was_found_within_the_limit_is_at_hand_in_python(case, monkeypatch):
+    """Row 31: the error carries problem and sites; they fail their check and are no run."""
+    _stops_once(monkeypatch)
+    with pytest.raises(LimitReached) as caught:
+        run(case, tiny_county.scenario(rules=list(CONTRADICTION)))
+    found = caught.value.incomplete
+    assert found.plan.status is Status.INCOMPLETE and len(found.plan.stints)
+    assert verify(found.problem, found.plan)[0].code == "verify-incomplete"
+    assert {v.rule for v in found.plan.violations} == {
+        f.where.id for f in caught.value.findings if f.code == "rule-violated"
+    }
+    assert not hasattr(found, "tables") and not hasattr(found, "measures")
+
+
+def test_a_study_counts_what_is_incomplete_as_a_run_without_a_plan(case, monkeypatch):
+    """Row 31: recorded with the rules broken; nothing of it is compared."""
+    _stops_once(monkeypatch)
+    asked = tiny_county.scenario(rules=list(CONTRADICTION))
+    order = Order(run="one", name="one", scenario=asked, case="c", code=code_version())
+    made = work(order, {"c": packed_case(case)})
+    assert made.kind == "limit" and made.files == {} and made.part == b""
+    assert [f["code"] for f in made.findings] == ["plan-incomplete", "rule-violated"]
 
 
 def _stopped(status, worse=2.0):

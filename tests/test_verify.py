@@ -7,7 +7,7 @@ import pytest
 from small_problems import random_problem
 
 from allocator.model import solve_exactly
-from allocator.plan import ObjectiveValue, Plan
+from allocator.plan import ObjectiveValue, Plan, Violation
 from allocator.verify import CHECKS, objective_value, verify
 
 PROBLEMS = {seed: random_problem(seed, most=60) for seed in (2, 3, 5, 7, 12)}
@@ -77,6 +77,8 @@ def _spoiled(problem, plan):
             both = (*plan.objectives[:n], changed, *plan.objectives[n + 1 :])
             yield "objectives", replace(plan, objectives=both)
     yield "objectives", replace(plan, objectives=plan.objectives[:-1])
+    broken = Violation(problem.rules[0].id, problem.rules[0].words, "person", (1.0,))
+    yield "violations", replace(plan, violations=(broken,))
     for rule, short in plan.shortfalls.items():
         if short > 0.01:
             yield "shortfalls", replace(plan, shortfalls={**plan.shortfalls, rule: 0.0})

@@ -186,7 +186,8 @@ def run(
 ) -> int:
     """Run one scenario: project people, estimate need, solve, check, measure, store, report."""
     from allocator.cli.products import write_products
-    from allocator.io.runs import read_run, write_run
+    from allocator.errors import LimitReached
+    from allocator.io.runs import read_run, write_incomplete, write_run
     from allocator.io.scenarios import read_scenarios
     from allocator.io.travel_cache import JOURNEYS, store_in
     from allocator.run import Shared
@@ -196,11 +197,17 @@ def run(
     case = _case(folder)
     (wanted,) = read_scenarios(scenario.parent, [scenario.stem])
     with console.status(say(language, "计算中…", "working…")) as status:
-        result = run_scenario(
-            case, wanted, shared=Shared(store=store_in(out / JOURNEYS)),
-            progress=lambda text: status.update(text),
-            start=None if start is None else read_run(start),
-        )  # fmt: skip
+        try:
+            result = run_scenario(
+                case, wanted, shared=Shared(store=store_in(out / JOURNEYS)),
+                progress=lambda text: status.update(text),
+                start=None if start is None else read_run(start),
+            )  # fmt: skip
+        except LimitReached as limit:
+            if limit.incomplete is not None:
+                name = f"{wanted.name}-{limit.incomplete.id}-incomplete"
+                console.print(str(write_incomplete(out / name, limit.incomplete)), highlight=False)
+            raise
         path = write_run(out / f"{wanted.name}-{result.id}", result)
         if report:
             write_products([result], case, path.parent / f"{path.name}-report")

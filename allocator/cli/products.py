@@ -11,7 +11,7 @@ from allocator.catalogue import Catalogue
 from allocator.errors import Where
 from allocator.io.findings import refusal
 from allocator.io.paths import read_bytes, shipped, write_bytes
-from allocator.io.runs import has_run, read_run, stored_runs
+from allocator.io.runs import has_run, is_incomplete, read_run, stored_runs
 from allocator.report import Note, documents
 from allocator.report.bands import STEPS
 from allocator.report.study_chapter import StudyView
@@ -38,11 +38,12 @@ def named_runs(paths: Sequence[Path], plan: str = "") -> list[Run]:
     InputRefused
         When a folder holds no finished run, or no run has that name.
     CheckFailed
-        When a stored run does not match its digests.
+        When a stored run does not match its digests, or a folder holds what is no plan.
     """
     found: list[Path] = []
     for path in paths:
-        below = (path,) if has_run(path) else stored_runs(path) or stored_runs(path / "runs")
+        here = has_run(path) or is_incomplete(path)  # the latter is refused by name below
+        below = (path,) if here else stored_runs(path) or stored_runs(path / "runs")
         if not below:
             raise refusal(
                 "run-absent", Where(file=path.name),

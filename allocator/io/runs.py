@@ -9,6 +9,9 @@
     measures.json    scores and indicators
     findings.json    everything found on the way
     manifest.json    format, versions, and size and digest of each file; its own digest
+
+Where a limit came before any plan, what was found has ``incomplete.json`` in the place of the manifest and
+neither tables nor measures: no reader takes it for a run.
 """
 
 from __future__ import annotations
@@ -35,25 +38,27 @@ from allocator.io.findings import error, refusal
 from allocator.io.paths import checked_name, digest_of, inside, not_writable, read_bytes
 from allocator.io.values import from_npz, from_plain, json_bytes, to_npz, to_plain
 from allocator.plan import Plan
-from allocator.run import Run
+from allocator.run import Incomplete, Run
 from allocator.scenario import Scenario
 
 __all__ = [
     "FORMAT",
     "find_run",
     "has_run",
+    "is_incomplete",
     "is_whole",
     "read_manifest",
     "read_run",
     "run_files",
     "run_of_files",
     "stored_runs",
+    "write_incomplete",
     "write_run",
     "write_run_files",
 ]
 
 FORMAT = 2
-MANIFEST = "manifest.json"
+MANIFEST, INCOMPLETE = "manifest.json", "incomplete.json"
 MAX_FILE = 4 << 30
 STALE_SECONDS = 86_400
 _PACKAGES = ("service-allocator", "numpy", "scipy", "pandas", "pyarrow", "highspy", "pulp", "numba")
@@ -107,6 +112,26 @@ def write_run_files(path: Path | str, files: Mapping[str, bytes]) -> Path:
         raise
 
 
+def write_incomplete(path: Path | str, found: Incomplete) -> Path:
+    """Write what breaks hard rules, found where a limit came before any plan, to a folder of its own.
+
+    The folder holds problem, sites and people, what is broken and the bound; `read_run` and every
+    command refuse it.
+
+    Raises
+    ------
+    InputRefused
+        As `write_run`.
+    """
+    run = Run(
+        id=found.id, scenario=found.scenario, inputs={}, problem=found.problem, plan=found.plan,
+        tables={}, measures={}, findings=found.findings,
+    )  # fmt: skip
+    files = _files(run)
+    files[INCOMPLETE] = _manifest(run, files)
+    return write_run_files(path, files)
+
+
 def read_run(path: Path | str) -> Run:
     """Return the run in a folder, after checking the digest of every file.
 
@@ -115,7 +140,8 @@ def read_run(path: Path | str) -> Run:
     InputRefused
         When there is no complete run: a folder without a manifest counts as absent.
     CheckFailed
-        When a file was changed, cut or removed, or the format is newer than this version's.
+        When a file was changed, cut or removed, the format is newer than this version's, or the folder
+        holds what is no plan (`write_incomplete`).
     """
     path = Path(path)
     manifest = read_manifest(path)
@@ -143,6 +169,11 @@ def has_run(path: Path | str) -> bool:
     return Path(path, MANIFEST).is_file()
 
 
+def is_incomplete(path: Path | str) -> bool:
+    """Whether a folder holds what `write_incomplete` wrote, which is no run and no plan."""
+    return not has_run(path) and Path(path, INCOMPLETE).is_file()
+
+
 def is_whole(path: Path | str) -> bool:
     """Whether a folder holds a complete run whose every file has the digest of its manifest."""
     try:
@@ -168,6 +199,8 @@ def stored_runs(folder: Path | str) -> tuple[Path, ...]:
 def read_manifest(path: Path | str) -> Mapping[str, Any]:
     """Return the manifest of a run folder, its own digest and format checked; see `read_run`."""
     path = Path(path)
+    if is_incomplete(path):
+        raise _no_run(path)
     if not has_run(path):
         raise refusal(
             "run-absent",
@@ -201,6 +234,23 @@ def read_manifest(path: Path | str) -> Mapping[str, Any]:
             "run-changed", where, ("清单被改动或截断。", "The manifest was changed or cut.")
         )
     return manifest
+
+
+def _no_run(path: Path) -> CheckFailed:
+    """Return that a folder holds no plan, with what it breaks where that is on record."""
+    told: list[Finding] = []
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        stored = json.loads(read_bytes(path / "findings.json", MAX_FILE, path.name))
+        told = [f for f in map(finding_of, stored) if f.rank is Rank.ERROR]
+    what = (
+        "此处不是方案:求解限额内只找到违反硬性要求的布点。",
+        "This is no plan: within the limit only sites that break hard rules were found.",
+    )
+    remedy = (
+        "请放宽求解限额或所列要求,重新运行该情景。",
+        "Raise the limit of the solve or relax the rules named, and run the scenario again.",
+    )
+    return CheckFailed((error("run-incomplete", Where(file=path.name), what, remedy), *told))
 
 
 def _files(run: Run) -> dict[str, bytes]:
@@ -310,7 +360,7 @@ def _plan_parts(plan: Plan) -> tuple[Any, dict[str, pd.DataFrame]]:
     scalars = {
         f.name: to_plain(getattr(plan, f.name), {})
         for f in dataclasses.fields(plan)
-        if f.name not in arrays
+        if f.name not in arrays and (f.name != "violations" or plan.violations)
     }
     shapes = {rule: list(np.shape(p)) for rule, p in plan.prices.items()}
     return {"plan": scalars, "unmet_shape": list(plan.unmet.shape), "price_shapes": shapes}, tables

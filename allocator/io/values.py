@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 
 from allocator import rules
 from allocator.errors import Finding, Rank, Text, Where
-from allocator.plan import ObjectiveValue, Plan, Status
+from allocator.plan import ObjectiveValue, Plan, Status, Violation
 from allocator.problem import Objective, Problem
 
 __all__ = ["from_npz", "from_plain", "json_bytes", "to_npz", "to_plain"]
@@ -29,7 +29,10 @@ Arrays = dict[str, np.ndarray]
 
 _CLASSES: Mapping[str, type] = {
     **{name: getattr(rules, name) for name in rules.__all__},
-    **{c.__name__: c for c in (Problem, Objective, Plan, ObjectiveValue, Text, Where, Finding)},
+    **{
+        c.__name__: c
+        for c in (Problem, Objective, Plan, ObjectiveValue, Violation, Text, Where, Finding)
+    },
 }
 _ENUMS: Mapping[str, type[Enum]] = {c.__name__: c for c in (Status, Rank)}
 

@@ -67,6 +67,7 @@ class Proof:
     is_open: Sites
     nodes: int
     rounds: int
+    interrupted: bool = False
 
 
 @njit(cache=True)
@@ -228,6 +229,8 @@ def prove(
 ) -> Proof:
     """Bound the gain of every set of sites, and better the plan where a node happens on one.
 
+    Ctrl-C ends it with the best set and the bound by then.
+
     Parameters
     ----------
     worth, is_open
@@ -268,20 +271,8 @@ def prove(
 
     state = np.where(np.isfinite(r.opening), FREE, SHUT).astype(np.int8)
     worth = worth.copy()
-    # The worths of the root prove its bound alone: no site is settled yet.
-    bound = root = lowered(state, worth, root_rounds, settle=False)
-    root_worth = worth.copy()
-    while bound >= best + more:  # a better plan settles more sites, and those left tell a better
-        before = best
-        for cut in (0.5, 0.8, 0.3, 0.1):
-            first = np.argsort(-often, kind="stable")[: r.p]
-            some = np.zeros(n_j, bool)
-            some[first] = often[first] > cut
-            better(polish(some))
-        if best == before:
-            break
-        bound = min(bound, lowered(state, worth, node_rounds))
-    r = r.without(state == SHUT)
+    root, root_worth, interrupted = np.inf, worth.copy(), False
+    at_hand = np.inf  # what the sets looked at just now gain at most
     heap: list[tuple[float, int, States, Floats, Floats]] = []
     nodes = 1
 
@@ -299,27 +290,49 @@ def prove(
             better(shake(is_open))
             calm = calm + 1 if best <= before else 0
 
-    keep(bound, state, worth)
-    next_shake = 100
-    most_nodes = min(most_nodes, int(5e7 / len(worth)))
-    while heap and time.monotonic() < deadline and nodes < most_nodes:
-        top, _, state, w, likely = heapq.heappop(heap)
-        if -top < best + more:
-            heap.clear()  # none of the others bounds more
-            break
-        if nodes > next_shake:
-            shaken(next_shake // 3, -top)
-            next_shake *= 2
-        doubt = np.where(state == FREE, np.abs(likely - 0.5), np.inf)
-        j = int(np.argmin(doubt))
-        for side in (OPEN, SHUT):
-            child, moved = state.copy(), w.copy()
-            child[j] = side
-            often[:] = likely
-            bound = min(-top, lowered(child, moved, node_rounds))
-            nodes += 1
-            keep(bound, child, moved)
+    try:
+        # The worths of the root prove its bound alone: no site is settled yet.
+        root = at_hand = lowered(state, worth, root_rounds, settle=False)
+        root_worth = worth.copy()
+        while (
+            at_hand >= best + more
+        ):  # a better plan settles more sites, and those left tell a better
+            before = best
+            for cut in (0.5, 0.8, 0.3, 0.1):
+                first = np.argsort(-often, kind="stable")[: r.p]
+                some = np.zeros(n_j, bool)
+                some[first] = often[first] > cut
+                better(polish(some))
+            if best == before:
+                break
+            at_hand = min(at_hand, lowered(state, worth, node_rounds))
+        r = r.without(state == SHUT)
+        keep(at_hand, state, worth)
+        at_hand = -np.inf
+        next_shake = 100
+        most_nodes = min(most_nodes, int(5e7 / len(worth)))
+        while heap and time.monotonic() < deadline and nodes < most_nodes:
+            top, _, state, w, likely = heapq.heappop(heap)
+            if -top < best + more:
+                heap.clear()  # none of the others bounds more
+                break
+            at_hand = -top
+            if nodes > next_shake:
+                shaken(next_shake // 3, -top)
+                next_shake *= 2
+            doubt = np.where(state == FREE, np.abs(likely - 0.5), np.inf)
+            j = int(np.argmin(doubt))
+            for side in (OPEN, SHUT):
+                child, moved = state.copy(), w.copy()
+                child[j] = side
+                often[:] = likely
+                bound = min(-top, lowered(child, moved, node_rounds))
+                nodes += 1
+                keep(bound, child, moved)
+            at_hand = -np.inf
+    except KeyboardInterrupt:
+        interrupted = True
     # All that was put aside gains less than ``best + more``.
-    rest = -heap[0][0] if heap else -np.inf
+    rest = max(-heap[0][0] if heap else -np.inf, at_hand)
     bound = min(root, max(best if whole else best + more, rest))
-    return Proof(bound, root, root_worth, best, is_open, nodes, taken)
+    return Proof(bound, root, root_worth, best, is_open, nodes, taken, interrupted)

@@ -17,12 +17,10 @@ from allocator.errors import NO_TEXT, Finding, Rank, Text, Where
 from allocator.model.blocks import Block
 from allocator.model.exact import Formulation, formulate
 from allocator.model.highs import Linear, solve_linear, stacked
+from allocator.model.least import may_give
 from allocator.plan import Status
 from allocator.problem import Problem
 from allocator.rules import (
-    Acceptance,
-    Balance,
-    Capacity,
     Coverage,
     Deviation,
     Floats,
@@ -31,7 +29,6 @@ from allocator.rules import (
     Gini,
     Hub,
     Ints,
-    Link,
     MeanTravel,
     Nearest,
     PlacesRatio,
@@ -42,16 +39,12 @@ from allocator.rules import (
     Resource,
     Room,
     Rule,
-    Scale,
     Served,
     SiteCount,
-    SiteStates,
-    WorstGroup,
 )
 
 __all__ = ["Explanation", "Relaxation", "apply_relaxations", "explanation", "is_satisfiable"]
 
-STRUCTURE = (Balance, Acceptance, Capacity, Scale, Link, SiteStates, WorstGroup)
 _WHOLE = (Deviation, Forced, Gini, Hub, MeanTravel, Nearest, Referral, Resettlement, Room)
 """Rules that hold or do not: they give way by being dropped."""
 _NODES = 20_000
@@ -102,7 +95,7 @@ def explanation(problem: Problem) -> Explanation:
         With no findings when the problem has a plan.
     """
     form = formulate(problem)
-    loose = [r for r in problem.rules if r.is_hard and not _is_structure(r)]
+    loose = [r for r in problem.rules if may_give(r)]
     structure = [r.id for r in problem.rules if r.id not in {q.id for q in loose}]
     oracle = _Oracle(form, structure)
     if oracle.holds([r.id for r in loose]) is not False:
@@ -120,14 +113,9 @@ def explanation(problem: Problem) -> Explanation:
     return Explanation(tuple(r.id for r in rules), irreducible, relaxations, tried, findings)
 
 
-def _is_structure(rule: Rule) -> bool:
-    """Whether a rule only says what plans are; a measure of fairness without a ceiling does."""
-    return isinstance(rule, STRUCTURE) or (isinstance(rule, Deviation) and rule.ceiling is None)
-
-
 def is_satisfiable(problem: Problem, rules: Sequence[str] | None = None) -> bool | None:
     """Return whether a plan keeps the named hard rules besides the structure; None if unknown."""
-    loose = [r.id for r in problem.rules if r.is_hard and not _is_structure(r)]
+    loose = [r.id for r in problem.rules if may_give(r)]
     structure = [r.id for r in problem.rules if r.id not in loose]
     return _Oracle(formulate(problem), structure).holds(loose if rules is None else rules)
 

@@ -117,7 +117,7 @@ class Dual:
 class DualState:
     """What the search has found so far: ``bound`` is what the prices prove, ``branched`` the tree.
 
-    ``clocked``: the clock ended the search.
+    ``clocked``: the clock ended the search; ``interrupted``: Ctrl-C did.
     """
 
     price: Floats
@@ -129,6 +129,7 @@ class DualState:
     branched: float = -np.inf
     nodes: int = 0
     clocked: bool = False
+    interrupted: bool = False
 
 
 def scales(dual: Dual) -> Floats:

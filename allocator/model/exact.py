@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -29,6 +30,7 @@ from allocator.model.highs import (
     stacked,
     version,
 )
+from allocator.model.least import elastic, violations
 from allocator.plan import ObjectiveValue, Plan, Status
 from allocator.problem import Objective, Problem
 from allocator.rules import Floats, Floor, Link, Rule, Served
@@ -45,6 +47,8 @@ __all__ = [
 
 _DEFAULT_NODES = 200_000
 _SECONDS = 60.0
+_LEAST_NODES, _LEAST_GAP = 2_000, 1e-4
+"""Nodes at most of the search for what breaks hard rules least, and its gap."""
 _LARGE = 2_000
 """Columns of people served above which a dive comes before, and instead of, branching."""
 _FEW_LINKS = 60_000
@@ -103,19 +107,54 @@ def solve_exactly(
     Returns
     -------
     Plan
-        Status ``infeasible`` or ``no-plan-found`` carries no stints.
+        Status ``infeasible`` or ``no-plan-found`` carries no stints. Where a limit came before any plan
+        and a search within the same limits again found sites that break hard rules, they are returned
+        as ``incomplete``, with what they break.
     """
     smaller = merged(problem)
     form = formulate(smaller, whole_places=whole_places)
-    plan = solve_formulation(
-        form, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads,
-        progress=progress,
+    again = partial(
+        solve_formulation, form, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed,
+        threads=threads, progress=progress,
     )  # fmt: skip
+    plan = again()
+    if plan.status is Status.NO_PLAN_FOUND:
+        least, values = _least(
+            form, plan, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads
+        )
+        # Where every rule holds after all it is a plan, and the work goes on from it.
+        plan = again(start=values) if least is not None and not least.violations else least or plan
     if smaller is problem:
         return plan
-    if not plan.is_complete:
+    if not len(plan.stints):
         return replace(plan, problem=problem.digest, unmet=problem.need.copy())
     return split(problem, plan)
+
+
+def _least(
+    form: Formulation, plan: Plan, *, node_limit: int | None, seconds: float | None, seed: int,
+    threads: int,
+) -> tuple[Plan | None, Floats | None]:  # fmt: skip
+    """Return the sites that break hard rules least, marked incomplete, and their columns; None if none came."""
+    problem, columns = form.problem, form.columns
+    cost = objective_coefficients(problem, columns, problem.objectives[0])
+    linear, cost = elastic(problem, columns, form.blocks, cost)
+    clock = _SECONDS if seconds is None and len(columns.x_arc) > _LARGE else seconds
+    out = solve_linear(
+        linear, cost, gap=_LEAST_GAP, node_limit=min(node_limit or _LEAST_NODES, _LEAST_NODES),
+        seconds=clock, seed=seed, threads=threads,
+    )  # fmt: skip
+    if out.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    if out.values is None:
+        return None, None
+    values = out.values[: columns.size]
+    found = plan_from_values(
+        problem, columns, values, [], status=Status.INCOMPLETE, road="exact", solver=version(),
+        seed=seed, reproducible=plan.reproducible and clock is None, work={"nodes": out.nodes},
+    )  # fmt: skip
+    broken = violations(problem, found)
+    return replace(found, objectives=plan.objectives, violations=broken), values
 
 
 def evaluate(problem: Problem, plan: Plan, *, keep_places: bool = True) -> Plan:
@@ -196,7 +235,7 @@ def solve_formulation(
         if out.values is None and start is None:
             if out.status is Status.INTERRUPTED:
                 raise KeyboardInterrupt
-            return _no_plan(problem, out.status, seed)
+            return _no_plan(problem, out.status, seed, out.bound, not by_clock)
         if out.values is None:  # the plan in hand stays, whatever a later stage could not find
             interrupted = out.status is Status.INTERRUPTED
             out = _unasked(problem, form, objective)
@@ -209,7 +248,7 @@ def solve_formulation(
             csr_array(cost[None, :]), np.array([-np.inf]), np.array([out.value + room])
         )
     if start is None:
-        return _no_plan(problem, Status.NO_PLAN_FOUND, seed)
+        return _no_plan(problem, Status.NO_PLAN_FOUND, seed, -np.inf, True)
     stopped = [o.status for _, o in outcomes if o.status is not Status.PROVED]
     return plan_from_values(
         problem, columns, start, [(o, out.bound) for o, out in outcomes],
@@ -269,6 +308,7 @@ def _stage(
         linear, hot = _with_links(problem, columns, linear, cost)
     if progress:
         progress(f"{name}: {linear.matrix.shape[0]:,} rows, {columns.size:,} columns")
+    relaxed = hot.bound if hot is not None and hot.values is not None else -np.inf
     dived = None
     if hot is not None and start is None and len(columns.x_arc) > _LARGE:
         dived = dive(problem, columns, hot, linear, cost, gap=gap, seed=seed)
@@ -279,6 +319,8 @@ def _stage(
         linear, cost, gap=gap, node_limit=node_limit or _DEFAULT_NODES, seconds=clock,
         seed=seed, threads=threads, start=start, progress=progress,
     )  # fmt: skip
+    if out.values is None:
+        out = replace(out, bound=float(np.fmax(out.bound, relaxed)))
     return out, linear, clock is not None
 
 
@@ -387,11 +429,18 @@ def _shortfall(problem: Problem, rule: Rule, short: Floats) -> float:
     return float(short.sum())
 
 
-def _no_plan(problem: Problem, status: Status, seed: int) -> Plan:
+def _no_plan(problem: Problem, status: Status, seed: int, bound: float, reproducible: bool) -> Plan:
+    """Return that there is no plan, or that a limit came before any: then with the bound proved until then."""
     none, empty = np.zeros(0, np.int64), np.zeros(0)
+    bounds = [bound, *(-np.inf for _ in problem.objectives[1:])]
+    known = status is Status.NO_PLAN_FOUND
     return Plan(
         problem=problem.digest, status=status, stints=none,
         places=np.zeros(len(problem.offer_stint)), served_arc=none, served_group=none,
         served_period=none, served_future=none, served=empty, unmet=problem.need.copy(),
-        objectives=(), road="exact", solver=version(), seed=seed,
+        objectives=tuple(
+            ObjectiveValue(o.id, o.unit, np.inf, b + o.constant, o.constant)
+            for o, b in zip(problem.objectives, bounds, strict=False) if known
+        ),
+        road="exact", solver=version(), seed=seed, reproducible=reproducible,
     )  # fmt: skip

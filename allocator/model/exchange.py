@@ -9,13 +9,13 @@ search procedure for location problems"); prices bound them from below.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from allocator.model.branch import Ranked, prove
+from allocator.model.branch import Proof, Ranked, prove
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.kernels import group_by
 from allocator.model.relaxation import Relaxation
@@ -407,7 +407,7 @@ def solve_exchange(
     """Find a set of sites and bound it: by branching, or in turn with prices until the gap is met.
 
     Branching wants whole needs: everybody goes to one site. Where only a share of a need would go
-    to a site, prices and exchange alternate.
+    to a site, prices and exchange alternate. Ctrl-C ends it with the best set and the bound by then.
     """
     ex = Exchange.of(rx)
     rng = np.random.default_rng(seed)
@@ -415,10 +415,15 @@ def solve_exchange(
     value, chosen = ex.better(np.zeros(len(rx.problem.sites), bool), rng)
     if trace:
         print("greedy and exchange", value, round(time.monotonic() - t0, 2))
-    if np.array_equal(rx.cap, rx.need[rx.row]):
-        state, chosen = _branch(ex, dual, start, chosen, gap, deadline, rng)
-    else:
-        state, chosen = _alternate(ex, dual, start, value, chosen, gap, deadline, rng, trace)
+    try:
+        if np.array_equal(rx.cap, rx.need[rx.row]):
+            state, chosen = _branch(ex, dual, start, chosen, gap, deadline, rng)
+        else:
+            state, chosen = _alternate(ex, dual, start, value, chosen, gap, deadline, rng, trace)
+    except KeyboardInterrupt:  # before anything better was found or proved
+        price = np.clip(start, dual.low, dual.high)
+        bound, slope = dual(price)
+        state = DualState(price, bound, slope, dual.y.copy(), 1, [], interrupted=True)
     if trace:
         print("bound", state.bound, state.branched, round(time.monotonic() - t0, 2))
     return state, chosen
@@ -443,12 +448,21 @@ def _branch(
         shake=lambda sites: ex.better(ex.shaken(sites, rng), rng)[1],
         slack=0.98 * gap * abs(ex.value(chosen, first)), deadline=deadline,
     )  # fmt: skip
+    try:
+        state = _proved(ex, dual, proof, all_unmet)
+    except KeyboardInterrupt:
+        state = replace(_proved(ex, dual, proof, all_unmet), interrupted=True)
+    return state, proof.is_open
+
+
+def _proved(ex: Exchange, dual: Dual, proof: Proof, all_unmet: float) -> DualState:
+    """Return the worths of the root as prices, and what branching proved beyond them."""
     price = ex.prices_of(dual, proof.worth)
     bound, slope = dual(price)
-    state = DualState(
-        price, bound, slope, dual.y.copy(), proof.rounds, [], all_unmet - proof.bound, proof.nodes
-    )
-    return state, proof.is_open
+    return DualState(
+        price, bound, slope, dual.y.copy(), proof.rounds, [], all_unmet - proof.bound, proof.nodes,
+        interrupted=proof.interrupted,
+    )  # fmt: skip
 
 
 def _alternate(
@@ -456,33 +470,38 @@ def _alternate(
     deadline: float, rng: np.random.Generator, trace: bool,
 ) -> tuple[DualState, np.ndarray]:  # fmt: skip
     """Alternate price search and exchange until the gap is met."""
-    state: DualState | None = None
     price = start if np.any(start) else ex.first_prices(dual, chosen)
-    for lap in range(8):
-        state = search(
-            dual, price, rounds=300, seconds=max(deadline - time.monotonic(), 0.01),
-            target=value, gap=gap, stall=gap * 0.01, trace=trace, warm=lap > 0,
-        )  # fmt: skip
-        price = state.price
-        if relative_gap(value, state.bound) <= gap or time.monotonic() > deadline:
-            break
-        likely = state.y_mean[ex.stint]
-        before = value
-        for cut in (0.5, 0.8, 0.3):
-            keep = likely > cut
-            if keep.sum() > ex.p:
-                keep = np.zeros(len(keep), bool)
-                keep[np.argsort(-likely, kind="stable")[: ex.p]] = True
-            v, o = ex.better(keep, rng)
-            if v < value:
-                value, chosen = v, o
-            if time.monotonic() > deadline:
+    state: DualState | None = None
+    try:
+        for lap in range(8):
+            state = search(
+                dual, price, rounds=300, seconds=max(deadline - time.monotonic(), 0.01),
+                target=value, gap=gap, stall=gap * 0.01, trace=trace, warm=lap > 0,
+            )  # fmt: skip
+            price = state.price
+            if relative_gap(value, state.bound) <= gap or time.monotonic() > deadline:
                 break
-        if trace:
-            print("lap", lap, "bound", state.bound, "value", value)
-        if relative_gap(value, state.bound) <= gap:
-            break
-        if value >= before and lap > 1 and state.rounds < 300:
-            break
+            likely = state.y_mean[ex.stint]
+            before = value
+            for cut in (0.5, 0.8, 0.3):
+                keep = likely > cut
+                if keep.sum() > ex.p:
+                    keep = np.zeros(len(keep), bool)
+                    keep[np.argsort(-likely, kind="stable")[: ex.p]] = True
+                v, o = ex.better(keep, rng)
+                if v < value:
+                    value, chosen = v, o
+                if time.monotonic() > deadline:
+                    break
+            if trace:
+                print("lap", lap, "bound", state.bound, "value", value)
+            if relative_gap(value, state.bound) <= gap:
+                break
+            if value >= before and lap > 1 and state.rounds < 300:
+                break
+    except KeyboardInterrupt:
+        if state is None:
+            raise
+        state = replace(state, interrupted=True)
     assert state is not None
     return state, chosen

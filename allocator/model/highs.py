@@ -157,7 +157,10 @@ def solve_linear(
                 event.interrupt()
 
         h.cbMipInterrupt.subscribe(stop)
-    _run(h, interruptible=is_mip)
+    if is_mip:
+        run_heard(h)
+    else:
+        _checked(h, solve_loaded(h))
     out = _outcome(h, cost, factor, is_mip)
     if out.status is Status.INTERRUPTED and checks is not None and asked > checks:
         empty = out.values is None
@@ -314,10 +317,21 @@ def quiet() -> highspy.Highs:
 _BANNER_GONE = False
 
 
-def _run(h: highspy.Highs, *, interruptible: bool) -> None:
-    """Run the solver; the first Ctrl-C asks it to stop with what it has, the second goes through."""
-    alone = interruptible and threading.current_thread() is threading.main_thread()
-    status = _run_in_thread(h) if alone else solve_loaded(h)
+def run_heard(h: highspy.Highs) -> None:
+    """Run the solver; the first Ctrl-C asks it to stop with what it has, the second goes through.
+
+    Raises
+    ------
+    CheckFailed
+        When the solver breaks down.
+    StoppedTwice
+        When Ctrl-C comes again before the solver has stopped.
+    """
+    alone = threading.current_thread() is threading.main_thread()
+    _checked(h, _run_in_thread(h) if alone else solve_loaded(h))
+
+
+def _checked(h: highspy.Highs, status: highspy.HighsStatus | None) -> None:
     if status is None or status == highspy.HighsStatus.kError:
         raise _broke_down(h.modelStatusToString(h.getModelStatus()))
 

@@ -12,7 +12,9 @@ Source: column generation in the manner of Dantzig and Wolfe (1960), by entries 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +157,7 @@ def plan_over_periods(
         return state, None
     if not again and master.value < state.bound - gap * abs(state.bound):
         return state, None
+    limits.state = state
     target = state.bound + 0.98 * gap * abs(state.bound)
     answer = _descended(
         rx, master, stints, state, target if again else np.inf, limits, seed, threads, trace
@@ -210,11 +213,15 @@ def _descended(
     chosen = found[0]
     if trace:
         print("descent", master.value)
+    whole = not np.any(rx.problem.offer_module > 0)
+    keep = partial(_keep, master, limits) if whole else None
+    if keep is not None:
+        keep()
     if master.value > target:
         chosen = _by_blocks(
-            rx, master, stints, state, paths, chosen, relaxed, target, limits, trace
+            rx, master, stints, state, paths, chosen, relaxed, target, limits, keep, trace
         )
-    if not np.any(rx.problem.offer_module > 0):
+    if whole:
         return master.answer()
     on = _on(paths, chosen, len(stints))
     answer = solve_restricted(
@@ -223,14 +230,21 @@ def _descended(
     return answer if np.isfinite(answer.value) else None
 
 
+def _keep(master: Master, limits: Limits) -> None:
+    """Keep what the relaxation says, all sites fixed, as the best plan so far if it is."""
+    answer = master.answer()
+    if answer is not None:
+        limits.keep(answer)
+
+
 def _by_blocks(
     rx: Relaxation, master: Master, stints: Mask, state: DualState, paths: Paths, chosen: Ints,
-    relaxed: Floats, target: float, limits: Limits, trace: bool,
+    relaxed: Floats, target: float, limits: Limits, keep: Callable[[], None] | None, trace: bool,
 ) -> Ints:  # fmt: skip
     """Free a site that is far from the relaxation, with those it shares most needs with, and descend on them anew.
 
-    The others stay; what is no better is taken back. A relaxation of one block is some hundred
-    iterations from the last, so a step costs a twentieth of a whole descent.
+    The others stay; what is no better is taken back, what is better is kept. A relaxation of one block is
+    some hundred iterations from the last, so a step costs a twentieth of a whole descent.
     """
     pr, hot = rx.problem, master.hot
     sites = len(pr.sites)
@@ -255,6 +269,8 @@ def _by_blocks(
         found = descend(pr, hot, paths, sites, guide=state.y_mean, chosen=start)
         if found is not None and (found[0] >= 0).all() and master.value < best:
             chosen, best = found[0], master.value
+            if keep is not None:
+                keep()
         else:
             on = _on(paths, chosen, len(stints))[mine].astype(float)
             hot.bounds(mine, on, on)

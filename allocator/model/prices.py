@@ -16,17 +16,20 @@ import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.exchange import Exchange, fits, solve_exchange
+from allocator.model.highs import StoppedTwice
+from allocator.model.least import violations
 from allocator.model.limits import Limits
 from allocator.model.master import better_prices, plan_over_periods
 from allocator.model.merge import merge_alike
-from allocator.model.primal import INTERRUPTED, complete_from, improve
+from allocator.model.primal import complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
-from allocator.model.restricted import Answer
+from allocator.model.rescue import Rescue, rescue
+from allocator.model.restricted import INTERRUPTED, Answer, Mask
 from allocator.model.settle import in_doubt, settle
 from allocator.model.warm import Start, plan_from_old
 from allocator.plan import ObjectiveValue, Plan, Status, relative_gap
 from allocator.problem import Problem
-from allocator.rules import Floats
+from allocator.rules import Floats, Floor, Served
 
 __all__ = [
     "bound_at",
@@ -88,54 +91,96 @@ def solve_by_prices(
         print("relaxation", round(time.monotonic() - t0, 2))
     dual = Dual(rx)
     first = _cold_start(dual) if start is None else start_from(dual, start.prices)
-    if fits(rx):
-        state, answer = _exchange(rx, dual, first, gap, limits, seed, trace)
-    else:
-        several = len(problem.periods) > 1
-        rounds = work_limit or (_ROUNDS_PERIODS if several else _ROUNDS)
-        stall = max(gap * 0.02, 1e-6)
-        ambition, every = (_FAR, 50) if start is None else (_NEAR, 25)
-        state = search(
-            dual, first, rounds=rounds, seconds=0.5 * time_limit, warm=start is not None, trace=trace,
-            stall=stall if start is None else 5 * stall, ambition=ambition, every=every,
-        )  # fmt: skip
-        limits.cut |= state.clocked
-        if progress is not None:
-            progress("prices", state.bound, np.inf)
-        best = None
-        if several:
-            state, best = plan_over_periods(
-                rx, dual, state, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace
-            )
-        elif start is not None:
-            state, best = plan_from_old(
-                rx, dual, state, start.stints, gap=gap, limits=limits, threads=threads,
-                seed=seed, trace=trace,
+    found = Rescue()
+    try:
+        if fits(rx):
+            state, answer = _exchange(rx, dual, first, gap, limits, seed, trace)
+        else:
+            state, answer = _by_prices(
+                rx, dual, first, start, gap=gap, limits=limits, rounds=work_limit,
+                threads=threads, seed=seed, progress=progress, trace=trace,
             )  # fmt: skip
-            if best is None or relative_gap(best.value, state.bound) > gap:  # then as without it
-                left = max(0.5 * limits.left, 0.01)
-                state = search(
-                    dual, state.price, rounds=rounds, seconds=left, stall=stall, warm=True,
-                    trace=trace, ambition=ambition, every=every,
-                )  # fmt: skip
-        state, answer = _plan(
-            rx,
-            dual,
-            state,
-            best,
-            gap=gap,
-            limits=limits,
-            threads=threads,
-            seed=seed,
-            trace=trace,
-        )
+        if answer is None:
+            limits.again()
+            found = rescue(rx, state, gap=gap, limits=limits, threads=threads, seed=seed)
+        if found.answer is not None:  # a plan after all: the work goes on from it
+            state, answer = _plan(
+                rx, dual, state, found.answer, gap=gap, limits=limits, threads=threads, seed=seed,
+                trace=trace,
+            )  # fmt: skip
+    except StoppedTwice:
+        raise
+    except KeyboardInterrupt:
+        if limits.best is None or limits.state is None:
+            raise
+        state, answer = limits.state, replace(limits.best, status=INTERRUPTED)
     late = limits.cut or state.clocked or limits.left < 0.0
-    plan = to_plan(rx, dual, state, answer, gap=gap, seed=seed, late=late, work={
-        "rounds": float(dual.calls + (state.rounds if fits(rx) else 0)), "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,
-    })  # fmt: skip
+    work = {
+        "rounds": float(dual.calls + (state.rounds if fits(rx) else 0)),
+        "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,
+    }  # fmt: skip
+    told = partial(to_plan, state=state, gap=gap, seed=seed, late=late, work=work)
+    plan = told(rx, answer=answer)
+    if found.is_infeasible:
+        plan = replace(plan, status=Status.INFEASIBLE, objectives=())
+    elif answer is None and found.least is not None:
+        soft, least = found.least
+        plan = _incomplete(problem, told(soft, answer=least), plan)
     if progress is not None:
         progress("plan", plan.objectives[0].bound, plan.objectives[0].value)
     return plan
+
+
+def _by_prices(
+    rx: Relaxation, dual: Dual, first: Floats, start: Start | None, *, gap: float, limits: Limits,
+    rounds: int | None, threads: int, seed: int, progress: Progress | None, trace: bool,
+) -> tuple[DualState, Answer | None]:  # fmt: skip
+    """Return prices and the plan that they lead to, from nothing or from an earlier plan."""
+    several = len(rx.problem.periods) > 1
+    rounds = rounds or (_ROUNDS_PERIODS if several else _ROUNDS)
+    stall = max(gap * 0.02, 1e-6)
+    ambition, every = (_FAR, 50) if start is None else (_NEAR, 25)
+    state = search(
+        dual, first, rounds=rounds, seconds=0.5 * limits.left, warm=start is not None, trace=trace,
+        stall=stall if start is None else 5 * stall, ambition=ambition, every=every,
+    )  # fmt: skip
+    limits.cut |= state.clocked
+    limits.state = state
+    if progress is not None:
+        progress("prices", state.bound, np.inf)
+    best = None
+    if several:
+        state, best = plan_over_periods(
+            rx, dual, state, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace
+        )
+    elif start is not None:
+        state, best = plan_from_old(
+            rx, dual, state, start.stints, gap=gap, limits=limits, threads=threads,
+            seed=seed, trace=trace,
+        )  # fmt: skip
+        if best is None or relative_gap(best.value, state.bound) > gap:  # then as without it
+            left = max(0.5 * limits.left, 0.01)
+            state = search(
+                dual, state.price, rounds=rounds, seconds=left, stall=stall, warm=True,
+                trace=trace, ambition=ambition, every=every,
+            )  # fmt: skip
+    limits.state = state
+    return _plan(
+        rx, dual, state, best, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace
+    )
+
+
+def _incomplete(problem: Problem, least: Plan, none: Plan) -> Plan:
+    """Return a plan of the softened problem as what it is of this one: it breaks rules, its bound holds."""
+    broken = violations(problem, least)
+    if not broken:  # within tolerances only: the solver found no plan at these sites
+        return none
+    priced = {r.id for r in problem.rules if not r.is_hard}
+    return replace(
+        least, problem=problem.digest, status=Status.INCOMPLETE, violations=broken,
+        shortfalls={k: v for k, v in least.shortfalls.items() if k in priced},
+        objectives=none.objectives,
+    )  # fmt: skip
 
 
 def _plan(
@@ -171,8 +216,8 @@ def _plan(
 
 
 def _is_enough(best: Answer, state: DualState, gap: float) -> bool:
-    """Whether a plan is within the gap or was interrupted: no more is tried."""
-    return best.status == INTERRUPTED or relative_gap(best.value, state.bound) <= gap
+    """Whether a plan is within the gap: no more is tried."""
+    return relative_gap(best.value, state.bound) <= gap
 
 
 def _cold_start(dual: Dual) -> Floats:
@@ -280,7 +325,7 @@ def _exchange(
         state, chosen = solve_exchange(
             rx, dual, start, gap=gap, deadline=limits.deadline, seed=seed, trace=trace
         )
-        return state, Exchange.of(rx).answer(chosen)
+        return state, _of_exchange(rx, state, chosen)
     small, group = merged
     if trace:
         print("merged", len(rx.need), "->", len(small.need), len(rx.row), "->", len(small.row))
@@ -291,15 +336,19 @@ def _exchange(
     )
     n_small = len(small.need)
     price = np.r_[state.price[:n_small][group], state.price[n_small:]]
-    return replace(state, price=price), Exchange.of(rx).answer(chosen)
+    return replace(state, price=price), _of_exchange(rx, state, chosen)
+
+
+def _of_exchange(rx: Relaxation, state: DualState, chosen: Mask) -> Answer:
+    answer = Exchange.of(rx).answer(chosen)
+    return replace(answer, status=INTERRUPTED) if state.interrupted else answer
 
 
 def to_plan(
     rx: Relaxation,
-    dual: Dual,
-    state: DualState,
     answer: Answer | None,
     *,
+    state: DualState,
     gap: float,
     seed: int,
     late: bool,
@@ -349,9 +398,11 @@ def to_plan(
 
 
 def _shortfalls(rx: Relaxation, done: Answer) -> dict[str, float]:
-    """Return the shortfall of each priced rule."""
+    """Return the shortfall of each priced rule, those of futures weighted."""
     sh = rx.shared
     price = {r.id: r.price for r in rx.problem.rules}
+    weight = rx.problem.future_weight
+    by_future = {r.id for r in rx.problem.rules if isinstance(r, Served | Floor)}
     out: dict[str, float] = {}
     if sh.v is None:
         return out
@@ -369,5 +420,8 @@ def _shortfalls(rx: Relaxation, done: Answer) -> dict[str, float]:
         lack = np.maximum(sh.low[lo:hi] - use[lo:hi], 0.0) + np.maximum(
             use[lo:hi] - sh.high[lo:hi], 0.0
         )
-        out[rule] = out.get(rule, 0.0) + float(lack[lack > 1e-9].sum())
+        lack[lack <= 1e-9] = 0.0
+        if rule in by_future:  # rows are (part, period, future)
+            lack = lack.reshape(-1, len(weight)) @ weight
+        out[rule] = out.get(rule, 0.0) + float(lack.sum())
     return out

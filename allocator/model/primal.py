@@ -14,10 +14,7 @@ from allocator.model.restricted import Answer, Mask, solve_restricted
 from allocator.plan import relative_gap
 from allocator.rules import Floats, Ints
 
-__all__ = ["INTERRUPTED", "Candidates", "candidates", "complete_from", "improve"]
-
-INTERRUPTED = "kInterrupt"
-"""Status of an answer that Ctrl-C left the best so far, in the solver's own words."""
+__all__ = ["Candidates", "candidates", "complete_from", "improve"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +62,7 @@ def improve(
     steps: int = 5,
     trace: bool = False,
 ) -> Answer | None:
-    """Solve wider and wider restricted problems, so many at most, until the gap to the bound is met.
-
-    Ctrl-C ends it with the best answer so far, its status `INTERRUPTED`.
-    """
+    """Solve wider and wider restricted problems, so many at most, until the gap to the bound is met."""
     pr = rx.problem
     n_b = len(rx.need)
     found = candidates(rx, dual, state, 24 * n_b)
@@ -88,16 +82,11 @@ def improve(
         entries = np.sort(found.order[: found.certain + width * n_b])
         t0 = time.monotonic()
         part = max(0.4 * limits.left, min(limits.left, 10.0), 1.0)
-        try:
-            answer = solve_restricted(
-                rx, stints, entries, fixed=fixed, start_y=None if best is None else best.y,
-                gap=min(gap * 0.2, 1e-3), limits=limits, seconds=part, threads=threads, seed=seed,
-                target=target,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            if best is None:
-                raise
-            return replace(best, status=INTERRUPTED)
+        answer = solve_restricted(
+            rx, stints, entries, fixed=fixed, start_y=None if best is None else best.y,
+            gap=min(gap * 0.2, 1e-3), limits=limits, seconds=part, threads=threads, seed=seed,
+            target=target,
+        )  # fmt: skip
         if trace:
             print("restricted", cut, width, int(stints.sum()), len(entries), answer.status,
                   answer.value, answer.bound, round(time.monotonic() - t0, 2))  # fmt: skip

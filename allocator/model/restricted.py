@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from allocator.model.highs import Linear, model_of, quiet, solve_loaded
+from allocator.model.highs import Linear, model_of, quiet, run_heard
 from allocator.model.limits import Limits
 from allocator.model.relaxation import Relaxation
 from allocator.rules import Floats, Ints
 
-__all__ = ["Answer", "Mask", "Restricted", "restrict", "solve_restricted"]
+__all__ = ["INTERRUPTED", "Answer", "Mask", "Restricted", "restrict", "solve_restricted"]
 
 Mask = npt.NDArray[np.bool_]
+INTERRUPTED = "kInterrupt"
+"""Status of an answer that Ctrl-C left the best so far, in the solver's own words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +187,15 @@ def solve_restricted(
     seed: int = 0,
     target: float = -np.inf,
 ) -> Answer:
-    """Solve with the given stints and entries only, stints and places whole, in ``seconds`` of the limits at most."""
+    """Solve with the given stints and entries only, stints and places whole, in ``seconds`` of the limits at most.
+
+    What is found is a plan, and kept as the best so far where it is.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When Ctrl-C came while the solver ran; what it had found by then is kept.
+    """
     whole = bool(np.any(rx.problem.offer_module > 0))
     small = restrict(rx, stints, entries, fixed=fixed, whole=whole)
     z, value, bound, status = _highs(
@@ -193,6 +203,8 @@ def solve_restricted(
         target=target, nodes=limits.nodes,
     )  # fmt: skip
     limits.cut |= status == "kTimeLimit"
+    if z is None and status == INTERRUPTED:
+        raise KeyboardInterrupt
     if z is None:
         return Answer(
             np.inf, bound, status, np.zeros(small.n), np.zeros(small.x - small.n), small.entry,
@@ -202,9 +214,13 @@ def solve_restricted(
     if whole:
         module = rx.problem.offer_module
         places = places * np.where(module > 0, module, 1.0)
-    return Answer(
+    answer = Answer(
         value, bound, status, z[: small.n], places, small.entry, z[small.x : small.u], z[small.v :]
     )
+    limits.keep(answer)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    return answer
 
 
 def _shared_part(sh: Any, es: Ints, unmet: bool, n_b: int) -> csr_array | None:
@@ -243,7 +259,7 @@ def _highs(
     h.passModel(model_of(small.linear, small.cost, False))
     if start is not None:
         h.setSolution(len(start), np.arange(len(start), dtype=np.int32), start)
-    solve_loaded(h)
+    run_heard(h)
     highspy.Highs.resetGlobalScheduler(True)  # another number of threads would be refused
     info = h.getInfo()
     status = str(h.getModelStatus()).rsplit(".", 1)[-1]

@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
+from allocator.model.highs import StoppedTwice
 from allocator.model.limits import Limits
-from allocator.model.primal import INTERRUPTED
 from allocator.model.relaxation import Relaxation
-from allocator.model.restricted import Answer, Mask, solve_restricted
+from allocator.model.restricted import INTERRUPTED, Answer, Mask, solve_restricted
 from allocator.rules import Floats, Ints
 
 __all__ = ["in_doubt", "settle"]
@@ -58,9 +58,12 @@ def settle(
                 print("node", nodes, len(heap), node[0], best.value)
             if not done:
                 break  # the limit came
+    except StoppedTwice:
+        raise
     except KeyboardInterrupt:
         heap.append(node)
-        best = replace(best, status=INTERRUPTED)
+        limits.keep(best)
+        best = replace(limits.best or best, status=INTERRUPTED)
     dual.barred = None
     return min([_cutoff(best, gap), *(b for b, *_ in heap)]), best, nodes
 

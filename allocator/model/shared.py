@@ -84,8 +84,11 @@ class _Sheet:
         self.row_of: NDArray[np.int32] = np.zeros(0, np.int32)
         self.n_entries = self.n_needs = 0
 
-    def open(self, rule: Rule, low: Floats | float, high: Floats | float, count: int) -> Ints:
-        """Start ``count`` rows for a rule; a priced rule gets a shortfall column a row."""
+    def open(
+        self, rule: Rule, low: Floats | float, high: Floats | float, count: int,
+        weight: Floats | float = 1.0,
+    ) -> Ints:  # fmt: skip
+        """Start ``count`` rows for a rule; a priced rule gets a shortfall column a row, at its price times a weight."""
         at = np.arange(self.rows, self.rows + count)
         low = np.broadcast_to(np.asarray(low, float), count).copy()
         high = np.broadcast_to(np.asarray(high, float), count).copy()
@@ -95,15 +98,16 @@ class _Sheet:
         self.rows += count
         if rule.price is not None:
             price = rule.price if self.obj.shortfalls else 0.0
-            for rows, sign in ((at[np.isfinite(low)], 1.0), (at[np.isfinite(high)], -1.0)):
-                col = self.columns(len(rows), price, 0.0, np.inf)
-                self.put("v", rows, col, np.full(len(rows), sign))
+            cost = np.broadcast_to(price * np.asarray(weight, float), count)
+            for some, sign in ((np.isfinite(low), 1.0), (np.isfinite(high), -1.0)):
+                col = self.columns(int(some.sum()), cost[some], 0.0, np.inf)
+                self.put("v", at[some], col, np.full(len(col), sign))
         return at
 
-    def columns(self, count: int, cost: float, low: float, high: Floats | float) -> Ints:
+    def columns(self, count: int, cost: Floats | float, low: float, high: Floats | float) -> Ints:
         at = np.arange(self.extra, self.extra + count)
         self.extra += count
-        self.extra_cost.append(np.full(count, float(cost)))
+        self.extra_cost.append(np.broadcast_to(np.asarray(cost, float), count).copy())
         self.extra_low.append(np.full(count, float(low)))
         self.extra_high.append(np.broadcast_to(np.asarray(high, float), count).copy())
         return at
@@ -265,7 +269,8 @@ def _share_rows(s: _Sheet, r: Rule, service: int, part: Ints, groups: Ints, shar
     need = _part_need(s, service, part, groups)
     n, n_t, n_w = need.shape
     low = np.asarray(share, float)[None, :, None] * need
-    rows = s.open(r, low.ravel(), np.inf, low.size).reshape(n, n_t, n_w)
+    chance = np.broadcast_to(s.pr.future_weight, low.shape).ravel()
+    rows = s.open(r, low.ravel(), np.inf, low.size, chance).reshape(n, n_t, n_w)
     e, of = _part_entries(s, service, part, groups)
     s.put("x", rows[of, s.entry_t[e], s.entry_w[e]], e, np.ones(len(e)))
 

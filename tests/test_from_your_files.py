@@ -12,6 +12,7 @@ from planner_files import fill, gcj02, road_table, villages
 from allocator.cli import main
 from allocator.errors import InputRefused
 from allocator.io.case import read_case
+from allocator.schema import SCHEMAS
 
 
 def said(capsys):
@@ -73,6 +74,52 @@ def test_an_unfilled_template_says_what_to_fill_and_runs_nothing(tmp_path, capsy
     for sheet in ("townships", "areas", "homes"):
         assert sheet in text
     assert "unit_costs" not in text.split("data-gap")[0]
+
+
+def test_one_fault_neither_hides_others_nor_brings_false_ones(surveyed, tmp_path, capsys):
+    """A column of persons, a code as a number, a blank cell: each is told, and all beside it, once."""
+    folder = copied(surveyed, tmp_path / "county", gcj02())
+    book = openpyxl.load_workbook(folder / "case.xlsx")
+    areas, homes = (book[f"{SCHEMAS[n].zh} {n}"] for n in ("areas", "homes"))
+    at = {cell.value.split(" ")[1]: cell.column for cell in areas[1]}
+    areas.cell(1, len(at) + 1, "联系人")
+    areas.cell(2, len(at) + 1, "张三")
+    areas.cell(2, at["area_id"], 360101001)
+    areas.cell(3, at["registered_60"], "约300")
+    areas.cell(4, at["township_id"], "360109")
+    places = next(c.column for c in homes[1] if " places" in c.value)
+    homes.cell(2, places, None)
+    book.save(folder / "case.xlsx")
+    with pytest.raises(InputRefused) as caught:
+        read_case(folder)
+    told = [(f.code, f.where.row) for f in caught.value.findings if f.rank != "information"]
+    assert sorted(told, key=str) == [
+        ("cell-blank", 2), ("cell-not-a-number", 3), ("id-unknown", 4), ("number-in-id-column", 2), ("personal-data", None),
+    ]  # fmt: skip
+    assert main(["check", str(folder), "--lang", "zh"]) == 2
+    text = said(capsys).replace("\n", "")
+    assert "第4行" in text and "不在乡镇表中" in text and "row 4" not in text and "张三" not in text
+
+
+def test_a_sheet_that_cannot_be_read_brings_no_faults_of_others(surveyed, tmp_path):
+    folder = copied(surveyed, tmp_path / "county", {**gcj02(), "areas": []})
+    with pytest.raises(InputRefused) as caught:
+        read_case(folder)
+    errors = [f for f in caught.value.findings if f.rank == "error"]
+    assert [(f.code, f.where.sheet) for f in errors] == [("no-rows", "村(社区) areas")]
+    assert (
+        "村代码、乡镇代码" in errors[0].remedy.zh and "area_id, township_id" in errors[0].remedy.en
+    )
+
+
+def test_parts_above_their_whole_are_told_by_the_words_of_the_sheet(surveyed, tmp_path):
+    sheets = gcj02()
+    sheets["areas"][0] |= {"registered_60": 10, "registered_80": 11}
+    folder = copied(surveyed, tmp_path / "county", sheets)
+    with pytest.raises(InputRefused) as caught:
+        read_case(folder)
+    (fault,) = [f for f in caught.value.findings if f.rank == "error"]
+    assert fault.what.zh == "户籍80岁以上人数11大于户籍60岁以上人数10。"
 
 
 def test_points_of_a_map_vendor_come_back_to_where_they_are(surveyed, tmp_path):

@@ -49,9 +49,15 @@ def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
     assert main(["check", str(folder), "--lang", "zh", "--findings", str(tmp_path / "f.json")]) == 0
     codes = {f["code"] for f in json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))}
     assert gap in codes and "data-gap-speeds" in codes
-    assert "12 个村" in said(capsys)
+    text = said(capsys)
+    assert "12 个村" in text and f"下一步:allocator run {folder}" in text.replace("\n", "")
     out = tmp_path / "runs"
-    plan = ["run", str(folder), str(folder / "scenarios" / "first-plan.yaml"), "-o", str(out)]
+    plan = ["run", str(folder), "first-plan", "-o", str(out)]
+    assert main([*plan, "--lang", "zh"]) == 0
+    text += said(capsys)
+    assert "求解精度 0.0" in text and "report.html" in text.split("报告:")[-1]
+    for word in ("column ", "older-walk", "care_modes", "(build)"):
+        assert word not in text, "a Chinese reader is told in Chinese"
     assert main([*plan, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["status"] == "proved" and result["gap"] <= 0.001
@@ -60,8 +66,12 @@ def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
     (report,) = out.glob("*-report")
     html = (report / "report.html").read_text(encoding="utf-8")
     assert "青石县" in html and "数据缺口清单" in html and "没有本地出行速度" in html
+    assert "weighted person-year</td>" not in html and "老年人步行2.7" in html
     book = openpyxl.load_workbook(report / "plan.xlsx", read_only=True)
-    assert book.sheetnames
+    today = next(rows for s in book if (rows := list(s.values)) and any("在住（名册）" in str(v) for row in rows for v in row))  # fmt: skip
+    head = next(n for n, row in enumerate(today) if any("在住（名册）" in str(v) for v in row))
+    at = next(n for n, v in enumerate(today[head]) if "在住（名册）" in str(v))
+    assert 44 in [row[at] for row in today[head + 1 :]], "the roll's own count"
     drawn = set(gpd.list_layers(report / "plan.gpkg")["name"])
     assert ("catchments" in drawn) == (sheets is gcj02), "without points there is nothing to draw"
 

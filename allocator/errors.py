@@ -95,9 +95,14 @@ class Where:
     id: str = ""
 
     def __str__(self) -> str:
+        return self.in_language("en")
+
+    def in_language(self, language: str) -> str:
+        """Return the place in ``zh`` or ``en``."""
+        row, column = ("第{}行", "列“{}”") if language == "zh" else ("row {}", "column {}")
         parts = [self.file, self.sheet]
-        parts += [f"row {self.row}"] if self.row is not None else []
-        parts += [f"column {self.column}"] if self.column else []
+        parts += [row.format(self.row)] if self.row is not None else []
+        parts += [column.format(self.column)] if self.column else []
         parts += [self.id] if self.id else []
         return ", ".join(part for part in parts if part)
 
@@ -118,8 +123,9 @@ class Finding:
     def line(self, language: str = "en") -> str:
         """Return the finding as one line of text in ``zh`` or ``en``."""
         gap = " " if language == "en" else ""
+        where = self.where.in_language(language)
         what, remedy = self.what.in_language(language), self.remedy.in_language(language)
-        return f"[{self.code}] {self.where}: {what}{gap}{remedy}"
+        return f"[{self.code}] {where}{': ' if where else ''}{what}{gap}{remedy}"
 
     def as_dict(self) -> dict[str, object]:
         """Return the finding as plain data for JSON."""

@@ -417,14 +417,14 @@ def check_provision(
         elif (
             catalogue.items[id].is_new and catalogue.modes[mode].needs_reason and not reason.strip()
         ):
-            found.append(_without_reason(catalogue.items[id], mode))
+            found.append(_without_reason(catalogue.items[id], catalogue.modes[mode].name))
     return tuple(found)
 
 
-def _without_reason(item: Item, mode: str) -> Finding:
+def _without_reason(item: Item, mode: Text) -> Finding:
     return _finding(
         Rank.WARNING, "own-provision-without-reason", item.id,
-        Text(f"新增事项“{item.name.zh}”拟自行提供({mode}),未说明理由。", f"The new item '{item.name.en}' is to be provided in-house ({mode}) and no reason is stated."),
+        Text(f"新增事项“{item.name.zh}”拟自行提供({mode.zh}),未说明理由。", f"The new item '{item.name.en}' is to be provided in-house ({mode.en}) and no reason is stated."),
         Text("新增事项优先政府购买服务;自行举办请在情景 provision 中写明理由。", "New items go to purchase first; state under 'provision' why one's own provision is needed."),
         *_ITEM_MODE,
     )  # fmt: skip
@@ -477,7 +477,8 @@ def provided(
             if sold:
                 found.append(_bought_by_default(item, mode))
             else:
-                found.append(_without_reason(item, mode))
+                known = catalogue.modes.get(mode)
+                found.append(_without_reason(item, known.name if known else Text("自办", mode)))
         elif (
             mode in catalogue.modes
             and item.is_new

@@ -67,9 +67,11 @@ def frame(towns: int = 6, sites: int = 14, seed: int = 1) -> Region:
             "zoning": ["是" if n % 3 else "未核" for n in range(sites)],
         }
     )
+    here = standing["site_id"][standing["today"] != ""]
+    roll = pd.DataFrame({"site_id": here, "residents": 11 + np.arange(len(here))})
     return Region(
         id="999900", title=Text("示例县", "Sample County"), crs="EPSG:4490", townships=townships,
-        areas=areas, sites=standing, homes=pd.DataFrame(), seat=(float(home[0, 0]), float(home[0, 1])),
+        areas=areas, sites=standing, homes=roll, seat=(float(home[0, 0]), float(home[0, 1])),
         outline=gpd.GeoDataFrame(geometry=[box(108.85, 24.85, 109.95, 25.75)], crs="EPSG:4490"),
     )  # fmt: skip
 

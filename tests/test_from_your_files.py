@@ -12,6 +12,7 @@ from planner_files import fill, gcj02, road_table, villages
 from allocator.cli import main
 from allocator.errors import InputRefused
 from allocator.io.case import read_case
+from allocator.schema import SCHEMAS
 
 
 def said(capsys):
@@ -48,9 +49,15 @@ def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
     assert main(["check", str(folder), "--lang", "zh", "--findings", str(tmp_path / "f.json")]) == 0
     codes = {f["code"] for f in json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))}
     assert gap in codes and "data-gap-speeds" in codes
-    assert "12 个村" in said(capsys)
+    text = said(capsys)
+    assert "12 个村" in text and f"下一步:allocator run {folder}" in text.replace("\n", "")
     out = tmp_path / "runs"
-    plan = ["run", str(folder), str(folder / "scenarios" / "first-plan.yaml"), "-o", str(out)]
+    plan = ["run", str(folder), "first-plan", "-o", str(out)]
+    assert main([*plan, "--lang", "zh"]) == 0
+    text += said(capsys)
+    assert "求解精度 0.0" in text and "report.html" in text.split("报告:")[-1]
+    for word in ("column ", "older-walk", "care_modes", "(build)"):
+        assert word not in text, "a Chinese reader is told in Chinese"
     assert main([*plan, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["status"] == "proved" and result["gap"] <= 0.001
@@ -59,8 +66,12 @@ def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
     (report,) = out.glob("*-report")
     html = (report / "report.html").read_text(encoding="utf-8")
     assert "青石县" in html and "数据缺口清单" in html and "没有本地出行速度" in html
+    assert "weighted person-year</td>" not in html and "老年人步行2.7" in html
     book = openpyxl.load_workbook(report / "plan.xlsx", read_only=True)
-    assert book.sheetnames
+    today = next(rows for s in book if (rows := list(s.values)) and any("在住（名册）" in str(v) for row in rows for v in row))  # fmt: skip
+    head = next(n for n, row in enumerate(today) if any("在住（名册）" in str(v) for v in row))
+    at = next(n for n, v in enumerate(today[head]) if "在住（名册）" in str(v))
+    assert 44 in [row[at] for row in today[head + 1 :]], "the roll's own count"
     drawn = set(gpd.list_layers(report / "plan.gpkg")["name"])
     assert ("catchments" in drawn) == (sheets is gcj02), "without points there is nothing to draw"
 
@@ -73,6 +84,52 @@ def test_an_unfilled_template_says_what_to_fill_and_runs_nothing(tmp_path, capsy
     for sheet in ("townships", "areas", "homes"):
         assert sheet in text
     assert "unit_costs" not in text.split("data-gap")[0]
+
+
+def test_one_fault_neither_hides_others_nor_brings_false_ones(surveyed, tmp_path, capsys):
+    """A column of persons, a code as a number, a blank cell: each is told, and all beside it, once."""
+    folder = copied(surveyed, tmp_path / "county", gcj02())
+    book = openpyxl.load_workbook(folder / "case.xlsx")
+    areas, homes = (book[f"{SCHEMAS[n].zh} {n}"] for n in ("areas", "homes"))
+    at = {cell.value.split(" ")[1]: cell.column for cell in areas[1]}
+    areas.cell(1, len(at) + 1, "联系人")
+    areas.cell(2, len(at) + 1, "张三")
+    areas.cell(2, at["area_id"], 360101001)
+    areas.cell(3, at["registered_60"], "约300")
+    areas.cell(4, at["township_id"], "360109")
+    places = next(c.column for c in homes[1] if " places" in c.value)
+    homes.cell(2, places, None)
+    book.save(folder / "case.xlsx")
+    with pytest.raises(InputRefused) as caught:
+        read_case(folder)
+    told = [(f.code, f.where.row) for f in caught.value.findings if f.rank != "information"]
+    assert sorted(told, key=str) == [
+        ("cell-blank", 2), ("cell-not-a-number", 3), ("id-unknown", 4), ("number-in-id-column", 2), ("personal-data", None),
+    ]  # fmt: skip
+    assert main(["check", str(folder), "--lang", "zh"]) == 2
+    text = said(capsys).replace("\n", "")
+    assert "第4行" in text and "不在乡镇表中" in text and "row 4" not in text and "张三" not in text
+
+
+def test_a_sheet_that_cannot_be_read_brings_no_faults_of_others(surveyed, tmp_path):
+    folder = copied(surveyed, tmp_path / "county", {**gcj02(), "areas": []})
+    with pytest.raises(InputRefused) as caught:
+        read_case(folder)
+    errors = [f for f in caught.value.findings if f.rank == "error"]
+    assert [(f.code, f.where.sheet) for f in errors] == [("no-rows", "村(社区) areas")]
+    assert (
+        "村代码、乡镇代码" in errors[0].remedy.zh and "area_id, township_id" in errors[0].remedy.en
+    )
+
+
+def test_parts_above_their_whole_are_told_by_the_words_of_the_sheet(surveyed, tmp_path):
+    sheets = gcj02()
+    sheets["areas"][0] |= {"registered_60": 10, "registered_80": 11}
+    folder = copied(surveyed, tmp_path / "county", sheets)
+    with pytest.raises(InputRefused) as caught:
+        read_case(folder)
+    (fault,) = [f for f in caught.value.findings if f.rank == "error"]
+    assert fault.what.zh == "户籍80岁以上人数11大于户籍60岁以上人数10。"
 
 
 def test_points_of_a_map_vendor_come_back_to_where_they_are(surveyed, tmp_path):

@@ -4,8 +4,10 @@ Tables, workbooks and YAML have fuzz of their own beside their tests; here are a
 files are spoilt: bytes changed, cut off, put in, repeated.
 """
 
+import hashlib
 import io
 import json
+import pickle
 import resource
 import shutil
 import time
@@ -21,6 +23,7 @@ from hypothesis import strategies as st
 from shapely.geometry import LineString, Point, Polygon
 
 from allocator.errors import InputRefused
+from allocator.io import case, case_gaps, case_tables, rates
 from allocator.io.case import read_case
 from allocator.io.layers import read_layer, read_outline
 from allocator.io.network_files import (
@@ -37,6 +40,7 @@ from allocator.travel.journeys import Places, time_journeys
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # drivers warn of much that is then refused
 MOST_SECONDS, MOST_MB = 10, 1024
+MOST_KEPT = 100
 SPOIL = st.lists(
     st.tuples(
         st.sampled_from(["change", "cut", "insert", "repeat"]),
@@ -326,7 +330,67 @@ def test_any_bytes_give_a_value_or_findings(whole, tmp_path_factory, name, data)
     outcome(whole, tmp_path_factory, name, data)
 
 
+def once(read):
+    """Return a reader that reads the same bytes under the same name once, for the first of them."""
+    kept = {}
+
+    def of(*args, **options):
+        key = tuple(map(content, (*args, *options.items())))
+        if key not in kept:
+            got = read(*args, **options)
+            if len(kept) >= MOST_KEPT:
+                return got
+            kept[key] = got
+        return fresh(kept[key])
+
+    return of
+
+
+def content(one):
+    """Return what a reader is given: the bytes of a file or of a folder, and anything else by its digest."""
+    if isinstance(one, Path):
+        files = sorted(one.glob("*")) if one.is_dir() else [one]
+        return one.name, *(p.read_bytes() if p.is_file() else None for p in files)
+    return hashlib.sha256(pickle.dumps(one)).digest()
+
+
+def fresh(value):
+    """Return a value whose tables may be changed; all else is frozen."""
+    if isinstance(value, tuple):
+        return tuple(map(fresh, value))
+    return value.copy() if isinstance(value, pd.DataFrame | np.ndarray) else value
+
+
+@pytest.fixture
+def unspoilt_parts_read_once(monkeypatch):
+    """Read what no spoilt byte is in only once: a case has twenty files, and one of them is spoilt."""
+    for room, name in (
+        (case, "catalogue_and_findings"), (case, "read_policy"), (case_tables, "read_table"),
+        (rates, "read_rate_table"), (case_gaps, "age_pattern"),
+    ):  # fmt: skip
+        monkeypatch.setattr(room, name, once(getattr(room, name)))
+
+
+@pytest.mark.parametrize("name", [n for n in READERS if n.startswith("case")])
+def test_what_is_read_once_is_told_each_time(whole, tmp_path, name, request):
+    """Half a file is told alike when all is read again and when only that file is."""
+    source = whole(name)
+    shutil.copytree(source.parent, tmp_path / "case")
+    half = tmp_path / "case" / source.name
+    half.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+
+    def told():
+        with pytest.raises(InputRefused) as refused:
+            READERS[name][1](half)
+        return refused.value.findings
+
+    plain = told()
+    request.getfixturevalue("unspoilt_parts_read_once")
+    assert [told(), told()] == [plain, plain]
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("unspoilt_parts_read_once")
 @pytest.mark.parametrize("name", READERS)
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=SPOIL)

@@ -46,17 +46,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.command()(project)
-app.command()(compare)
-app.command()(study)
-app.command()(equity)
-app.command()(alternatives)
-app.command()(price)
-app.command()(roll)
-app.command()(routes)
-app.command()(worth)
-app.add_typer(catalogue_app, name="catalogue")
-
 Out = Annotated[Path, typer.Option("--out", "-o", help="folder for runs and reports")]
 
 
@@ -101,8 +90,8 @@ def init(
     console.print(
         say(
             language,
-            f"填写后运行:allocator check {folder}",
-            f"Fill it in, then: allocator check {folder}",
+            f"请填写 case.xlsx(先看“说明”表),然后运行:allocator check {folder}",
+            f"Fill in case.xlsx (its first sheet says how), then: allocator check {folder}",
         ),
         highlight=False,
     )
@@ -163,13 +152,20 @@ def check(
             highlight=False,
         )
         findings(console, found, language, most=200)
+        if to is not None:
+            console.print(say(language, f"全部见 {to}", f"All are in {to}"), highlight=False)
+        if names:
+            plan = f"allocator run {folder} {where / names[0]}.yaml"
+            console.print(say(language, f"没有必须改正之处。下一步:{plan}", f"Nothing to be mended. Next: {plan}"), highlight=False)  # fmt: skip
     return 2 if strict and any(f.rank is Rank.WARNING for f in found) else 0
 
 
 @app.command()
 def run(
     folder: Annotated[Path, typer.Argument(help="case folder")],
-    scenario: Annotated[Path, typer.Argument(help="scenario file")],
+    scenario: Annotated[
+        Path, typer.Argument(help="scenario file, or the name of one in FOLDER/scenarios")
+    ],
     out: Out = Path("runs"),
     lang: Language = "",
     strict: Strict = False,
@@ -195,6 +191,9 @@ def run(
 
     language, console = chosen_language(lang), console_for(as_json)
     case = _case(folder)
+    own = folder / "scenarios" / scenario.name
+    if not scenario.exists() and own.with_name(f"{scenario.stem}.yaml").is_file():
+        scenario = own
     (wanted,) = read_scenarios(scenario.parent, [scenario.stem])
     with console.status(say(language, "计算中…", "working…")) as status:
         try:
@@ -209,14 +208,19 @@ def run(
                 console.print(str(write_incomplete(out / name, limit.incomplete)), highlight=False)
             raise
         path = write_run(out / f"{wanted.name}-{result.id}", result)
+        made = path.with_name(f"{path.name}-report")
         if report:
-            write_products([result], case, path.parent / f"{path.name}-report")
+            write_products([result], case, made)
     if as_json:
         print(json.dumps({"run": str(path), **result.measures}, ensure_ascii=False))
     else:
         console.print(indicator_table([result], language))
         findings(console, result.findings, language)
+        gap = f"{result.plan.gap:.3%}"
+        console.print(say(language, f"方案已独立复核,求解精度 {gap}", f"The plan was checked independently; its gap is {gap}"), highlight=False)  # fmt: skip
         console.print(str(path), highlight=False)
+        if report:
+            console.print(say(language, f"报告:{made / 'report.html'}", f"Report: {made / 'report.html'}"), highlight=False)  # fmt: skip
     return 2 if strict and any(f.rank is Rank.WARNING for f in result.findings) else 0
 
 
@@ -340,3 +344,9 @@ def export(
     else:
         write_bytes(out, text.encode("utf-8"))
     return 0
+
+
+# After the commands above: help lists them in the order in which a newcomer needs them.
+for _command in (compare, alternatives, price, worth, roll, routes, study, equity, project):
+    app.command()(_command)
+app.add_typer(catalogue_app, name="catalogue")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -202,6 +203,11 @@ def _changes(run: Run, service: str) -> pd.DataFrame:
 
 
 MOST_SHOWN = 20
+RANKS = {
+    Rank.ERROR: ("必须改正", "To be mended"),
+    Rank.WARNING: ("请留意", "To be looked at"),
+    Rank.INFORMATION: ("说明与数据缺口", "Notes and data gaps"),
+}
 ALL_FINDINGS = Path("allocator-findings.csv")
 """Where all findings go when there are more than are shown, in the folder the command was given in."""
 
@@ -224,11 +230,15 @@ def in_full(console: Console, found: Sequence[Finding], language: str) -> None:
 def findings(
     console: Console, found: Sequence[Finding], language: str, most: int = MOST_SHOWN
 ) -> None:
-    """Print findings, errors first; only so many, with the count of the rest."""
-    order = {Rank.ERROR: 0, Rank.WARNING: 1, Rank.INFORMATION: 2}
+    """Print findings, errors first, under a heading a rank; only so many, with the count of the rest."""
     style = {Rank.ERROR: "red", Rank.WARNING: "yellow", Rank.INFORMATION: "dim"}
-    ordered = sorted(found, key=lambda f: order[f.rank])
-    for f in ordered[:most]:
+    order = list(style)
+    ordered = sorted(found, key=lambda f: order.index(f.rank))
+    counts = Counter(f.rank for f in ordered)
+    for n, f in enumerate(ordered[:most]):
+        if len(counts) > 1 and (n == 0 or f.rank != ordered[n - 1].rank):
+            head = say(language, *RANKS[f.rank])
+            console.print(f"{head} ({counts[f.rank]})", style="bold", highlight=False)
         console.print(f.line(language), style=style[f.rank], markup=False, highlight=False)
     if len(ordered) > most:
         console.print(

@@ -103,7 +103,8 @@ def read_case(folder: Path | str) -> Case:
     _spread_people(reading, outline, rates, region_crs)
     _fill_gaps(reading, rates, travel)
     if file is not None:
-        reading.findings += check_case(reading.tables, outline, file, catalogue)
+        told = reading.rows_at_fault()
+        reading.findings += check_case(reading.tables, outline, file, catalogue, told)
         reading.findings += check_datums(reading.tables, _roads(travel))
         _gaps_of_file(reading)
         _calibrate(reading, rates, travel, region_crs)

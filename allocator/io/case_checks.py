@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Protocol
 
 import geopandas as gpd
@@ -13,6 +13,7 @@ from allocator.catalogue import Catalogue
 from allocator.errors import Finding, Where, nearest, plural
 from allocator.io.findings import data_gap, error, warning
 from allocator.population import AGES_5
+from allocator.schema import SCHEMAS
 
 __all__ = ["check_case"]
 
@@ -21,6 +22,7 @@ EARTH_KM = 6371.0088
 BOX_MARGIN = 0.05
 OUTLINE_MARGIN = 0.02
 MAX_EACH = 200
+EVERYWHERE = ("areas", "sites", "townships")
 
 
 class _Declared(Protocol):
@@ -39,14 +41,21 @@ def check_case(
     outline: gpd.GeoDataFrame | None,
     file: _Declared,
     catalogue: Catalogue | None,
+    told: Collection[tuple[str, int | None]] = (),
 ) -> list[Finding]:
-    """Return everything in which the tables of a case disagree; each check is a function below."""
+    """Return everything in which the tables of a case disagree; each check is a function below.
+
+    Parameters
+    ----------
+    told
+        Tables and rows with a fault already: a cell at fault is blank, and no figure to compare.
+    """
     found: list[Finding] = []
     found += check_known_ids(tables, file.id)
     found += check_declared_total(tables, file.declared_population)
     found += check_area_totals(tables)
     found += check_population(tables, file.base_year)
-    found += check_parts_of_wholes(tables)
+    found += check_parts_of_wholes(tables, told)
     found += check_facility_types(tables, catalogue)
     found += check_points(tables, outline, file.seat)
     found += check_distances(tables)
@@ -59,15 +68,15 @@ def check_known_ids(tables: Tables, county: str) -> Iterator[Finding]:
     sites = set(tables["sites"]["site_id"])
     everywhere = areas | sites | townships | {county}
     for name, column, known, of in (
-        ("areas", "township_id", townships, "townships"),
-        ("sites", "township_id", townships, "townships"),
-        ("homes", "site_id", sites, "sites"),
-        ("population", "area_id", areas, "areas"),
-        ("distances", "from_id", everywhere, "areas, sites, townships"),
-        ("distances", "to_id", everywhere, "areas, sites, townships"),
-        ("matrix", "from_id", everywhere, "areas, sites, townships"),
-        ("matrix", "to_id", everywhere, "areas, sites, townships"),
-        ("placements", "point_id", areas | sites, "areas, sites"),
+        ("areas", "township_id", townships, ("townships",)),
+        ("sites", "township_id", townships, ("townships",)),
+        ("homes", "site_id", sites, ("sites",)),
+        ("population", "area_id", areas, ("areas",)),
+        ("distances", "from_id", everywhere, EVERYWHERE),
+        ("distances", "to_id", everywhere, EVERYWHERE),
+        ("matrix", "from_id", everywhere, EVERYWHERE),
+        ("matrix", "to_id", everywhere, EVERYWHERE),
+        ("placements", "point_id", areas | sites, ("areas", "sites")),
     ):
         if name not in tables or not known:
             continue
@@ -84,8 +93,9 @@ def check_known_ids(tables: Tables, county: str) -> Iterator[Finding]:
                 "id-unknown",
                 _at(name, row, column, value),
                 (
-                    f"“{value}”不在 {of} 表中" + (f"(共{times}行)。" if times > 1 else "。"),
-                    f"{value!r} is not in the table {of}"
+                    f"“{value}”不在{'、'.join(SCHEMAS[t].zh for t in of)}表中"
+                    + (f"(共{times}行)。" if times > 1 else "。"),
+                    f"{value!r} is not in the table {', '.join(of)}"
                     + (f" ({times} rows)." if times > 1 else "."),
                 ),
                 (
@@ -98,6 +108,8 @@ def check_known_ids(tables: Tables, county: str) -> Iterator[Finding]:
 
 def _empty_townships(tables: Tables) -> Iterator[Finding]:
     townships = tables["townships"]
+    if tables["areas"].empty:  # told when the table was read
+        return
     bare = townships[
         ~townships["township_id"].isin(tables["areas"]["township_id"])
         & (townships["population"] > 0)
@@ -111,7 +123,7 @@ def _empty_townships(tables: Tables) -> Iterator[Finding]:
                 f"The township {township['name_zh']!r} has no areas.",
             ),
             (
-                "请在 areas 表中补上;只有乡镇数据时,每个乡镇写一行。",
+                "请在村(社区)表中补上;只有乡镇数据时,每个乡镇写一行。",
                 "Add its areas; where only townships are known, one row each.",
             ),
         )
@@ -196,7 +208,7 @@ def check_population(tables: Tables, base_year: int) -> Iterator[Finding]:
             yield error(
                 "area-without-people",
                 _at("areas", row, "area_id", area["area_id"]),
-                ("population 表中没有该村。", "The table of population has no row of this area."),
+                ("分年龄人口表中没有该村。", "The table of population has no row of this area."),
                 ("请补上;无人居住请写0。", "Add it; write 0 where nobody lives."),
             )
     year = int(townships["year"].max()) if len(townships) else 0
@@ -217,7 +229,9 @@ def check_population(tables: Tables, base_year: int) -> Iterator[Finding]:
             )
 
 
-def check_parts_of_wholes(tables: Tables) -> Iterator[Finding]:
+def check_parts_of_wholes(
+    tables: Tables, told: Collection[tuple[str, int | None]] = ()
+) -> Iterator[Finding]:
     """A part cannot exceed its whole; residents beyond places are told."""
     for name, part, whole, grave in (
         ("areas", "registered_80", "registered_60", True),
@@ -226,15 +240,18 @@ def check_parts_of_wholes(tables: Tables) -> Iterator[Finding]:
         ("homes", "destitute_residents", "residents", True),
         ("homes", "residents", "places", False),
     ):
-        table = tables[name]
+        table, schema = tables[name], SCHEMAS[name]
         over = table[table[part] > table[whole]]
         for row, values in list(over.iterrows())[:MAX_EACH]:
+            where = _at(name, row, part, str(values.iloc[0]))
+            if (name, where.row) in told:
+                continue
             tell = error if grave else warning
             yield tell(
                 "part-above-whole",
-                _at(name, row, part, str(values.iloc[0])),
+                where,
                 (
-                    f"{part} {values[part]:g} 大于 {whole} {values[whole]:g}。",
+                    f"{schema.column(part).zh}{values[part]:g}大于{schema.column(whole).zh}{values[whole]:g}。",
                     f"{part} {values[part]:g} is above {whole} {values[whole]:g}.",
                 ),
                 ("请核对两个数。", "Check the two figures."),
@@ -271,7 +288,10 @@ def check_facility_types(tables: Tables, catalogue: Catalogue | None) -> Iterato
                     "名册有该机构,但地点表中没有现状设施类型。",
                     "The roll has this home, but its site has no type in today.",
                 ),
-                ("请在 sites 表的“现状设施类型”中填写。", "Fill in the column today of the site."),
+                (
+                    "请在现有与备选地点表的“现状设施类型”中填写。",
+                    "Fill in the column today of the site.",
+                ),
             )
     unstaffed = int(homes["care_workers"].isna().sum())
     if unstaffed:

@@ -86,7 +86,8 @@ def default_sites(tables: Tables, file: _Declared) -> tuple[pd.DataFrame, list[F
         {
             "site_id": free["township_id"],
             "name_zh": free["name_zh"] + "驻地(示意)",
-            "name_en": free["name_en"] + " seat (nominal)",
+            "name_en": free["name_en"].where(free["name_en"] != "", free["name_zh"])
+            + " seat (nominal)",
             "township_id": free["township_id"],
             "area_class": free["area_class"],
             "mark": "modelled",
@@ -288,6 +289,8 @@ def least_findings(tables: Tables, methods: Sequence[str]) -> list[Finding]:
         ("sites", "site_id", "地点", "site"),
     ):
         table = tables[name]
+        if tables["areas"].empty:  # told when the table was read; sites stand by the villages
+            continue
         placed = table["lon"].notna() & table["lat"].notna()
         named = table[key].isin(roads | times[name])
         lost = table[~(placed & by_point) & ~named]

@@ -47,6 +47,12 @@ class Reading:
             finding, where=replace(finding.where, file=WORKBOOK, sheet=self.sheets[table])
         )
 
+    def rows_at_fault(self) -> set[tuple[str, int | None]]:
+        """Return table and row of each error found so far."""
+        tables = {title: name for name, title in self.sheets.items()}
+        errors = [f.where for f in self.findings if f.rank == "error"]
+        return {(tables.get(w.sheet) or w.file.rpartition(".")[0], w.row) for w in errors}
+
 
 def read_tables(reading: Reading) -> None:
     """Read each table from CSV, or from the workbook where there is one and no CSV."""

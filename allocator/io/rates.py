@@ -13,7 +13,15 @@ from allocator.io.findings import data_gap, refusal
 from allocator.io.paths import digest_of_file, inside, shipped
 from allocator.io.tables import read_grid
 
-__all__ = ["read_case_rates", "read_rate_table", "read_rates", "shipped_rates"]
+__all__ = ["RATE_TABLES", "read_case_rates", "read_rate_table", "read_rates", "shipped_rates"]
+
+RATE_TABLES = {
+    "care_modes": "照护方式", "definitions": "失能定义", "destitute": "特困比例", "fertility": "生育率", "income": "收入",
+    "living_alone": "独居比例", "migration": "迁移率", "model_fertility": "生育模式", "model_mortality": "模型生命表",
+    "mortality": "死亡率", "need": "失能率", "priorities": "优先次序", "service_days": "服务天数", "service_rates": "服务频次",
+    "standard_population": "标准人口", "uncertainty": "不确定范围", "willingness": "意愿曲线",
+}  # fmt: skip
+"""Rate tables by file stem, in Chinese words."""
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})")
 _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -70,12 +78,13 @@ def read_case_rates(
             found += refused.findings
     missing = [n.removesuffix(".csv") for n in defaults if n not in local]
     if missing:
-        listed = ", ".join(missing)
+        zh = "、".join(RATE_TABLES.get(n, n) for n in missing)
+        en = ", ".join(n.replace("_", " ") for n in missing)
         found.append(
             data_gap(
                 "rates",
                 Where(file="rates"),
-                (f"没有本地参数表:{listed}。", f"there are no local rates for {listed}."),
+                (f"没有本地参数表:{zh}。", f"there are no local rates for {en}."),
                 ("使用随附的缺省参数。", "The shipped defaults stand in."),
             )
         )

@@ -247,12 +247,11 @@ def table_of(
 ) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Return the table of ``schema`` in a grid, and everything found; see `read_table`."""
     faults = Faults(grid.where, list(grid.findings))
-    if personal and not _personal(grid, faults):
-        return empty_table(schema), tuple(faults.all())
-    at = _matched(grid, schema, faults)
+    private = _personal(grid, faults) if personal else set()
+    at = _matched(grid, schema, faults, private)
     data: dict[str, pd.Series] = {}
     for column in schema.columns:
-        if column.name in at:
+        if column.name in at and at[column.name] not in private:
             cells = trimmed(grid.columns[at[column.name]])
             header = grid.headers[at[column.name]]
             data[column.name] = COLUMN_READERS[column.kind](
@@ -262,7 +261,8 @@ def table_of(
             data[column.name] = default_values(column, len(grid.rows))
     table = pd.DataFrame(data)
     table.index = pd.Index(grid.rows, name="row")
-    if schema.key and all(k in at for k in schema.key if schema.column(k).required):
+    needed = [k for k in schema.key if schema.column(k).required]
+    if schema.key and all(k in at and at[k] not in private for k in needed):
         _check_unique(table, schema, faults)
     return table, tuple(faults.all())
 
@@ -352,17 +352,17 @@ def _encoding_of(data: bytes) -> str:
     return "unknown"
 
 
-def _personal(grid: Grid, faults: Faults) -> bool:
-    """Refuse columns that look like identity, phone or name of a person; True where none is."""
-    clean = True
-    for header, cells in zip(grid.headers, grid.columns, strict=True):
+def _personal(grid: Grid, faults: Faults) -> set[int]:
+    """Refuse columns that look like identity, phone or name of a person; their positions."""
+    private: set[int] = set()
+    for position, (header, cells) in enumerate(zip(grid.headers, grid.columns, strict=True)):
         row = None
         if not _PERSONAL_HEADER.search(header):
             hit = _PERSONAL_CELL.search("\n".join(cells))
             if hit is None:
                 continue
             row = int(grid.rows["\n".join(cells)[: hit.start()].count("\n")])
-        clean = False
+        private.add(position)
         faults.add(
             "personal-data",
             row,
@@ -373,7 +373,7 @@ def _personal(grid: Grid, faults: Faults) -> bool:
             ),
             ("请删去该列,名册只用汇总人数。", "Delete the column: rolls are counts."),
         )
-    return clean
+    return private
 
 
 def column_of(header: str, schema: Schema) -> Column | None:
@@ -398,8 +398,8 @@ def _name_of(header: str, known: Mapping[str, str]) -> str | None:
     return None
 
 
-def _matched(grid: Grid, schema: Schema, faults: Faults) -> dict[str, int]:
-    """Match headers to columns; missing, doubled and unknown ones become findings."""
+def _matched(grid: Grid, schema: Schema, faults: Faults, private: set[int]) -> dict[str, int]:
+    """Match headers to columns; missing, doubled and unknown ones become findings, private ones did."""
     known = schema.headers
     at: dict[str, int] = {}
     unknown: list[str] = []
@@ -410,7 +410,7 @@ def _matched(grid: Grid, schema: Schema, faults: Faults) -> dict[str, int]:
             match = _BRACKETED.fullmatch(header.strip())
             _check_unit(column, match[2] if match else "", header, faults)
         if name is None:
-            unknown.append(header)
+            unknown += [header] if position not in private else []
         elif name in at:
             faults.add(
                 "column-twice",
@@ -533,13 +533,11 @@ def _check_unique(table: pd.DataFrame, schema: Schema, faults: Faults) -> None:
 def _expected(schema: Schema | None) -> Words:
     if schema is None:
         return ("请提供文件。", "Provide the file.")
-    head = ",".join(c.name for c in schema.columns if c.required)
-    example = ",".join(
-        c.example or (c.choices[0] if c.choices else "…") for c in schema.columns if c.required
-    )
+    needed = [c for c in schema.columns if c.required]
+    example = ",".join(c.example or (c.choices[0] if c.choices else "…") for c in needed)
     return (
-        f"应为{schema.zh}表,至少有列 {head};例如 {example}。",
-        f"Expected the table '{schema.en}' with at least the columns {head}; for example {example}.",
+        f"应为{schema.zh}表,至少有列{'、'.join(c.zh for c in needed)};例如 {example}。",
+        f"Expected the table '{schema.en}' with at least the columns {', '.join(c.name for c in needed)}; for example {example}.",
     )
 
 

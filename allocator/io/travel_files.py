@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from allocator.errors import Finding, InputRefused, Where, nearest
+from allocator.errors import Finding, InputRefused, Text, Where, nearest
 from allocator.io.findings import data_gap, error, library_missing
 from allocator.io.network_files import (
     MAX_BYTES,
@@ -24,7 +24,7 @@ from allocator.io.network_files import (
 )
 from allocator.io.paths import digest_of_file, inside, shipped
 from allocator.travel.journeys import SOURCES, TravelSpec
-from allocator.travel.modes import ANY
+from allocator.travel.modes import ANY, MODES
 from allocator.travel.network import Network
 from allocator.travel.surface import Surface
 
@@ -201,15 +201,18 @@ class _Reader:
         self._refuse_unknown_modes(modes)
         missing = [m for m in every if m not in stated and m in self.known.index]
         if missing:
-            listed = ", ".join(f"{m} {self.known.loc[m, 'speed_kmh']:g}" for m in missing)
+            kmh = [f"{self.known.loc[m, 'speed_kmh']:g}" for m in missing]
+            words = [MODES.get(m, Text(m, m)) for m in missing]
+            zh = "、".join(f"{w.zh}{v}" for w, v in zip(words, kmh, strict=True))
+            en = ", ".join(f"{w.en} {v}" for w, v in zip(words, kmh, strict=True))
             self.found.append(
                 data_gap(
                     "speeds",
                     Where(file="case.yaml", column="travel.speed_kmh"),
                     ("没有本地出行速度。", "there are no local travel speeds."),
                     (
-                        f"使用缺省速度(公里/时):{listed}。",
-                        f"Default speeds stand in (km/h): {listed}.",
+                        f"使用缺省速度(公里/时):{zh}。",
+                        f"Default speeds stand in (km/h): {en}.",
                     ),
                 )
             )

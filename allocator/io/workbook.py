@@ -41,6 +41,7 @@ MAX_STRINGS = 60 * MEBIBYTE
 MAX_RATIO = 200
 MAX_ENTRIES = 1000
 MAX_CELLS = 20_000_000
+LAST_ROW = 1_048_576  # of any sheet of the format
 PLAIN_SHEETS = ("说明 readme", "字典 dictionary", "数据缺口清单 gaps")
 """Sheets of the template that hold no data."""
 
@@ -49,6 +50,10 @@ _ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 _CHUNK = MEBIBYTE
+_FRESH_SHEET = (
+    "请把数据复制到一张新工作表,再删去旧表。",
+    "Copy the data to a fresh sheet and delete the old one.",
+)
 
 Tables = dict[str, tuple[pd.DataFrame, tuple[Finding, ...]]]
 
@@ -263,11 +268,27 @@ def _grid(sheet: Any, stored: Any, schema: Schema, where: Where, ranges: list[st
     headers: list[str] = []
     formulas = cells_read = 0
     for row, (cells, values) in enumerate(_rows(sheet, stored), start=1):
-        if row > MAX_ROWS:
-            raise InputRefused((too_many_rows(where, MAX_ROWS),))
+        if row > MAX_ROWS and (row > LAST_ROW or any(c.value is not None for c in cells)):
+            raise refusal(
+                "too-many-rows",
+                replace(where, row=row),
+                (
+                    f"工作表在第{MAX_ROWS:,}行以后仍有内容。",
+                    f"The sheet goes on beyond row {MAX_ROWS:,}.",
+                ),
+                _FRESH_SHEET,
+            )
         cells_read += len(cells)
         if cells_read > MAX_CELLS:
-            raise _too_large(where)
+            raise refusal(
+                "too-many-cells",
+                where,
+                (
+                    f"工作表超过{MAX_CELLS:,}个单元格(含只有格式的空白单元格)。",
+                    f"The sheet has more than {MAX_CELLS:,} cells, blank ones with a format among them.",
+                ),
+                _FRESH_SHEET,
+            )
         if any(c.value is not None for c in cells[MAX_COLUMNS:] if c is not EMPTY_CELL):
             raise refusal(
                 "too-many-columns",
@@ -309,7 +330,11 @@ def _grid(sheet: Any, stored: Any, schema: Schema, where: Where, ranges: list[st
 
 
 def _rows(sheet: Any, stored: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield rows of cells as written and as stored; what the sheet claims of its size is ignored."""
+    """Yield rows of cells as written and as stored; what the sheet claims of its size is ignored.
+
+    Spreadsheet programs claim A1:XFD1048576 for a sheet of ten rows whose columns were formatted as
+    a whole and whose last row was hidden: refusing the claim would refuse ordinary files.
+    """
     for one in (sheet, stored):
         one.reset_dimensions()
     if stored is sheet:

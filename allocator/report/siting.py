@@ -91,32 +91,39 @@ def _chosen(runs: Sequence[Run]) -> dict[str, tuple[int, int]]:
     return {str(s): (count.get(str(s), 0), len(planning)) for s in sites}
 
 
-def facilities_today(run: Run, names: Names) -> Table:
-    """Facilities of today by type: how many, places, nursing places, people in them, use."""
+def facilities_today(run: Run, region: Region, names: Names) -> Table:
+    """Facilities of today by type: how many, places, nursing places, people on the roll, use.
+
+    Beside the roll stands the use that need and willingness would give today, as plans are judged.
+    """
     base = run.scenario.base_year
     use = run.tables["use"]
     here = use[(use["year"] == base) & (use["service"] == "elderly.resident")].set_index("site_id")
     sites = run.tables["sites"]
     standing = sites[(sites["year"] == base) & sites["site_id"].isin(here.index)].set_index("site_id")  # fmt: skip
-    joined = here.join(standing[["state"]])
+    roll = region.homes.groupby("site_id")["residents"].sum()
+    joined = here.join(standing[["state"]]).join(roll)
     columns = (
         Column("type", Text("类型", "Type"), wide=True), Column("number", Text("数量", "Number"), Text("处", "sites"), summed=True),
         Column("places", Text("床位", "Resident places"), Text("张", "places"), summed=True),
         Column("nursing", Text("其中护理型", "of these nursing"), Text("张", "places"), summed=True),
-        Column("people", Text("入住", "Residents"), PERSON, summed=True), Column("use", Text("使用率", "In use")),
+        Column("people", Text("在住（名册）", "Residents on the roll"), PERSON, summed=True), Column("use", Text("使用率", "In use")),
+        Column("modelled", Text("推算入住", "Residents, modelled"), PERSON, summed=True),
     )  # fmt: skip
+    note = Text("“推算入住”由需求与意愿曲线得出，各方案的现状以它为准；与名册相差大时，请用入住来源校准意愿曲线。", "“Modelled” follows from need and the willingness curve, and is what plans take for today; where it lies far from the roll, calibrate the curve by the origins of residents.")  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for state, part in joined.groupby("state", sort=True):
         rows.append((names.type(str(state)), *_facility_cells(part)))
     total: tuple[Cell, ...] = (Text("合计", "Total"), *_facility_cells(joined)) if rows else ()
-    return Table("facilities", Text(f"现状养老机构（{base} 年）", f"Resident facilities today ({base})"), columns, tuple(rows), total)  # fmt: skip
+    return Table("facilities", Text(f"现状养老机构（{base} 年）", f"Resident facilities today ({base})"), columns, tuple(rows), total, note)  # fmt: skip
 
 
 def _facility_cells(part: pd.DataFrame) -> tuple[Cell, ...]:
-    places, people = float(part["places"].sum()), float(part["assigned"].sum())
+    places, people = float(part["places"].sum()), float(part["residents"].sum(min_count=1))
     return (
         Quantity(float(len(part)), "count"), Quantity(places, "count"), Quantity(float(part["nursing_places"].sum()), "count"),
         Quantity(people, "people"), Quantity(people / places if places else math.nan, "share"),
+        Quantity(float(part["assigned"].sum()), "people"),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from allocator.catalogue import Catalogue
 from allocator.errors import Text
+from allocator.io.rates import RATE_TABLES
 from allocator.run import Run
 
 __all__ = [
@@ -115,6 +116,9 @@ OBJECTIVES: Mapping[str, Text] = {
 }
 UNITS: Mapping[str, Text] = {
     "weighted": Text("加权值", "weighted sum"),
+    "weighted person-year": Text("加权人年", "weighted person-years"),
+    "person-hour": Text("人·小时", "person-hours"),
+    "site": Text("处", "sites"),
     "person": Text("人", "persons"),
     "child": Text("人", "children"),
     "pupil": Text("人", "pupils"),
@@ -157,12 +161,6 @@ CURVES: Mapping[str, Text] = {
     "assumed-flat": Text("平缓曲线（假定）", "a flat curve (assumed)"),
     "assumed-steep": Text("陡峭曲线（假定）", "a steep curve (assumed)"),
 }
-RATE_TABLES: Mapping[str, str] = {
-    "care_modes": "照护方式", "definitions": "失能定义", "destitute": "特困比例", "fertility": "生育率", "income": "收入",
-    "living_alone": "独居比例", "migration": "迁移率", "model_fertility": "生育模式", "model_mortality": "模型生命表",
-    "mortality": "死亡率", "need": "失能率", "priorities": "优先次序", "service_days": "服务天数", "service_rates": "服务频次",
-    "standard_population": "标准人口", "uncertainty": "不确定范围", "willingness": "意愿曲线",
-}  # fmt: skip
 RULE_SOURCES: Mapping[str, Text] = {
     "design": Text("规划通则", "general rule"),
     "scenario": Text("方案设定", "set by the scenario"),
@@ -337,7 +335,7 @@ class Names:
             en = _spoken(en, id, name.en if id in self.sites else name.en.lower())
         for id, group in GROUPS.items():
             zh = _spoken(zh, id, f"{group.zh}老人" if id != "all" else group.zh)
-        for id, table in RATE_TABLES.items():
+        for id, table in RATE_TABLES.items():  # ids in runs stored by earlier releases
             zh = _spoken(zh, id, table)
             en = en.replace(id, id.replace("_", " "))
         return Text(zh.replace(", ", "、") if "数据缺口" in zh else zh, en)

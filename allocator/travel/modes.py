@@ -8,10 +8,20 @@ import pandas as pd
 
 from allocator.errors import Finding, Rank, Text, Where, nearest, refuse_if_any
 
-__all__ = ["Speeds"]
+__all__ = ["MODES", "Speeds"]
 
 _COLUMNS = ("mode", "population_class", "way", "speed_kmh", "mark", "source")
 ANY = "*"
+MODES = {
+    "bicycle": Text("自行车", "bicycle"),
+    "bus": Text("公交", "bus"),
+    "car": Text("汽车", "car"),
+    "mobile": Text("流动服务车", "service van"),
+    "older-walk": Text("老年人步行", "older walker"),
+    "team": Text("上门服务队", "visiting team"),
+    "walk": Text("步行", "walk"),
+}
+"""Modes of travel in words; others go by their id."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -191,7 +191,7 @@ def present(run: Run, region: Region, names: Names) -> Chapter:
     base = run.scenario.base_year
     head = Text(f"现状设施分布（{base} 年）", f"Facilities today ({base})")
     blocks: list[Block] = [
-        siting.facilities_today(run, names),
+        siting.facilities_today(run, region, names),
         tables.gap_today(run, names),
         Figure("sites", head, maps.sites_map(run, region, names, head), is_map=True),
     ]

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from allocator.errors import Unfit
 from allocator.scenario import Note, RuleSpec, Scenario, Title, merged
 
 __all__ = ["Member", "Study", "changed", "expand", "plain_data", "with_rule"]
@@ -63,7 +64,9 @@ class Assumption(_Strict):
     def _one_of_two(self) -> Assumption:
         ranged = self.from_ is not None and self.to is not None
         if ranged == bool(self.values) or (self.from_ is None) != (self.to is None):
-            raise ValueError("write either from and to, or values")
+            raise Unfit(
+                "请写 from 和 to,或写 values,二者取一", "write either from and to, or values"
+            )
         return self
 
     def at(self, q: float) -> Any:
@@ -132,7 +135,7 @@ class Frontier(_Strict):
     @model_validator(mode="after")
     def _some(self) -> Frontier:
         if not any(getattr(self, name) is not None for name in type(self).model_fields):
-            raise ValueError("a frontier has at least one limit")
+            raise Unfit("frontier 至少要有一项限额:budget、coverage、floor、gini 或 travel", "a frontier has at least one limit: budget, coverage, floor, gini or travel")  # fmt: skip
         return self
 
 
@@ -177,7 +180,7 @@ class Study(_Strict):
         if self.futures is not None and (
             self.axes or self.changes or self.sweep or self.frontier or self.samples
         ):
-            raise ValueError("futures stand beside base alone: write their axes inside futures")
+            raise Unfit("futures 只能与 base 并列;axes、changes、samples 请写在 futures 之内", "futures stand beside base alone: write axes, changes, samples inside futures")  # fmt: skip
         return self
 
 
@@ -226,10 +229,11 @@ def expand(
     made = _futures(study, scenarios) if study.futures is not None else _crossed(study, scenarios)
     members = _with_looser(study, _named(list(made)))
     if len(members) * len(cases) > MOST_MEMBERS:
-        raise ValueError(f"a study has at most {MOST_MEMBERS:,} runs, not {len(members):,}")
+        raise _too_many(len(members))
     names = {m.name for m in members}
     if study.chosen is not None and study.chosen not in names:
-        raise ValueError(f"chosen names no run of the study: {study.chosen}")
+        few = ", ".join(sorted(names)[:3])
+        raise Unfit(f"chosen:研究中没有名为“{study.chosen}”的运行;运行名如 {few}", f"chosen names no run of the study: {study.chosen}; names are such as {few}")  # fmt: skip
     return tuple(replace(m, case=case) for case in cases for m in members)
 
 
@@ -238,7 +242,7 @@ def _crossed(study: Study, scenarios: Mapping[str, Scenario]) -> Iterator[Member
     parts += [*_limits(study.frontier), _drawn(study.samples)]
     count = len(study.base) * int(np.prod([float(len(p)) for p in parts]))
     if count > MOST_MEMBERS:
-        raise ValueError(f"a study has at most {MOST_MEMBERS:,} runs, not {count:,}")
+        raise _too_many(count)
     for base in study.base:
         for pick in product(*parts):
             yield _member(base, scenarios[base], pick)
@@ -392,7 +396,7 @@ def changed(data: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
         amounts = {year: float(v) for year, v in supply.items() if v != "unlimited"}
         total = sum(amounts.values())
         if len(amounts) < len(supply) or total <= 0 or total >= 1e29:
-            raise ValueError("budget needs a base whose capital is limited in every period")
+            raise Unfit("budget 要求基础情景的建设资金(resources.capital.supply)各期都有限额", "budget needs a base whose capital is limited in every period")  # fmt: skip
         split = {year: _six(v / total * float(value)) for year, v in amounts.items()}
         return changed(data, "resources.capital.supply", split)
     return dict(_set(data, _steps(key), value, key))
@@ -425,14 +429,14 @@ def _set(data: Any, steps: Sequence[str | int], value: Any, key: str) -> Any:
     first, rest = steps[0], steps[1:]
     if isinstance(first, int):
         if not isinstance(data, list | tuple) or not 1 <= first <= len(data):
-            raise ValueError(f"{key}: there is no number {first}")
+            raise Unfit(f"{key}:没有第 {first} 项;编号从 1 起", f"{key}: there is no number {first}; numbers start at 1")  # fmt: skip
         items = list(data)
         items[first - 1] = _set(items[first - 1], rest, value, key)
         return items
     if data is None:
         data = {}
     if not isinstance(data, Mapping):
-        raise ValueError(f"{key}: {first} lies in something that is no mapping")
+        raise Unfit(f"{key}:{first} 的上一级不是“键: 值”", f"{key}: {first} lies in something that is no mapping")  # fmt: skip
     return {**data, first: _set(data.get(first), rest, value, key)}
 
 
@@ -444,7 +448,7 @@ def _steps(key: str) -> list[str | int]:
         if rest.startswith("["):
             inner, closed, rest = rest[1:].partition("]")
             if not closed or not inner:
-                raise ValueError(f"{key}: a bracket is not closed")
+                raise Unfit(f"{key}:方括号没有闭合", f"{key}: a bracket is not closed")  # fmt: skip
             found.append(int(inner) if inner.isdigit() else inner)
         else:
             cut = min((n for n in (rest.find("."), rest.find("[")) if n >= 0), default=len(rest))
@@ -452,7 +456,7 @@ def _steps(key: str) -> list[str | int]:
             rest = rest[cut:]
         rest = rest.removeprefix(".")
     if not found or "" in found:
-        raise ValueError(f"{key!r} is no key of a scenario")
+        raise Unfit(f"“{key}”不是情景的键", f"{key!r} is no key of a scenario")
     return found
 
 
@@ -472,7 +476,7 @@ def _named(members: list[Member]) -> list[Member]:
             name = name[: 64 - len(suffix)] + suffix
         named.append(replace(m, name=name, scenario=m.scenario.model_copy(update={"name": name})))
     if len({m.name for m in named}) < len(named):
-        raise ValueError("two runs of the study would bear the same name: shorten names of bases")
+        raise Unfit("研究中有两次运行会同名:请缩短 base 中情景的名称", "two runs of the study would bear the same name: shorten names of bases")  # fmt: skip
     return named
 
 
@@ -495,3 +499,10 @@ def _values(values: Values) -> tuple[Any, ...]:
 def _six(value: float) -> float:
     """Round to six figures: what is written in a file, and what an id is made from."""
     return float(f"{float(value):.6g}")
+
+
+def _too_many(count: int) -> Unfit:
+    return Unfit(
+        f"一项研究至多 {MOST_MEMBERS:,} 次运行,这里有 {count:,} 次;请减少取值或样本",
+        f"a study has at most {MOST_MEMBERS:,} runs, not {count:,}: take fewer values or samples",
+    )

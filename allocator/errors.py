@@ -28,6 +28,7 @@ __all__ = [
     "Rank",
     "StudyIncomplete",
     "Text",
+    "Unfit",
     "Where",
     "nearest",
     "plural",
@@ -140,6 +141,14 @@ class Finding:
             "what": {"zh": self.what.zh, "en": self.what.en},
             "remedy": {"zh": self.remedy.zh, "en": self.remedy.en},
         }
+
+
+class Unfit(ValueError):
+    """A value that a model refuses, said in both languages; as a text it is the English."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.text = Text(zh, en)
 
 
 class AllocatorError(Exception):

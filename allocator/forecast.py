@@ -420,12 +420,23 @@ def sampled_people(case: Case, scenario: Scenario) -> Population:
 
 
 def need_bands(
-    case: Case, scenario: Scenario, population: Population, need: Need, people: Population
+    case: Case,
+    scenario: Scenario,
+    population: Population,
+    need: Need,
+    people: Population,
+    planned: Mapping[tuple[str, int], float] | None = None,
 ) -> tuple[pd.DataFrame, Finding]:
     """Return how sure need is: a band by service and by age of the people, and it in words.
 
     The width of the band of ``people`` (`sampled_people`) relative to its mean is laid on the
     expected figures of the run. Places that go their own way count as the others here.
+
+    Parameters
+    ----------
+    planned
+        Need by (service, year) that the plan reckons with, today's residents of homes among it, so
+        that the band stands around the figure of the other tables; None for ``need`` itself.
 
     Returns
     -------
@@ -445,6 +456,7 @@ def need_bands(
         total, paths_of = need.total(service), rough.total(service)
         for t, year in enumerate(need.years):
             mean = float(need.future_weight @ total[t])
+            mean = (planned or {}).get((service, year), mean)
             rows.append(("service", service, need.units[service], year, mean, paths_of[t]))
     table = pd.DataFrame([_band_row(*r) for r in rows])
     return table, _band_finding(case, table)

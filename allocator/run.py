@@ -578,9 +578,10 @@ def run(
     seen = _people(case, scenario, shared)
     path_key = ("paths", scenario.population.model_dump_json(), scenario.years)
     paths = partial(shared.get, path_key, lambda: sampled_people(case, scenario))
+    wanted = tables["needs"].groupby(["service", "year"])["need"].sum().to_dict()
     tables["bands"], sure = shared.get(
-        ("bands", *_need_key(scenario)),
-        lambda: need_bands(case, scenario, seen.population, need, paths()),
+        ("bands", *_need_key(scenario), *wanted.items()),
+        lambda: need_bands(case, scenario, seen.population, need, paths(), wanted),
     )
     fit, fitted_well = _calibrated(here, scenario, shared)
     if len(fit):

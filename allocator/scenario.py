@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from allocator.errors import Text
+from allocator.errors import Text, Unfit
 
 __all__ = [
     "CoverageRule",
@@ -127,9 +127,7 @@ class OwnWaySpec(_Strict):
     @model_validator(mode="after")
     def _one_way(self) -> OwnWaySpec:
         if (self.base is None) == (self.by is None):
-            raise ValueError(
-                "give either the base it stays on, or the year by which it has changed"
-            )
+            raise Unfit("请写明保持的口径,或改换完成的年份,二者取一", "give either the base it stays on, or the year by which it has changed")  # fmt: skip
         _check_tiers(self.tiers)
         return self
 
@@ -156,7 +154,7 @@ class PhaseInSpec(_Strict):
 
 def _check_tiers(tiers: tuple[TierSpec, ...]) -> None:
     if sum(t.share for t in tiers) > 1 + 1e-9:
-        raise ValueError("the shares of the tiers sum to more than 1")
+        raise Unfit("各级比例之和大于 1", "the shares of the tiers sum to more than 1")
 
 
 class ServiceBaseSpec(_Strict):
@@ -201,7 +199,7 @@ class PopulationSpec(_Strict):
     @model_validator(mode="after")
     def _more_than_one(self) -> PopulationSpec:
         if self.futures == 1:
-            raise ValueError("futures: 0 for none, or two and more")
+            raise Unfit("futures:0 表示没有,否则至少为 2", "futures: 0 for none, or two and more")
         return self
 
     def started(self, base_year: int) -> PopulationSpec:
@@ -284,7 +282,7 @@ class SubsidySpec(_Strict):
     @model_validator(mode="after")
     def _ordered(self) -> SubsidySpec:
         if self.places_min > self.places_max:
-            raise ValueError("places_min is above places_max")
+            raise Unfit("places_min 大于 places_max", "places_min is above places_max")
         return self
 
 
@@ -347,7 +345,7 @@ class PoolSpec(_Strict):
     @model_validator(mode="after")
     def _whole(self) -> PoolSpec:
         if self.tiers and abs(sum(self.tiers.values()) - 1) > 1e-6:
-            raise ValueError("the shares of tiers must sum to 1")
+            raise Unfit("各级比例之和应为 1", "the shares of tiers must sum to 1")
         return self
 
     @model_validator(mode="before")
@@ -389,7 +387,7 @@ class _Normed(_Strict):
     def _needs(self, *names: str) -> None:
         blank = [n for n in names if getattr(self, n) is None]
         if len(blank) != (self.standard is not None):
-            raise ValueError("write " + " and ".join(names) + ", or 'standard' in place of one")
+            raise Unfit(f"请写 {'、'.join(names)},或以 standard 代替其一", f"write {' and '.join(names)}, or 'standard' in place of one")  # fmt: skip
 
 
 class CoverageRule(_Normed):
@@ -484,7 +482,7 @@ class SitesRule(_Strict):
     @model_validator(mode="after")
     def _ordered(self) -> SitesRule:
         if self.at_least > self.at_most:
-            raise ValueError("at_least is above at_most")
+            raise Unfit("at_least 大于 at_most", "at_least is above at_most")
         return self
 
 
@@ -596,7 +594,8 @@ class RuleSpec(_Strict):
     def _one(self) -> RuleSpec:
         given = [k for k in type(self).model_fields if getattr(self, k) is not None]
         if len(given) != 1:
-            raise ValueError("a rule has exactly one of: " + ", ".join(type(self).model_fields))
+            known = ", ".join(type(self).model_fields)
+            raise Unfit(f"每条规则只能是其中一种:{known}", f"a rule has exactly one of: {known}")
         return self
 
     @property
@@ -678,23 +677,21 @@ class Scenario(_Strict):
         last = self.base_year
         for p in self.periods:
             if p.from_ != last + 1:
-                raise ValueError(f"period {p.id} must start in {last + 1}")
+                raise Unfit(f"规划期 {p.id} 应从 {last + 1} 年开始", f"period {p.id} must start in {last + 1}")  # fmt: skip
             if p.to < p.from_:
-                raise ValueError(f"period {p.id} ends before it starts")
+                raise Unfit(f"规划期 {p.id} 的结束早于开始", f"period {p.id} ends before it starts")
             last = p.to
         self._check_phases()
         if self.risk.measure != "expected" and not self.population.futures:
-            raise ValueError("risk: futures are weighed, so population.futures must ask for some")
+            raise Unfit("risk 要权衡多种前景,须在 population.futures 写明前景数", "risk: futures are weighed, so population.futures must ask for some")  # fmt: skip
         carried = sorted(k for k, v in self.resources.items() if v.carry_over and k != "capital")
         if carried:
-            raise ValueError(f"resources.{carried[0]}.carry_over: only capital is carried over")
+            raise Unfit(f"resources.{carried[0]}.carry_over:只有建设资金(capital)可以跨期结转", f"resources.{carried[0]}.carry_over: only capital is carried over")  # fmt: skip
         firsts = {p.from_ for p in self.periods}
         for pool, spec in self.resources.items():
             missing = sorted(firsts - spec.supply.keys())
             if missing:
-                raise ValueError(
-                    f"resources.{pool}.supply lacks {missing}; write a number or 'unlimited'"
-                )
+                raise Unfit(f"resources.{pool}.supply 缺少 {missing};请写数字,或写 unlimited 表示不限", f"resources.{pool}.supply lacks {missing}; write a number or 'unlimited'")  # fmt: skip
         return self
 
     def _check_phases(self) -> None:
@@ -704,7 +701,7 @@ class Scenario(_Strict):
             ways: list[PhaseInSpec | OwnWaySpec] = [phase, *phase.places.values()]
             for way in ways:
                 if way.by is not None and way.from_ is not None and way.by < way.from_:
-                    raise ValueError(f"a phase-in from {way.from_} cannot end in {way.by}")
+                    raise Unfit(f"从 {way.from_} 年开始的过渡不能在 {way.by} 年结束", f"a phase-in from {way.from_} cannot end in {way.by}")  # fmt: skip
 
     @property
     def norms(self) -> dict[str, int]:

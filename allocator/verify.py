@@ -111,18 +111,18 @@ def verify(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _violation(rule: Rule, what: str) -> Finding:
+def _violation(rule: Rule, what: Text) -> Finding:
     return Finding(
         Rank.ERROR, f"verify-{type(rule).__name__.lower()}", Where(id=rule.id),
-        Text(f"方案违反“{rule.words.zh}”:{what}", f"the plan breaks “{rule.words.en}”: {what}"),
+        Text(f"方案违反“{rule.words.zh}”:{what.zh}", f"the plan breaks “{rule.words.en}”: {what.en}"),
         Text("不要采用此方案;请重新求解。", "Do not use this plan; solve again."),
     )  # fmt: skip
 
 
-def _plain(code: str, what: str) -> Finding:
+def _plain(code: str, zh: str, en: str) -> Finding:
     return Finding(
         Rank.ERROR, f"verify-{code}", Where(),
-        Text(f"方案核验未通过:{what}", f"the plan failed its check: {what}"),
+        Text(f"方案核验未通过:{zh}", f"the plan failed its check: {en}"),
         Text("不要采用此方案;请重新求解。", "Do not use this plan; solve again."),
     )  # fmt: skip
 
@@ -144,14 +144,16 @@ def _over(value: float, limit: float, scale: float = 0.0) -> bool:
 
 def _shape(problem: Problem, plan: Plan) -> Iterator[Finding]:
     if plan.problem != problem.digest:
-        yield _plain("problem", "it answers another problem")
+        yield _plain("problem", "它所答的是另一个问题", "it answers another problem")
     if len(plan.places) != len(problem.offer_stint) or plan.unmet.shape != problem.need.shape:
-        yield _plain("shape", "places or unmet do not fit the problem")
+        yield _plain("shape", "名额或未满足数与问题不符", "places or unmet do not fit the problem")
         return
     for name in ("places", "served", "unmet"):
         values = getattr(plan, name)
         if not np.all(np.isfinite(values)) or np.any(values < -TOLERANCE):
-            yield _plain("values", f"{name} holds negative or non-finite numbers")
+            yield _plain(
+                "values", f"{name} 含负数或非有限数", f"{name} holds negative or non-finite numbers"
+            )
     sets = {
         "stints": (plan.stints, len(problem.stint_site)),
         "served_arc": (plan.served_arc, len(problem.arc_area)),
@@ -161,11 +163,11 @@ def _shape(problem: Problem, plan: Plan) -> Iterator[Finding]:
     }
     for name, (index, size) in sets.items():
         if len(index) and (index.min() < 0 or index.max() >= size):
-            yield _plain("index", f"{name} names something unknown")
+            yield _plain("index", f"{name} 指向不存在的对象", f"{name} names something unknown")
     if len({len(getattr(plan, n)) for n in (*list(sets)[1:], "served")}) != 1:
-        yield _plain("shape", "the served arrays differ in length")
+        yield _plain("shape", "各服务数组长度不一", "the served arrays differ in length")
     if len(set(plan.stints.tolist())) != len(plan.stints):
-        yield _plain("index", "a stint is chosen twice")
+        yield _plain("index", "同一做法选用了两次", "a stint is chosen twice")
 
 
 def _acceptable(facts: _Facts) -> Iterator[Finding]:
@@ -175,24 +177,24 @@ def _acceptable(facts: _Facts) -> Iterator[Finding]:
     one = p.acceptance.shape[1] == 1
     for a, g, t, w, x in facts.flows:
         if (a, g, t, w) in seen:
-            yield _plain("flow", f"arc {a}, group {g}, period {t}, future {w} stands twice")
+            yield _plain("flow", f"路线 {a}、人群 {g}、规划期 {t}、前景 {w} 出现两次", f"arc {a}, group {g}, period {t}, future {w} stands twice")  # fmt: skip
         seen.add((a, g, t, w))
         s = int(p.class_service[p.arc_class[a]])
         most = float(p.acceptance[a, 0 if one else g]) * float(p.need[p.arc_area[a], s, g, t, w])
         if _over(x, most):
-            yield _plain("flow", f"arc {a} serves {x:.6g} of at most {most:.6g} willing")
+            yield _plain("flow", f"路线 {a} 服务 {x:.6g} 人,愿意者至多 {most:.6g} 人", f"arc {a} serves {x:.6g} of at most {most:.6g} willing")  # fmt: skip
 
 
-def check_balance(facts: _Facts, rule: Balance) -> Iterator[str]:
+def check_balance(facts: _Facts, rule: Balance) -> Iterator[Text]:
     """Served and unmet add up to the need of every cell."""
     p, unmet = facts.problem, facts.plan.unmet
     for cell, need in np.ndenumerate(p.need):
         got = facts.by_cell.get(cell, 0.0) + float(unmet[cell])  # type: ignore[call-overload]
         if abs(got - need) > TOLERANCE * max(1.0, float(need)):
-            yield f"{p.areas[cell[0]]} {p.services[cell[1]]}: {got:.6g} of {need:.6g}"
+            yield Text(f"{p.areas[cell[0]]} {p.services[cell[1]]}:已满足与未满足合计 {got:.6g},需求为 {need:.6g}", f"{p.areas[cell[0]]} {p.services[cell[1]]}: served and unmet are {got:.6g} of {need:.6g}")  # fmt: skip
 
 
-def check_acceptance(facts: _Facts, rule: Acceptance) -> Iterator[str]:
+def check_acceptance(facts: _Facts, rule: Acceptance) -> Iterator[Text]:
     """At every level alpha, flows accepted by at most alpha serve at most alpha of the need."""
     p = facts.problem
     one = p.acceptance.shape[1] == 1
@@ -209,10 +211,10 @@ def check_acceptance(facts: _Facts, rule: Acceptance) -> Iterator[str]:
             if n + 1 < len(ordered) and ordered[n + 1][0] <= phi + 1e-12:
                 continue
             if _over(total, phi * need):
-                yield f"{p.areas[cell[0]]}: {total:.6g} served where {phi * need:.6g} are willing"
+                yield Text(f"{p.areas[cell[0]]}:服务 {total:.6g} 人,愿意者仅 {phi * need:.6g} 人", f"{p.areas[cell[0]]}: {total:.6g} served where {phi * need:.6g} are willing")  # fmt: skip
 
 
-def check_capacity(facts: _Facts, rule: Capacity) -> Iterator[str]:
+def check_capacity(facts: _Facts, rule: Capacity) -> Iterator[Text]:
     """Use of each site and class is within the occupancy bounds of its places."""
     p = facts.problem
     used: dict[tuple[int, int, int, int], float] = defaultdict(float)
@@ -224,12 +226,12 @@ def check_capacity(facts: _Facts, rule: Capacity) -> Iterator[str]:
         n = facts.places.get((j, c, t), 0.0)
         u = used.get((j, c, t, w), 0.0)
         if _over(u, n * float(p.occupancy_max[c])):
-            yield f"{p.sites[j]} {p.classes[c]} {p.periods[t]}: {u:.6g} used of {n:.6g}"
+            yield Text(f"{p.sites[j]} {p.classes[c]} {p.periods[t]}:使用 {u:.6g},名额仅 {n:.6g}", f"{p.sites[j]} {p.classes[c]} {p.periods[t]}: {u:.6g} used of {n:.6g}")  # fmt: skip
         if p.occupancy_min[c] > 0 and _over(n * float(p.occupancy_min[c]), u):
-            yield f"{p.sites[j]} {p.classes[c]} {p.periods[t]}: only {u:.6g} of {n:.6g} used"
+            yield Text(f"{p.sites[j]} {p.classes[c]} {p.periods[t]}:名额 {n:.6g},仅使用 {u:.6g}", f"{p.sites[j]} {p.classes[c]} {p.periods[t]}: only {u:.6g} of {n:.6g} used")  # fmt: skip
 
 
-def check_scale(facts: _Facts, rule: Scale) -> Iterator[str]:
+def check_scale(facts: _Facts, rule: Scale) -> Iterator[Text]:
     """Every offer in place is within its sizes, and none has places elsewhere."""
     p, chosen = facts.problem, set(facts.stints)
     for f, n in enumerate(facts.plan.places.tolist()):
@@ -237,24 +239,24 @@ def check_scale(facts: _Facts, rule: Scale) -> Iterator[str]:
         where = f"{p.sites[int(p.stint_site[stint])]} {p.classes[int(p.offer_class[f])]}"
         if stint not in chosen:
             if n > TOLERANCE:
-                yield f"{where}: {n:.6g} places of an option not in place"
+                yield Text(f"{where}:做法未采用,却有名额 {n:.6g}", f"{where}: {n:.6g} places of an option not in place")  # fmt: skip
             continue
         low, high, module = (float(v[f]) for v in (p.offer_min, p.offer_max, p.offer_module))
         if _over(n, high) or _over(low, n):
-            yield f"{where}: {n:.6g} places outside {low:g} to {high:g}"
+            yield Text(f"{where}:名额 {n:.6g} 不在 {low:g} 至 {high:g} 之间", f"{where}: {n:.6g} places outside {low:g} to {high:g}")  # fmt: skip
         if module > 0 and abs(n / module - round(n / module)) > 1e-5:
-            yield f"{where}: {n:.6g} places are not whole units of {module:g}"
+            yield Text(f"{where}:名额 {n:.6g} 不是 {module:g} 的整数倍", f"{where}: {n:.6g} places are not whole units of {module:g}")  # fmt: skip
 
 
-def check_link(facts: _Facts, rule: Link) -> Iterator[str]:
+def check_link(facts: _Facts, rule: Link) -> Iterator[Text]:
     """Everyone served is served at a site that offers the class in the period."""
     p = facts.problem
     for a, _, t, _, x in facts.flows:
         if x > TOLERANCE and (int(p.arc_site[a]), int(p.arc_class[a]), t) not in facts.places:
-            yield f"{p.sites[int(p.arc_site[a])]} serves {p.classes[int(p.arc_class[a])]} unopened"
+            yield Text(f"{p.sites[int(p.arc_site[a])]} 未开设 {p.classes[int(p.arc_class[a])]} 却安排了服务", f"{p.sites[int(p.arc_site[a])]} serves {p.classes[int(p.arc_class[a])]} unopened")  # fmt: skip
 
 
-def check_site(facts: _Facts, rule: SiteStates) -> Iterator[str]:
+def check_site(facts: _Facts, rule: SiteStates) -> Iterator[Text]:
     """Stints of a site follow one another from today's state, one in place at a time."""
     p = facts.problem
     for j, name in enumerate(p.sites):
@@ -262,16 +264,16 @@ def check_site(facts: _Facts, rule: SiteStates) -> Iterator[str]:
         for t in range(len(p.periods)):
             now = facts.at.get((j, t), [])
             if len(now) != 1:
-                yield f"{name} {p.periods[t]}: {len(now)} states at once"
+                yield Text(f"{name} {p.periods[t]}:同时有 {len(now)} 种状态", f"{name} {p.periods[t]}: {len(now)} states at once")  # fmt: skip
                 break
             stint = now[0]
             if int(p.stint_first[stint]) == t:
                 if int(p.stint_from[stint]) != state:
-                    yield f"{name} {p.periods[t]}: comes from a state it was not in"
+                    yield Text(f"{name} {p.periods[t]}:由并不存在的状态转来", f"{name} {p.periods[t]}: comes from a state it was not in")  # fmt: skip
                 state = int(p.stint_option[stint])
 
 
-def check_resource(facts: _Facts, rule: Resource) -> Iterator[str]:
+def check_resource(facts: _Facts, rule: Resource) -> Iterator[Text]:
     """Use of the pool, and each payer's share of it, is within supply in every future."""
     p, k = facts.problem, rule.pool
     use = pool_use(facts, k)
@@ -282,10 +284,10 @@ def check_resource(facts: _Facts, rule: Resource) -> Iterator[str]:
             worst = [sum(float(p.future_weight[w]) * use[t, w] for w in futures)]
         for u in worst:
             if _over(u, float(rule.supply[t])):
-                yield f"{p.periods[t]}: {u:,.6g} used of {rule.supply[t]:,.6g}"
+                yield Text(f"{p.periods[t]}:使用 {u:,.6g},可用仅 {rule.supply[t]:,.6g}", f"{p.periods[t]}: {u:,.6g} used of {rule.supply[t]:,.6g}")  # fmt: skip
             for payer in rule.payers:
                 if _over(payer.share * u, payer.cap[t]):
-                    yield f"{p.periods[t]}: {payer.id} pays {payer.share * u:,.6g} over its cap"
+                    yield Text(f"{p.periods[t]}:{payer.id} 负担 {payer.share * u:,.6g},超过其上限", f"{p.periods[t]}: {payer.id} pays {payer.share * u:,.6g} over its cap")  # fmt: skip
 
 
 def pool_use(facts: _Facts, pool: int) -> dict[tuple[int, int], float]:
@@ -308,7 +310,7 @@ def pool_use(facts: _Facts, pool: int) -> dict[tuple[int, int], float]:
     return use
 
 
-def check_coverage(facts: _Facts, rule: Coverage) -> Iterator[str]:
+def check_coverage(facts: _Facts, rule: Coverage) -> Iterator[Text]:
     """The people-weighted share of areas with an open offer in reach meets the target."""
     p = facts.problem
     short = facts.plan.shortfalls.get(rule.id, 0.0)
@@ -319,7 +321,7 @@ def check_coverage(facts: _Facts, rule: Coverage) -> Iterator[str]:
         missing += max(0.0, target - covered)
     allowed = 0.0 if rule.is_hard else short
     if _over(missing, allowed):
-        yield f"{missing:.6g} people short of the target, {allowed:.6g} declared"
+        yield Text(f"距目标尚差 {missing:.6g} 人,方案只申报 {allowed:.6g} 人", f"{missing:.6g} people short of the target, {allowed:.6g} declared")  # fmt: skip
 
 
 def covered_people(facts: _Facts, rule: Coverage, t: int) -> float:
@@ -353,22 +355,22 @@ def _missing_share(
     return missing
 
 
-def check_served(facts: _Facts, rule: Served) -> Iterator[str]:
+def check_served(facts: _Facts, rule: Served) -> Iterator[Text]:
     """The served share of the areas and groups meets the target."""
     members = {0: set(rule.areas.tolist())}
     missing = _missing_share(facts, rule, members, set(rule.groups.tolist()))
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
     if _over(missing, allowed):
-        yield f"{missing:.6g} people short of the share, {allowed:.6g} declared"
+        yield Text(f"距要求的比例尚差 {missing:.6g} 人,方案只申报 {allowed:.6g} 人", f"{missing:.6g} people short of the share, {allowed:.6g} declared")  # fmt: skip
 
 
-def check_floor(facts: _Facts, rule: Floor) -> Iterator[str]:
+def check_floor(facts: _Facts, rule: Floor) -> Iterator[Text]:
     """The served share of every part meets the target."""
     groups = set(range(len(facts.problem.groups)))
     missing = _missing_share(facts, rule, _members(rule), groups)
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
     if _over(missing, allowed):
-        yield f"{missing:.6g} people short of the floor, {allowed:.6g} declared"
+        yield Text(f"距底线尚差 {missing:.6g} 人,方案只申报 {allowed:.6g} 人", f"{missing:.6g} people short of the floor, {allowed:.6g} declared")  # fmt: skip
 
 
 def _members(rule: Floor | WorstGroup | Deviation | Gini) -> dict[int, set[int]]:
@@ -388,7 +390,7 @@ def _weighted_places(facts: _Facts, weight: list[float], t: int) -> float:
     return total
 
 
-def check_places_ratio(facts: _Facts, rule: PlacesRatio) -> Iterator[str]:
+def check_places_ratio(facts: _Facts, rule: PlacesRatio) -> Iterator[Text]:
     """Places in being are at least the number the ratio asks."""
     missing = sum(
         max(0.0, float(rule.minimum[t]) - _weighted_places(facts, rule.offer_weight.tolist(), t))
@@ -396,10 +398,10 @@ def check_places_ratio(facts: _Facts, rule: PlacesRatio) -> Iterator[str]:
     )
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
     if _over(missing, allowed):
-        yield f"{missing:.6g} places short, {allowed:.6g} declared"
+        yield Text(f"尚差名额 {missing:.6g},方案只申报 {allowed:.6g}", f"{missing:.6g} places short, {allowed:.6g} declared")  # fmt: skip
 
 
-def check_places_share(facts: _Facts, rule: PlacesShare) -> Iterator[str]:
+def check_places_share(facts: _Facts, rule: PlacesShare) -> Iterator[Text]:
     """The part's share of places meets the target."""
     missing = 0.0
     for t in range(len(facts.problem.periods)):
@@ -408,10 +410,10 @@ def check_places_share(facts: _Facts, rule: PlacesShare) -> Iterator[str]:
         missing += max(0.0, float(rule.share[t]) * whole - part)
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
     if _over(missing, allowed):
-        yield f"{missing:.6g} places short of the share, {allowed:.6g} declared"
+        yield Text(f"距要求的比例尚差名额 {missing:.6g},方案只申报 {allowed:.6g}", f"{missing:.6g} places short of the share, {allowed:.6g} declared")  # fmt: skip
 
 
-def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[str]:
+def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[Text]:
     """Where the home is closed, its residents are served over the arcs that count."""
     p = facts.problem
     near = {
@@ -431,10 +433,10 @@ def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[str]:
                     if (gg, tt, ww) == (g, t, w) and a in near
                 )  # fmt: skip
                 if _over(need, got):
-                    yield f"{p.sites[rule.site]} closes with {need - got:.6g} residents unplaced"
+                    yield Text(f"{p.sites[rule.site]} 关停时有 {need - got:.6g} 名在住老人未安置", f"{p.sites[rule.site]} closes with {need - got:.6g} residents unplaced")  # fmt: skip
 
 
-def check_hub(facts: _Facts, rule: Hub) -> Iterator[str]:
+def check_hub(facts: _Facts, rule: Hub) -> Iterator[Text]:
     """Every point in place has at least as many hubs in reach as it has points."""
     p = facts.problem
     points, hubs = set(rule.point_options.tolist()), set(rule.hub_options.tolist())
@@ -448,10 +450,10 @@ def check_hub(facts: _Facts, rule: Hub) -> Iterator[str]:
     for j, name in enumerate(p.sites):
         for t in range(len(p.periods)):
             if is_in(j, t, points) and not any(is_in(h, t, hubs) for h in reach[j]):
-                yield f"{name} {p.periods[t]}: no hub in reach"
+                yield Text(f"{name} {p.periods[t]}:可达范围内没有中心", f"{name} {p.periods[t]}: no hub in reach")  # fmt: skip
 
 
-def check_site_count(facts: _Facts, rule: SiteCount) -> Iterator[str]:
+def check_site_count(facts: _Facts, rule: SiteCount) -> Iterator[Text]:
     """The number of sites in the options is within bounds."""
     p, options = facts.problem, set(rule.options.tolist())
     for t in range(len(p.periods)):
@@ -460,18 +462,19 @@ def check_site_count(facts: _Facts, rule: SiteCount) -> Iterator[str]:
             if any(int(p.stint_option[s]) in options for s in facts.at.get((j, t), []))
         )  # fmt: skip
         if n < rule.minimum[t] or n > rule.maximum[t]:
-            yield f"{p.periods[t]}: {plural(n, 'site')}"
+            yield Text(f"{p.periods[t]}:共 {n} 处", f"{p.periods[t]}: {plural(n, 'site')}")
 
 
-def check_forced(facts: _Facts, rule: Forced) -> Iterator[str]:
+def check_forced(facts: _Facts, rule: Forced) -> Iterator[Text]:
     """The named site is in the options (or in none of them) in the period."""
     p, options = facts.problem, set(rule.options.tolist())
     here = facts.at.get((rule.site, rule.period), [])
     if any(int(p.stint_option[s]) in options for s in here) != rule.wanted:
-        yield f"{p.sites[rule.site]} {p.periods[rule.period]}"
+        where = f"{p.sites[rule.site]} {p.periods[rule.period]}"
+        yield Text(where, where)
 
 
-def check_reserved(facts: _Facts, rule: Reserved) -> Iterator[str]:
+def check_reserved(facts: _Facts, rule: Reserved) -> Iterator[Text]:
     """Other groups use at most the share of places that is not kept."""
     p = facts.problem
     classes, groups = set(rule.classes.tolist()), set(rule.groups.tolist())
@@ -483,10 +486,10 @@ def check_reserved(facts: _Facts, rule: Reserved) -> Iterator[str]:
     for (j, c, t, _), u in used.items():
         n = facts.places.get((j, c, t), 0.0)
         if _over(u, (1 - rule.share) * n):
-            yield f"{p.sites[j]}: others use {u:.6g} of {n:.6g} places"
+            yield Text(f"{p.sites[j]}:名额 {n:.6g},其他人群占用 {u:.6g}", f"{p.sites[j]}: others use {u:.6g} of {n:.6g} places")  # fmt: skip
 
 
-def check_deviation(facts: _Facts, rule: Deviation) -> Iterator[str]:
+def check_deviation(facts: _Facts, rule: Deviation) -> Iterator[Text]:
     """Half of the parts' deviation is within the ceiling's share of the people served."""
     if rule.ceiling is None:
         return
@@ -497,10 +500,10 @@ def check_deviation(facts: _Facts, rule: Deviation) -> Iterator[str]:
             got, need = _served_share(facts, rule.service, everyone, t, w)
             moved = _deviation_in(facts, rule, t, w) / 2
             if _over(moved, float(rule.ceiling[t]) * got, need):
-                yield f"{p.periods[t]}: {moved:.6g} of {got:.6g} would have to move"
+                yield Text(f"{p.periods[t]}:服务 {got:.6g} 人,需调整 {moved:.6g} 人才能均等", f"{p.periods[t]}: {moved:.6g} of {got:.6g} would have to move")  # fmt: skip
 
 
-def check_gini(facts: _Facts, rule: Gini) -> Iterator[str]:
+def check_gini(facts: _Facts, rule: Gini) -> Iterator[Text]:
     """Differences between all pairs of parts are within the ceiling's share of the people served."""
     p, members = facts.problem, list(_members(rule).values())
     for t in range(len(p.periods)):
@@ -514,10 +517,10 @@ def check_gini(facts: _Facts, rule: Gini) -> Iterator[str]:
                 for other, other_need in parts[n + 1 :]:
                     apart += abs(other_need * mine - my_need * other) / need if need > 0 else 0.0
             if _over(apart, float(rule.ceiling[t]) * got, need):
-                yield f"{p.periods[t]}: Gini {apart / got:.6g}, ceiling {float(rule.ceiling[t]):.6g}"
+                yield Text(f"{p.periods[t]}:基尼系数 {apart / got:.6g},上限 {float(rule.ceiling[t]):.6g}", f"{p.periods[t]}: Gini {apart / got:.6g}, ceiling {float(rule.ceiling[t]):.6g}")  # fmt: skip
 
 
-def check_mean_travel(facts: _Facts, rule: MeanTravel) -> Iterator[str]:
+def check_mean_travel(facts: _Facts, rule: MeanTravel) -> Iterator[Text]:
     """People of the service spend at most the stated minutes on average; those sent on are not counted again."""
     p = facts.problem
     onward = {i for r in p.rules if isinstance(r, Referral) for i in r.area.tolist()}
@@ -530,10 +533,10 @@ def check_mean_travel(facts: _Facts, rule: MeanTravel) -> Iterator[str]:
             minutes[t, w] += x * float(p.arc_minutes[a])
     for (t, w), n in people.items():
         if n > 0 and _over(minutes[t, w], float(rule.minutes[t]) * n):
-            yield f"{p.periods[t]}: {minutes[t, w] / n:.6g} minutes on average"
+            yield Text(f"{p.periods[t]}:平均 {minutes[t, w] / n:.6g} 分钟", f"{p.periods[t]}: {minutes[t, w] / n:.6g} minutes on average")  # fmt: skip
 
 
-def check_nearest(facts: _Facts, rule: Nearest) -> Iterator[str]:
+def check_nearest(facts: _Facts, rule: Nearest) -> Iterator[Text]:
     """Nobody goes past an open place that they reach sooner and would use."""
     p = facts.problem
     phi = np.broadcast_to(p.acceptance, (len(p.arc_area), len(p.groups)))
@@ -552,10 +555,10 @@ def check_nearest(facts: _Facts, rule: Nearest) -> Iterator[str]:
         i = int(p.arc_area[a])
         own = int(p.class_service[int(p.arc_class[a])]) == rule.service
         if own and float(p.arc_minutes[a]) > near[i, g, t] and _over(x, 0.0):
-            yield f"{p.areas[i]} {p.periods[t]}: {x:.6g} go past a nearer place"
+            yield Text(f"{p.areas[i]} {p.periods[t]}:{x:.6g} 人越过了更近的设施", f"{p.areas[i]} {p.periods[t]}: {x:.6g} go past a nearer place")  # fmt: skip
 
 
-def check_room(facts: _Facts, rule: Room) -> Iterator[str]:
+def check_room(facts: _Facts, rule: Room) -> Iterator[Text]:
     """What each stint named offers fits the floor of its building."""
     p, chosen = facts.problem, set(facts.stints)
     used: dict[int, float] = defaultdict(float)
@@ -563,10 +566,10 @@ def check_room(facts: _Facts, rule: Room) -> Iterator[str]:
         used[int(p.offer_stint[f])] += n * float(rule.offer_area[f])
     for s, room in zip(rule.stints.tolist(), rule.room.tolist(), strict=True):
         if s in chosen and _over(used[s], room):
-            yield f"{p.sites[int(p.stint_site[s])]}: {used[s]:.6g} m2 in {room:.6g}"
+            yield Text(f"{p.sites[int(p.stint_site[s])]}:需 {used[s]:.6g} 平方米,仅有 {room:.6g} 平方米", f"{p.sites[int(p.stint_site[s])]}: {used[s]:.6g} m2 in {room:.6g}")  # fmt: skip
 
 
-def check_referral(facts: _Facts, rule: Referral) -> Iterator[str]:
+def check_referral(facts: _Facts, rule: Referral) -> Iterator[Text]:
     """Just the share of those served at a site goes on from there to the onward service."""
     p, classes = facts.problem, set(rule.classes.tolist())
     at: dict[tuple[int, int, int, int], float] = defaultdict(float)
@@ -576,20 +579,18 @@ def check_referral(facts: _Facts, rule: Referral) -> Iterator[str]:
     for site, area in zip(rule.site.tolist(), rule.area.tolist(), strict=True):
         for g, t, w in product(range(len(p.groups)), range(len(p.periods)), range(len(p.futures))):
             x = at.get((site, g, t, w), 0.0)
-            sent, on = (
-                float(rule.share[t]) * x,
-                facts.by_cell.get((area, rule.service, g, t, w), 0.0),
-            )
+            sent = float(rule.share[t]) * x
+            on = facts.by_cell.get((area, rule.service, g, t, w), 0.0)
             if _over(sent, on) or _over(on, sent):
-                yield f"{p.sites[site]} {p.periods[t]}: {on:.6g} of {x:.6g} go on"
+                yield Text(f"{p.sites[site]} {p.periods[t]}:服务 {x:.6g} 人,转介 {on:.6g} 人,应为 {sent:.6g} 人", f"{p.sites[site]} {p.periods[t]}: {on:.6g} of {x:.6g} go on, not {sent:.6g}")  # fmt: skip
 
 
-def check_nothing(facts: _Facts, rule: Rule) -> Iterator[str]:
+def check_nothing(facts: _Facts, rule: Rule) -> Iterator[Text]:
     """A measure that only enters an objective; its value is checked there."""
     yield from ()
 
 
-CHECKS: dict[type[Rule], Callable[..., Iterator[str]]] = {
+CHECKS: dict[type[Rule], Callable[..., Iterator[Text]]] = {
     Balance: check_balance,
     Acceptance: check_acceptance,
     Capacity: check_capacity,
@@ -748,16 +749,14 @@ def _weighed(p: Problem, objective: Objective, futures: list[float]) -> float:
 def _objectives(facts: _Facts) -> Iterator[Finding]:
     p, plan = facts.problem, facts.plan
     if [o.id for o in p.objectives] != [o.id for o in plan.objectives]:
-        yield _plain("objective", "its objectives are not the problem's")
+        yield _plain("objective", "目标与问题不符", "its objectives are not the problem's")
         return
     for objective, stated in zip(p.objectives, plan.objectives, strict=True):
         value = _value(facts, objective)
         near = TOLERANCE * max(1.0, abs(value))
         if not math.isfinite(stated.value) or abs(value - stated.value) > near:
-            yield _plain("objective", f"{objective.id} is {value:.9g}, not {stated.value:.9g}")
+            yield _plain("objective", f"{objective.id} 应为 {value:.9g},而非 {stated.value:.9g}", f"{objective.id} is {value:.9g}, not {stated.value:.9g}")  # fmt: skip
         if stated.bound > value + near or not math.isfinite(stated.bound):
-            yield _plain(
-                "bound", f"{objective.id}: bound {stated.bound:.9g} is better than the plan"
-            )
+            yield _plain("bound", f"{objective.id}:界 {stated.bound:.9g} 竟优于方案", f"{objective.id}: bound {stated.bound:.9g} is better than the plan")  # fmt: skip
         if stated.unit != objective.unit:
-            yield _plain("objective", f"{objective.id} is in {objective.unit}, not {stated.unit}")
+            yield _plain("objective", f"{objective.id} 的单位应为 {objective.unit},而非 {stated.unit}", f"{objective.id} is in {objective.unit}, not {stated.unit}")  # fmt: skip

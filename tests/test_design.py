@@ -153,8 +153,8 @@ def test_a_study_file_is_read_with_the_scenarios_above_it(tmp_path):
     [
         ("base: [bass]", "scenario-unknown"),
         ("base: [base]\naxis: {placement: [1]}", "key-unknown"),
-        ("base: [base]\naxes: {population.variant: [middle]}", "study-change"),
-        ("base: [base]\naxes: {budjet: [1]}", "study-change"),
+        ("base: [base]\naxes: {population.variant: [middle]}", "value-not-allowed"),
+        ("base: [base]\naxes: {budjet: [1]}", "key-unknown"),
     ],
 )
 def test_a_faulty_study_file_is_refused_with_its_reason(tmp_path, text, code):

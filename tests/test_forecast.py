@@ -309,6 +309,13 @@ def test_bands_of_children_are_wider_than_those_of_elders_and_the_words_say_so()
     service = table[(table["id"] == "elderly.resident") & (table["year"] == 2035)]["expected"]
     assert service.iloc[0] == pytest.approx(need.total("elderly.resident")[1, 0])
     assert told.code == "need-band" and "wider than elders'" in told.what.en
+    planned = {("elderly.resident", 2030): 70.0, ("elderly.resident", 2035): 90.0}
+    held, _ = need_bands(case, wish, city_people(), need, sampled_people(case, wish), planned)
+    mine = held[held["id"] == "elderly.resident"].sort_values("year")
+    assert mine["expected"].tolist() == [70.0, 90.0]
+    assert (mine["high"] / mine["low"]).tolist() == pytest.approx(
+        (table["high"] / table["low"])[mine.index].tolist()
+    )
     assert "儿童" in told.what.zh and "宽" in told.what.zh
 
 
@@ -342,7 +349,10 @@ def test_a_plan_under_several_futures_serves_people_in_each(tiny):
     assert set(done.plan.served_future) == {0, 1, 2, 3}
     assert {"people", "service"} == set(done.tables["bands"]["kind"])
     assert "need-band" in {f.code for f in done.findings}
-    assert isinstance(done.tables["bands"], pd.DataFrame)
+    bands = done.tables["bands"]
+    needs = done.tables["needs"].groupby(["service", "year"])["need"].sum()
+    for row in bands[bands["kind"] == "service"].itertuples():
+        assert row.expected == pytest.approx(needs[row.id, row.year])
 
 
 TRUTH = {10.0: 0.6, 20.0: 0.4, 30.0: 0.25, 45.0: 0.1, 60.0: 0.05}

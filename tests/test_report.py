@@ -10,6 +10,7 @@ import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -27,6 +28,7 @@ from allocator.report.chapters import compose
 from allocator.report.document import Page, Table
 from allocator.report.siting import _served_words
 from allocator.report.typesetting import full_width
+from allocator.report.words import Names
 from allocator.run import Run
 
 REGION = frame()
@@ -131,7 +133,7 @@ def test_totals_of_the_project_list_are_live(book):
         for c in row
         if isinstance(c.value, str) and c.value.startswith("=")
     ]
-    assert len(formulas) == 6
+    assert len(formulas) == 4  # running money and workers are of their own period and do not add up
     assert all(re.fullmatch(r"=SUM\([A-Z]+6:[A-Z]+\d+\)", f) for f in formulas)
 
 
@@ -385,10 +387,73 @@ def test_no_cell_under_five_reaches_page_sheet_or_chart():
                     assert not 0 < cell.value < 5
 
 
-def test_a_sum_over_services_does_not_give_a_small_one_away():
-    assert _served_words(pd.Series([150.0, 23.0, 4.0])).zh.count("173 人次以上") == 1
-    assert "177 人次（" in _served_words(pd.Series([150.0, 22.0, 5.0])).zh
-    assert "不足5人" in _served_words(pd.Series([3.0, 1.0])).zh
+def test_what_a_site_does_is_said_by_service_and_persons_and_visits_are_not_added_up():
+    names = Names([RUN], None)
+    names.units = {"elderly.home": Text("人次/月", "visits a month")}
+    look = SimpleNamespace(run=RUN, names=names)
+
+    def said(**users):
+        rows = [(f"elderly.{s}", n) for s, n in users.items()]
+        return _served_words(look, pd.DataFrame(rows, columns=["service", "assigned"]))
+
+    both = said(resident=22.0, home=150.0)
+    assert both.zh.endswith("机构照护 22 人、上门服务 150 人次/月") and "172" not in both.zh
+    assert "home visits 150 visits a month" in both.en
+    few = said(resident=22.0, day=3.0)
+    assert "日间照料不足5人" in few.zh and "fewer than 5 persons" in few.en and "25" not in few.zh
+    assert "没有服务对象" in said(day=0.0).zh
+
+
+def test_tables_of_use_and_catchments_say_the_unit_of_each_row():
+    document = compose([RUN], region=REGION)
+    for id in ("use", "catchments"):
+        table = document.tables[id]
+        unit = [c.id for c in table.columns].index("unit")
+        assert table.rows and all(row[unit].zh for row in table.rows)
+
+
+def test_the_page_of_a_home_says_how_many_live_there_today():
+    use = RUN.tables["use"].query(
+        f"year == {RUN.scenario.base_year} and service == 'elderly.resident'"
+    )
+    pages = {p.id: p for c in compose([RUN], region=REGION).chapters for p in c.blocks if isinstance(p, Page)}  # fmt: skip
+    homes = [h for h in use.itertuples() if f"site-{h.site_id}" in pages]
+    assert homes
+    for home in homes:
+        (facts,) = [b for b in pages[f"site-{home.site_id}"].blocks if isinstance(b, Table) and b.id.endswith("facts")]  # fmt: skip
+        rows = {r[0].zh: r[1].zh for r in facts.rows}
+        assert rows["现状床位"] == f"{home.places:,.0f} 张"
+        shown = "<5" if 0 < home.assigned < 5 else f"{home.assigned:,.0f}"
+        assert rows["现状在住老人"] == f"{shown} 人"
+
+
+def test_a_closed_site_has_no_rows_of_noughts_on_its_page():
+    projects = RUN.tables["projects"].copy()
+    projects.loc[0, ["mode", "places_resident", "places_day", "visits_home"]] = ["close", 0, 0, 0]
+    run = dataclasses.replace(RUN, tables={**RUN.tables, "projects": projects})
+    id = str(projects["site_id"][0])
+    page = next(p for c in compose([run], region=REGION).chapters for p in c.blocks if isinstance(p, Page) and p.id == f"site-{id}")  # fmt: skip
+    facts = next(b for b in page.blocks if isinstance(b, Table) and b.id.endswith("facts"))
+    said = [r[0].zh for r in facts.rows]
+    assert "做法" in said and "投资" not in said and "床位" not in said
+
+
+def test_the_chapter_on_norms_cites_norms_and_the_annex_holds_defaults():
+    table = _norms()
+    run = dataclasses.replace(RUN, tables={**RUN.tables, "standards": table, "quality": table[:0]})
+    found = compose([run], region=REGION).tables
+    assert [r[0].zh for r in found["standards"].rows] == ["国标"]
+    assert sorted(r[0].zh for r in found["standards-others"].rows) == ["外地", "缺省"]
+    assert not any("学校" in str(r[0].zh) for t in ("standards", "standards-others") for r in found[t].rows)  # fmt: skip
+
+
+def _norms():
+    rows = [("国标", "national", "service"), ("缺省", "default", "service"), ("外地", "example", "service"), ("学校", "national", "")]  # fmt: skip
+    same = {
+        "value": 40.0, "unit_zh": "张", "unit_en": "bed", "group_zh": "老年人", "group_en": "elders", "basis": "GB 50437-2007",
+        "valid_from": "2018-01-01", "valid_until": "", "mark": "verified",
+    }  # fmt: skip
+    return pd.DataFrame([{"title_zh": t, "title_en": t, "level": v, "used": u, **same} for t, v, u in rows])  # fmt: skip
 
 
 def test_equal_runs_give_equal_bytes():

@@ -21,6 +21,7 @@ from allocator.journeys import NEAREST
 from allocator.report import documents
 from allocator.report.cells import Quantity, written
 from allocator.report.chapters import compose
+from allocator.report.document import Column, Table
 from allocator.report.fonts import find_font
 from allocator.report.spread import alternatives_of, repeats
 from allocator.report.typesetting import full_width
@@ -327,6 +328,38 @@ def test_each_document_carries_disclaimer_and_map_footer(made):
         assert foot in section.footer.paragraphs[0].text
 
 
+def test_contents_of_a_word_document_are_a_field_with_its_entries_written_in():
+    made = documents([RUN, OTHER], region=REGION, to=("docx",))
+    for language in ("zh", "en"):
+        document = _both()
+        word = docx.Document(io.BytesIO(made[f"report-{language}.docx"]))
+        q = docx.oxml.ns.qn
+        codes = "".join(t.text for t in word.element.iter(q("w:instrText")))
+        assert codes.count("TOC ") == 1
+        links = list(word.element.iter(q("w:hyperlink")))
+        entries = ["".join(t.text or "" for t in a.iter(q("w:t"))) for a in links]
+        titles = [getattr(c.title, language) for c in document.chapters]
+        assert [e.split("  ", 1)[-1] for e in entries] == [*titles, {"zh": "图集", "en": "Atlas"}[language]]  # fmt: skip
+        heads = [p for p in word.paragraphs if p.style.name == "Heading 1"]
+        assert [p.text for p in heads] == entries
+        marks = [b.get(q("w:name")) for p in heads for b in p._p.iter(q("w:bookmarkStart"))]
+        assert marks == [a.get(q("w:anchor")) for a in links]
+        assert all(f"PAGEREF {m} " in codes for m in marks)
+        assert word.settings.element.find(q("w:updateFields")).get(q("w:val")) == "true"
+        begun, ended = (
+            sum(f.get(q("w:fldCharType")) == kind for f in word.element.iter(q("w:fldChar")))
+            for kind in ("begin", "end")
+        )
+        assert begun == ended == len(entries) + 1
+
+
+def test_the_foot_of_a_word_page_says_which_page_of_how_many(made):
+    word = docx.Document(io.BytesIO(made["report-zh.docx"]))
+    foot = word.sections[0].footer.paragraphs[0]
+    codes = [f.get(docx.oxml.ns.qn("w:instr")) for f in foot._p.iter(docx.oxml.ns.qn("w:fldSimple"))]  # fmt: skip
+    assert codes == ["PAGE", "NUMPAGES"] and "页，共" in foot.text
+
+
 def test_an_offices_own_template_is_filled_in_its_own_order():
     page = docx.Document()
     page.add_paragraph("某某县民政局  {{ title }}")
@@ -442,6 +475,16 @@ def test_every_column_on_paper_is_as_wide_as_its_longest_word(language):
             for word in words:
                 if len(word) <= 14:
                     assert 0.5 * len(word) <= width, (table.id, n, word)
+
+
+def test_the_name_of_a_service_is_not_broken_in_a_narrow_column():
+    columns = tuple(
+        Column(str(n), Text("可及水平（两步移动搜索），现状", "Access")) for n in range(12)
+    )
+    row = (Text("居家上门服务", "Home visits"), *(Quantity(1234.5, "decimal") for _ in range(11)))
+    table = Table("t", Text("表", "Table"), columns, (row,) * 3)
+    made = laid_out(table, "zh", room=470, wide_room=717, sizes=(8.4, 7.8, 7.2))
+    assert made.widths[0] >= 6.9
 
 
 def test_a_long_word_may_be_broken_and_a_date_or_name_is_left_whole():

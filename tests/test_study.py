@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -21,7 +22,7 @@ from allocator.cli import main
 from allocator.cli.products import study_of
 from allocator.cli.study import findings_of
 from allocator.cli.study_view import study_view
-from allocator.compare import compare
+from allocator.compare import _WORDS_ONLY, _flat, compare
 from allocator.design import Study, expand
 from allocator.errors import (
     CheckFailed,
@@ -34,7 +35,10 @@ from allocator.errors import (
 from allocator.io import paths
 from allocator.io.case import read_case
 from allocator.io.runs import read_run, stored_runs
+from allocator.io.scenarios import read_scenarios
+from allocator.io.studies import read_study
 from allocator.report.chapters import compose
+from allocator.report.settings import setting_value, setting_words
 from allocator.report.study_chapter import study_chapter
 from allocator.report.words import Names
 from allocator.run import code_version, run_id
@@ -690,6 +694,9 @@ def test_compare_says_sites_and_services_in_words_and_writes_lists(finished, tmp
     assert main([*given, "en"]) == 0
     told = capsys.readouterr().out
     assert "elderly.day" not in told and "township-home" not in told and "Day care" in told
+    assert main([*given, "zh"]) == 0
+    told = capsys.readouterr().out
+    assert "投资合计" in told and not re.search(r"\b(options|resources|need|rules)[.\[]", told)
     book = workbook_of(
         {"a": pd.DataFrame({"modes": [["keep", "build"], "x"], "n": [{"a": 1}, 2.0]})}
     )
@@ -718,3 +725,57 @@ def test_ctrl_c_in_a_run_of_a_study_stops_the_study_and_keeps_no_half_made_plan(
     )
     with pytest.raises(KeyboardInterrupt):
         work.work(order, {"c": work.packed_case(case)})
+
+
+FAULTY = {
+    "futures: {axes: {need.flatten: [0]}}\naxes: {need.flatten: [0]}": ("写在 futures 之内", "inside futures"),
+    "axes: {need.flatten: [0, 2]}": ("need.flatten:不应大于1", "need.flatten: "),
+    "axes: {'rules[99].coverage.share': [0.1]}": ("没有第 99 项", "no number 99"),
+    "sweep: {rule: {places_ratio: {per_1000: 1}}, of: per_1000, values: [1]}": ("是否为“places”", "Did you mean 'places'"),
+    "axes: {need.flatten: [0, 1]}\nchosen: zz": ("运行名如", "names are such as"),
+    "frontier: {}": ("budget、coverage", "budget, coverage"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", FAULTY)
+def test_a_fault_of_a_study_is_told_in_words_with_what_is_known(wrong, tmp_path):
+    for name in ("base", "today"):
+        text = (ROOT / "scenarios/rongshui" / f"{name}.yaml").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    head = "name: s\ntitle: {zh: 研究, en: Study}\nbase: [today]\n"
+    (tmp_path / "s.yaml").write_text(head + wrong, encoding="utf-8")
+    with pytest.raises(InputRefused) as refused:
+        read_study(tmp_path / "s.yaml")
+    (finding,) = refused.value.findings
+    zh, en = (f"{getattr(finding.what, v)}{getattr(finding.remedy, v)}" for v in ("zh", "en"))
+    assert FAULTY[wrong][0] in zh and FAULTY[wrong][1] in en
+    assert "pydantic" not in zh + en and "validation error" not in zh + en
+    assert not re.search("[A-Za-z]+ [a-z]+ [a-z]+ ", zh)
+
+
+def test_settings_are_said_in_words():
+    names = Names([], None)
+    for key, zh, unit in (
+        ("options.modes", "可用方式", ""), ("need.factor.[elderly.day]", "日间照料需求系数", ""), ("need.factor.elderly.day", "日间照料需求系数", ""),
+        ("resources.capital.supply.2031", "建设资金（2031 年起）", "yuan"), ("resources.capital.payers.county.cap", "建设资金：县上限", "yuan"),
+        ("rules[4].coverage.share", "规则 4（可达覆盖）：比例", ""), ("file homes.csv", "输入文件 homes.csv（指纹）", ""), ("zz.y", "zz.y", ""),
+    ):  # fmt: skip
+        words, own = setting_words(key, names)
+        assert (words.zh, own) == (zh, unit)
+    assert setting_value(["keep", "build"], "", names) == Text("保留、新建", "keep, build")
+    assert setting_value(2.4e7, "yuan/year", names).zh == "2,400.0 万元/年"
+    assert (
+        setting_value(1e30, "yuan", names).zh == "不限"
+        and setting_value([], "", names).en == "not set"
+    )
+
+
+@pytest.mark.parametrize("name", ["best-mix", "embedded-first", "tight-budget", "fast-ageing"])
+def test_every_setting_of_the_shipped_scenarios_has_words(name):
+    (spec,) = read_scenarios(ROOT / "scenarios/rongshui", [name])
+    keys = dict(_flat(spec.model_dump(mode="json", by_alias=True, exclude=set(_WORDS_ONLY))))
+    names = Names([], None)
+    lacking = [k for k in keys if setting_words(k, names)[0].zh == k]
+    assert not lacking
+    parts = [setting_words(k, names)[0].zh for k in keys]
+    assert not [p for p in parts if re.search("[a-z]{3,}", re.sub("事项 [^：]*", "", p))]

@@ -1,5 +1,6 @@
 """A plan spoiled in any field never passes its check."""
 
+import re
 from dataclasses import fields, replace
 
 import numpy as np
@@ -112,3 +113,24 @@ def test_the_value_of_an_objective_is_recomputed(plans):
             again = objective_value(PROBLEMS[seed], plan, objective)
             assert isinstance(stated, ObjectiveValue)
             assert again == pytest.approx(stated.value, rel=1e-6, abs=1e-6)
+
+
+def test_every_fault_is_told_in_both_languages(plans):
+    told = set()
+    for seed, plan in plans.items():
+        p = PROBLEMS[seed]
+        names = {*p.areas, *p.services, *p.sites, *p.classes, *map(str, p.periods)}
+        names |= {o.id for o in p.objectives} | {o.unit for o in p.objectives} | {"other"}
+        names |= {f.name for f in fields(Plan)}
+        names |= {y.id for r in p.rules for y in getattr(r, "payers", ())}
+        for _, bad in _spoiled(p, plan):
+            for fault in verify(p, bad):
+                rule = next((r.words.zh for r in p.rules if r.id == fault.where.id), "")
+                zh = fault.what.zh.replace(rule, "")
+                for name in sorted(names, key=len, reverse=True):
+                    zh = zh.replace(name, "")
+                zh = re.sub(r"\b(nan|inf|\d(\.\d+)?e[+-]\d+)\b", "", zh)
+                assert not re.search("[A-Za-z]{2,}", zh), fault.what.zh
+                assert not re.search("[\u4e00-\u9fff]", fault.what.en.replace(rule, ""))
+                told.add(fault.code)
+    assert len(told) > 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +21,7 @@ from allocator.cli.show import (
     scoreboard,
 )
 from allocator.cli.study import indicators
-from allocator.cli.study_view import LIMITS, asks_for_frontier, asks_for_tornado
+from allocator.cli.study_view import asks_for_frontier, asks_for_tornado, words_of_setting
 from allocator.errors import Text
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ COLUMNS = {
     "dominated_by": Text("两项均不差于它的方案", "No worse in both"), "is_chosen": Text("所选方案", "Chosen"),
     "case": Text("案例", "Case"), "site_id": Text("地点", "Site"), "what": Text("变化", "Change"), "today": Text("现状", "Today"),
     "first": Text("对照方案", "In the first"), "state": Text("期末", "At the end"),
-    "places_first": Text("对照方案名额", "Places in the first"), "places": Text("名额", "Places"),
+    "places_first": Text("对照方案名额(各项服务合计)", "Places in the first, all services"), "places": Text("名额(各项服务合计)", "Places, all services"),
     "share_of_runs": Text("有变动的运行占比", "Share of runs that act"),
     "share_of_state": Text("同一做法的运行占比", "Share that do this"),
     "service": Text("服务", "Service"), "township_id": Text("乡镇代码", "Township"), "group": Text("人群", "Group"),
@@ -50,7 +50,7 @@ COLUMNS = {
 }  # fmt: skip
 """Words of the columns that tables are shown under; tables in files keep the names."""
 MEASURED = ("at_low", "at_high", "swing")
-UNITS = {"share_of_runs": "share", "share_of_state": "share"}
+UNITS = {"share_of_runs": "share", "share_of_state": "share", "rank_correlation": "index"}
 MOST_ROWS = 40
 
 
@@ -85,7 +85,7 @@ def compare(
         print(both.table().to_json(orient="index", force_ascii=False))
         return 0
     console.print(scoreboard(both, language))
-    _print(console, both.inputs().reset_index(names=say(language, "设置", "Setting")), say(language, "输入差异", "What differs in the inputs"), language)  # fmt: skip
+    _print(console, _inputs(both, language), say(language, "输入差异", "What differs in the inputs"), language)  # fmt: skip
     if len(both.runs) > 1:
         _against_first(console, both, cost, gain, language)
     if out is not None:
@@ -104,6 +104,31 @@ def compare(
     return 0
 
 
+def _inputs(both: Comparison, language: str) -> pd.DataFrame:
+    """What differs between the inputs, in words: a setting a row, a plan a column."""
+    import pandas as pd
+
+    from allocator.report.settings import setting_value, setting_words
+    from allocator.report.words import Names
+
+    names, table = Names(both.runs, None), both.inputs()
+    rows = []
+    for key, values in table.iterrows():
+        words, unit = setting_words(str(key), names)
+        said = [setting_value(v, unit, names).in_language(language) for v in values]
+        if len(set(said)) > 1:
+            rows.append([words.in_language(language), *said])
+    columns = [say(language, "设置", "Setting"), *_titles(both, language).values()]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _titles(both: Comparison, language: str) -> dict[str, str]:
+    """Titles of the runs by name; the name stands behind one that several bear."""
+    titles = {r.scenario.name: r.scenario.title.text.in_language(language) for r in both.runs}
+    every = list(titles.values())
+    return {n: t if every.count(t) == 1 else f"{t} ({n})" for n, t in titles.items()}
+
+
 def _against_first(console: Console, both: Comparison, cost: str, gain: str, language: str) -> None:
     first = both.runs[0].scenario.title.text.in_language(language)
     whats = {
@@ -113,9 +138,10 @@ def _against_first(console: Console, both: Comparison, cost: str, gain: str, lan
     }
     from allocator.report.words import Names
 
-    words = Names(both.runs, None)
+    words, titles = Names(both.runs, None), _titles(both, language)
     changes = both.site_changes()
     changes["what"] = changes["what"].map(whats)
+    changes["run"] = changes["run"].map(titles)
     _print(
         console,
         changes,
@@ -131,11 +157,12 @@ def _against_first(console: Console, both: Comparison, cost: str, gain: str, lan
         for name in names:
             shown[name] = [_arrow(v) for v in shown[name]]
         shown[both.names[0]] = [f"{v:.1%}" for v in shown[both.names[0]]]
-        _print(console, shown, say(language, f"满足率增减，按{zh}（相对于{first}）", f"Who gains and loses, by {en}, against {first}"), language, names=words)  # fmt: skip
-    _steps(console, both.marginal(cost, gain), cost, gain, language)
-    sites = both.no_regret()
+        _print(console, shown.rename(columns=titles), say(language, f"满足率增减，按{zh}（相对于{first}）", f"Who gains and loses, by {en}, against {first}"), language, names=words)  # fmt: skip
+    _steps(console, both.marginal(cost, gain), cost, gain, language, titles)
+    sites = [words.site(s).in_language(language) for s in both.no_regret()]
     console.print(say(language, "各方案均选、且相同的地点:", "Chosen alike in every plan: ") + (", ".join(sites) or "—"), highlight=False)  # fmt: skip
-    _dominated(console, both.dominated(), language)
+    found = {titles[a]: titles[b] for a, b in both.dominated().items()}
+    _dominated(console, found, language)
 
 
 def _study(
@@ -153,15 +180,20 @@ def _study(
         sheets["frontier"] = results.frontier(cost, gain)
         sheets["steps"] = results.marginal(cost, gain)
         charts["frontier"] = _frontier_chart(sheets["frontier"], cost, gain)
-        _print(console, sheets["frontier"], say(language, "前沿与被优于的方案", "Frontier and dominated plans"), language)  # fmt: skip
+        others = [
+            s for s in results.settings() if s in table and s != cost and table[s].nunique() > 1
+        ]
+        shown = table[["name", *others]].merge(sheets["frontier"], on="name", how="right")
+        _print(console, shown, say(language, "前沿与被优于的方案", "Frontier and dominated plans"), language)  # fmt: skip
         _steps(console, sheets["steps"], cost, gain, language)
     if asks_for_tornado(results):
         from allocator.report.study_charts import tornado_chart
 
         sheets["tornado"] = results.tornado(gain)
         words, unit = _words(gain)
-        charts["tornado"] = tornado_chart(sheets["tornado"], words, _writer(unit))
-        _print(console, sheets["tornado"], say(language, f"各项假设对{words.zh}的影响", f"How far assumptions move {words.en}"), language, unit)  # fmt: skip
+        told = _told(sheets["tornado"], results, language)
+        charts["tornado"] = tornado_chart(told, words, _writer(unit))
+        _print(console, told, say(language, f"各项假设对{words.zh}的影响", f"How far assumptions move {words.en}"), language, unit)  # fmt: skip
     if study.futures is not None:
         from allocator.report.study_charts import regret_chart
 
@@ -176,6 +208,20 @@ def _study(
         for name, drawing in charts.items():
             write_bytes(out / f"{name}.svg", drawing.render((language,)).encode("utf-8"))
     return 0
+
+
+def _told(tornado: pd.DataFrame, results: StudyResults, language: str) -> pd.DataFrame:
+    """Return a tornado with assumptions and their low and high values in words."""
+    from allocator.report.settings import setting_value
+    from allocator.report.words import Names
+
+    names, out = Names([], None), tornado.astype({"setting": object, "low": object, "high": object})
+    for n, row in zip(out.index, tornado.to_dict("records"), strict=True):
+        words, unit = words_of_setting(results, str(row["setting"]))
+        out.at[n, "setting"] = words.in_language(language)
+        for column in ("low", "high"):
+            out.at[n, column] = setting_value(row[column], unit, names).in_language(language)
+    return out
 
 
 def _names_of(results: StudyResults) -> Names:
@@ -194,16 +240,22 @@ def _frontier_chart(table: pd.DataFrame, cost: str, gain: str) -> Any:
 
 
 def _words(name: str) -> tuple[Text, str]:
-    """Return the words and unit of an indicator or a limit."""
-    known = {i: (words, unit) for i, words, unit in indicators()} | dict(LIMITS)
-    return known.get(name, (Text(name, name), ""))
+    """Return the words and unit of an indicator or a setting."""
+    from allocator.report.settings import setting_words
+    from allocator.report.words import Names
+
+    known = {i: (words, unit) for i, words, unit in indicators()}
+    return known[name] if name in known else setting_words(name, Names([], None))
 
 
 def _writer(unit: str) -> Callable[[float], Text]:
     return lambda v: Text(number(v, unit, "zh"), number(v, unit, "en"))
 
 
-def _steps(console: Console, steps: pd.DataFrame, cost: str, gain: str, language: str) -> None:
+def _steps(
+    console: Console, steps: pd.DataFrame, cost: str, gain: str, language: str,
+    titles: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     (cost_words, cost_unit), (gain_words, gain_unit) = _words(cost), _words(gain)
     table = Table(title=say(language, "逐步的边际成本", "What each step costs and brings"))
     for zh, en in (("由", "From"), ("到", "To"), (f"多花（{cost_words.zh}）", f"More {cost_words.en.lower()}"), (f"多得（{gain_words.zh}）", f"More {gain_words.en.lower()}"), ("每百分点", "A point")):  # fmt: skip
@@ -211,7 +263,7 @@ def _steps(console: Console, steps: pd.DataFrame, cost: str, gain: str, language
     for r in steps.itertuples():
         point = r.cost_per_gain / 100 if gain_unit == "share" else r.cost_per_gain
         table.add_row(
-            r[1], r[2], number(r.cost, cost_unit, language), number(r.gain, gain_unit, language),
+            *((titles or {}).get(n, n) for n in r[1:3]), number(r.cost, cost_unit, language), number(r.gain, gain_unit, language),
             number(float(point), cost_unit, language),
         )  # fmt: skip
     if len(steps):
@@ -251,7 +303,8 @@ def _print(
         shown.add_row(*(_cell(v, u, language) for v, u in zip(row, units, strict=True)))
     console.print(shown)
     if len(table) > MOST_ROWS:
-        console.print(f"… +{len(table) - MOST_ROWS}", style="dim")
+        more = len(table) - MOST_ROWS
+        console.print(say(language, f"… 另有 {more} 行;全部可用 --out 写入 compare.xlsx", f"… {more} more rows; --out writes all to compare.xlsx"), style="dim")  # fmt: skip
 
 
 def _said(table: pd.DataFrame, names: Names, language: str) -> pd.DataFrame:

@@ -43,7 +43,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="exit 2 on any warning")]
 
 SCORE = (
     "coverage_day", "resident_met", "day_met", "home_met", "destitute_met", "mean_minutes",
-    "p90_minutes", "places", "use_assigned", "use_free", "empty_free", "investment", "running_gap",
+    "p90_minutes", "places", "use_assigned", "use_free", "empty_free", "investment_all", "running_gap",
     "cost_person_day", "care_workers",
 )  # fmt: skip
 
@@ -91,6 +91,8 @@ def number(value: float, unit: str, language: str) -> str:
         return "—"
     if unit == "share":
         return f"{value:.1%}"
+    if unit == "index":
+        return f"{value:.2f}"
     if unit.startswith("yuan") and abs(value) >= 10_000:
         return f"{value / 1e4:,.0f} 万元" if language == "zh" else f"¥{value / 1e6:,.2f} m"
     if unit.startswith("yuan"):
@@ -136,6 +138,8 @@ def indicator_table(runs: Sequence[Run], language: str) -> Table:
 
 def scoreboard(comparison: Comparison, language: str) -> Table:
     """Headline measures at the end of the last period, one column a scenario, gap last."""
+    from allocator.report.words import Names
+
     runs = comparison.runs
     year = runs[0].scenario.years[-1]
     values = comparison.table(year)
@@ -143,6 +147,11 @@ def scoreboard(comparison: Comparison, language: str) -> Table:
     table.add_column(say(language, "指标", "Measure"), min_width=16)
     for run in runs:
         table.add_column(run.scenario.title.text.in_language(language), justify="right")
+    values.loc["investment_all"] = values.loc["investment"]
+    values.loc["investment_all", ["zh", "en"]] = ["投资合计", "Investment, all periods"]
+    spent = comparison.one_a_run(year).set_index("name")["investment_all"]
+    values.loc["investment_all", comparison.names] = spent[comparison.names]
+    words = Names(runs, None)
     for name in SCORE:
         row = values.loc[name]
         table.add_row(
@@ -155,10 +164,10 @@ def scoreboard(comparison: Comparison, language: str) -> Table:
         for run in runs:
             part = run.tables["coverage"]
             part = part[(part["year"] == year) & (part["area_class"] == area_class)]
-            cells.append(" ".join(f"{s:.0%}" for s in part.sort_values("service")["share"]))
+            cells.append(" / ".join(f"{s:.0%}" for s in part.sort_values("service")["share"]))
         services = sorted(set(runs[0].tables["coverage"]["service"]))
-        names = "/".join(s.split(".")[-1] for s in services)
-        table.add_row(say(language, f"可达率·{zh} {names}", f"In reach, {en}: {names}"), *cells)
+        names = " / ".join(words.service(s).in_language(language) for s in services)
+        table.add_row(say(language, f"可达率·{zh}：{names}", f"In reach, {en}: {names}"), *cells)
     table.add_row(
         say(language, "求解精度(gap)", "Gap of the solve"), *(f"{r.plan.gap:.3%}" for r in runs)
     )

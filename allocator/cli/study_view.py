@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from allocator.cli.study import SHOWN, indicators, words_of
@@ -12,19 +11,7 @@ if TYPE_CHECKING:
     from allocator.report.study_chapter import StudyView
     from allocator.study import StudyResults
 
-__all__ = ["LIMITS", "asks_for_frontier", "asks_for_tornado", "study_view"]
-
-LIMITS: Mapping[str, tuple[Text, str]] = {
-    "budget": (Text("投资额度", "Budget"), "yuan"),
-    "coverage": (Text("可达覆盖要求", "Coverage asked"), "share"),
-    "floor": (Text("最低乡镇满足率要求", "Least township share asked"), "share"),
-    "gini": (Text("基尼系数上限", "Gini at most"), ""),
-    "travel": (Text("平均出行上限", "Mean travel at most"), "minute"),
-    "placement": (Text("点位组", "Placement"), ""),
-    "need.flatten": (Text("距离影响减弱程度", "Flatness of the willingness curve"), ""),
-    "future": (Text("情形", "Future"), ""),
-    "base": (Text("方案", "Plan"), ""),
-}
+__all__ = ["asks_for_frontier", "asks_for_tornado", "study_view", "words_of_setting"]
 
 
 def study_view(results: StudyResults) -> StudyView:
@@ -34,7 +21,7 @@ def study_view(results: StudyResults) -> StudyView:
     study, table = results.study, results.table()
     known = {id: (words, unit) for id, words, unit in indicators()}
     settings = {
-        s: _words(results, s)
+        s: words_of_setting(results, s)
         for s in results.settings()
         if s != "sample" and s in table and table[s].nunique() > 1
     }
@@ -65,12 +52,15 @@ def asks_for_tornado(results: StudyResults) -> bool:
     return results.study.samples is not None or len(results.study.axes) > 1
 
 
-def _words(results: StudyResults, setting: str) -> tuple[Text, str]:
+def words_of_setting(results: StudyResults, setting: str) -> tuple[Text, str]:
     """Return the words of what was varied: the study's own title of it, else the house's."""
+    from allocator.report.settings import setting_words
+    from allocator.report.words import Names
+
     study = results.study
     own = [s.over for s in (study.samples, study.futures and study.futures.samples) if s]
     for over in own:
         assumption = over.get(setting)
         if assumption is not None and assumption.title is not None:
             return assumption.title.text, ""
-    return LIMITS.get(setting, (Text(setting, setting), ""))
+    return setting_words(setting, Names([], None))

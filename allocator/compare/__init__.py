@@ -139,18 +139,20 @@ class Comparison:
         for name in self.names[1:]:
             for site in states.index:
                 today, a, b = (states.loc[site, c] for c in (STATE_TODAY, first, name))
-                n, m = (float(places.loc[site, c]) for c in (first, name))
+                before, n, m = (float(places.loc[site, c]) for c in (STATE_TODAY, first, name))
                 if a == b and abs(n - m) < 0.5:
                     continue
-                what = "appears" if a == today else "vanishes" if b == today else "changes"
-                what = "changes" if a == b else what
+                idle_first = a == today and abs(n - before) < 0.5
+                idle = b == today and abs(m - before) < 0.5
+                what = "appears" if idle_first else "vanishes" if idle else "changes"
                 rows.append((site, name, what, a, b, n, m))
         columns = ["site_id", "run", "what", "first", "state", "places_first", "places"]
         return pd.DataFrame(rows, columns=columns)
 
     def _places(self) -> pd.DataFrame:
-        """Places of each site at the end, all services together, one column a run."""
-        columns = {}
+        """Places of each site today and at the end, all services together, one column a run."""
+        use, base = self.runs[0].tables["use"], self.runs[0].scenario.base_year
+        columns = {STATE_TODAY: use[use["year"] == base].groupby("site_id")["places"].sum()}
         for run in self.runs:
             use = run.tables["use"]
             last = use[use["year"] == run.scenario.years[-1]]

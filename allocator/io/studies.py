@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from allocator.design import Member, Study, expand
-from allocator.errors import Where, nearest
+from allocator.errors import Text, Unfit, Where, nearest
 from allocator.io.findings import refusal
 from allocator.io.paths import inside
 from allocator.io.scenarios import read_scenarios, scenario_names
-from allocator.io.yaml_file import read_yaml, validated
+from allocator.io.yaml_file import read_yaml, refused, validated
+from allocator.scenario import RuleSpec, Scenario
 
 __all__ = ["case_folders", "read_study"]
 
@@ -43,10 +46,14 @@ def read_study(path: Path | str, cases: Sequence[str] = ("",)) -> tuple[Study, t
     scenarios = {s.name: s for s in read_scenarios(folder, study.base)}
     try:
         return study, expand(study, scenarios, cases)
+    except ValidationError as problem:
+        model = RuleSpec if problem.title == RuleSpec.__name__ else Scenario
+        raise refused(model, document, problem) from problem
     except ValueError as problem:
+        said = problem.text if isinstance(problem, Unfit) else Text(str(problem), str(problem))
         raise refusal(
             "study-change", document.where(("axes",)),
-            (f"修改后的情景不成立:{problem}", f"A changed scenario does not hold: {problem}"),
+            (f"修改后的情景不成立:{said.zh}。", f"A changed scenario does not hold: {said.en}."),
             ("请核对 axes 与 changes 等处的键和值。", "Check the keys and values of axes, changes and the like."),
         ) from problem  # fmt: skip
 

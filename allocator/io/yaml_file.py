@@ -28,11 +28,11 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from allocator.errors import Finding, InputRefused, Where, nearest
+from allocator.errors import Finding, InputRefused, Unfit, Where, nearest
 from allocator.io.findings import Words, error, refusal
 from allocator.io.paths import MEBIBYTE, read_bytes
 
-__all__ = ["Document", "KeyPath", "parse_yaml", "read_yaml", "validated"]
+__all__ = ["Document", "KeyPath", "parse_yaml", "read_yaml", "refused", "validated"]
 
 KeyPath = tuple[str, ...]
 
@@ -318,12 +318,17 @@ def validated(model: type[M], document: Document, data: Any = None) -> M:
             return model.model_validate(data)
         except ValidationError as second:
             problem = second
+    raise refused(model, document, problem)
+
+
+def refused(model: type[BaseModel], document: Document, problem: ValidationError) -> InputRefused:
+    """Return every fault that a model found, each with its line where it stands in the document."""
     found: dict[tuple[Where, str], Finding] = {}
     for fault in problem.errors(include_url=False):
         finding = _finding(model, document, fault)
         found.setdefault((finding.where, finding.code), finding)
     unknown = {where for where, code in found if code == "key-unknown"}
-    raise InputRefused(
+    return InputRefused(
         tuple(
             f for (where, code), f in found.items() if code == "key-unknown" or where not in unknown
         )
@@ -395,13 +400,18 @@ def _finding(model: type[BaseModel], document: Document, fault: Any) -> Finding:
     said = str(fault["msg"]).removeprefix("Value error, ")
     template = _MESSAGES_ZH.get(kind)
     zh = template.format(**limits) if template else said
+    if isinstance(limits.get("error"), Unfit):
+        zh = limits["error"].text.zh
     shown = document.raw.get(path, "")[:60]
     quoted = (f"“{shown}”:", f"{shown!r}: ") if shown else ("", "")
+    if not path and loc:  # not written in this file: a study sets it, or a scenario extended
+        key = ".".join(map(str, loc))
+        quoted = (f"{key}:", f"{key}: ")
     return error(
         "value-not-allowed",
         document.where(path),
         (f"{quoted[0]}{zh}。", f"{quoted[1]}{said}."),
-        ("请按格式说明修改。", "Change it as the page on formats says."),
+        ("键与取值见 docs/formats.md。", "Keys and values: docs/formats.md."),
     )
 
 

@@ -705,8 +705,8 @@ def _findings(
         found.append(
             Finding(
                 Rank.INFORMATION, "out-of-reach", Where(id=str(row.service)),
-                Text(f"{out:,.0f} 名老年人在规划期末仍够不着{name.zh}。", f"{plural(round(out), 'elder stays', 'elders stay')} out of reach of {name.en.lower()}."),
-                Text("见未满足需求表;可考虑流动服务。", "See unmet need; consider mobile service."),
+                Text(f"规划期末仍有 {out:,.0f} 名老年人不在{name.zh}的可达范围内。", f"{plural(round(out), 'elder stays', 'elders stay')} out of reach of {name.en.lower()}."),
+                Text("可考虑增设地点或流动服务。", "Consider more sites or mobile service."),
             )
         )  # fmt: skip
     return tuple(found)

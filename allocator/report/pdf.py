@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from importlib.resources import files
@@ -70,6 +71,13 @@ def render(document: Document, language: Language, *, font: str = "", font_folde
     return made
 
 
+def _parts(title: str) -> list[str]:
+    """Cut a title where a line of the cover may end: after a bracket in Chinese, after a blank else."""
+    return [
+        t for t in re.split(r"(?<=[）)])(?=[\u3400-\u9fff])|(?<=县)(?=基本)|(?<= )", title) if t
+    ]
+
+
 class _Maker:
     """Blocks as plain data for the template; drawings as files beside it."""
 
@@ -88,6 +96,7 @@ class _Maker:
         return {
             "lang": self.language,
             "title": self.say(document.title),
+            "head": _parts(self.say(document.title)),
             "subtitle": self.say(document.subtitle),
             "disclaimer": self.say(document.disclaimer),
             "footer": self.say(document.map_footer),

@@ -22,8 +22,8 @@ LEVELS = {
 USED = {
     "rule": Text("规则依据", "a rule relies on it"),
     "service": Text("所涉服务", "of a planned service"),
-    "": Text("—", "—"),
 }
+CITED = ("national", "provincial", "local")
 PLURALS = {
     "bed": "beds", "city": "cities", "class": "classes", "community": "communities", "dwelling": "dwellings", "facility": "facilities",
     "factor": "times", "function": "functions", "hectare": "hectares", "item": "items", "minute": "minutes", "person": "persons",
@@ -35,13 +35,20 @@ NOTE = Text(
 )
 
 
-def standards(run: Run, used: bool | None = None) -> Table:
-    """Norms with value, group, number and year, and mark; those of the plan, the others, or all (None).
+def standards(run: Run, *, cited: bool = True) -> Table:
+    """Norms of the plan's services with value, group, number and year, and mark.
 
-    Runs stored before norms were kept list the ids of those unconfirmed.
+    Those that are cited: national, provincial and local ones and those of a rule; or the others, which
+    are defaults, figures for reference and examples elsewhere. What the catalogue holds of other
+    services stays out of a report. Runs stored before norms were kept list the ids of those unconfirmed.
     """
-    title = Text("采用的标准", "Norms used") if used else Text("标准目录", "Catalogue of norms")
-    id = "standards" if used is not False else "standards-others"
+    title = Text("采用的标准", "Norms used")
+    id = "standards"
+    if not cited:
+        title = Text(
+            "缺省值、参考值与外地实例", "Defaults, reference figures and examples elsewhere"
+        )
+        id = "standards-others"
     if "standards" not in run.tables:
         two = (
             Column("standard", Text("标准", "Standard")),
@@ -50,13 +57,14 @@ def standards(run: Run, used: bool | None = None) -> Table:
         short = tuple((s, MARK_WORDS["unconfirmed"]) for s in run.inputs["unconfirmed_standards"])
         return Table(id, title, two, short, flagged=frozenset(range(len(short))))
     table = run.tables["standards"]
-    if used is not None:
-        table = table[(table["used"] != "") == used]
+    table = table[table["used"] != ""]
+    table = table[(table["level"].isin(CITED) | (table["used"] == "rule")) == cited]
+    use = (Column("use", Text("用途", "Use")),)[: table["used"].nunique() > 1]
     columns = (
         Column("standard", Text("标准", "Norm"), wide=True), Column("value", Text("数值", "Value")),
         Column("group", Text("对象", "Group")), Column("level", Text("层级", "Level")),
         Column("basis", Text("依据(标准号与年份)", "Basis (number and year)"), wide=True),
-        Column("span", Text("有效期", "In force")), Column("use", Text("用途", "Use")),
+        Column("span", Text("有效期", "In force")), *use,
         Column("mark", Text("核实情况", "Mark")),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
@@ -68,7 +76,7 @@ def standards(run: Run, used: bool | None = None) -> Table:
             (
                 Text(r["title_zh"], r["title_en"]), _amount(float(r["value"]), r["unit_zh"], r["unit_en"]),
                 Text(r["group_zh"], r["group_en"]), word(LEVELS, r["level"]), norm_source(str(r["basis"])),
-                _span(str(r["valid_from"]), str(r["valid_until"] or "")), USED[r["used"]], word(MARK_WORDS, r["mark"]),
+                _span(str(r["valid_from"]), str(r["valid_until"] or "")), *(USED[r["used"]] for _ in use), word(MARK_WORDS, r["mark"]),
             )
         )  # fmt: skip
     return Table(id, title, columns, tuple(rows), note=NOTE, flagged=frozenset(flagged))
@@ -144,7 +152,9 @@ def items(run: Run, names: Names) -> Table | None:
 def norm_blocks(run: Run, names: Names) -> list[Block]:
     """The norms of the plan, basic quality beside them, items, and how many norms are unconfirmed."""
     has = "standards" in run.tables
-    blocks: list[Block] = [standards(run, used=True if has else None)]
+    blocks: list[Block] = [standards(run)]
+    if has and len((rest := standards(run, cited=False)).rows):
+        blocks.append(Paragraph(Text(f"另有缺省值、参考值和外地实例 {len(rest.rows)} 项，列于附录“参数与假定”。", f"{plural(len(rest.rows), 'default, reference figure or example elsewhere stands', 'defaults, reference figures and examples elsewhere stand')} in the annex on parameters."), "note"))  # fmt: skip
     if has and len(run.tables["quality"]):
         blocks.append(_quality(run))
     provided = items(run, names)
@@ -157,7 +167,7 @@ def norm_blocks(run: Run, names: Names) -> list[Block]:
         else len(run.inputs["unconfirmed_standards"])
     )
     if marked:
-        blocks.append(Paragraph(Text(f"其中 {marked} 项标准尚未核实，引用前须与原文核对。", f"{plural(marked, 'of these norms is', 'of these norms are')} unconfirmed: check them against the text before citing."), "warning"))  # fmt: skip
+        blocks.append(Paragraph(Text(f"本章和附录所列标准中有 {marked} 项尚未核实，引用前须与原文核对。", f"{plural(marked, 'of the norms here and in the annex is', 'of the norms here and in the annex are')} unconfirmed: check them against the text before citing."), "warning"))  # fmt: skip
     return blocks
 
 

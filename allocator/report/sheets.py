@@ -23,7 +23,7 @@ FORMATS = {
 SHEETS: Mapping[str, str] = {
     "indicators": "指标表", "projects": "项目库", "payers": "资金筹措", "payers-running": "运行资金来源", "gap-today": "现状缺口", "money": "年运行费用", "pools": "资源",
     "coverage": "可达占比", "access": "出行时间", "needs": "分人群需求", "use": "设施使用", "scoreboard": "方案比较",
-    "gains": "乡镇增减", "objectives": "求解精度", "rules": "约束与目标", "standards": "标准", "standards-others": "标准目录", "quality": "质量标准", "items": "事项",
+    "gains": "乡镇增减", "objectives": "求解精度", "rules": "约束与目标", "standards": "标准", "standards-others": "缺省与参考值", "digests": "输入指纹", "quality": "质量标准", "items": "事项",
     "equity": "均衡指标", "equity-theil": "差异来源", "equity-groups": "分人群均衡", "equity-townships": "乡镇均衡",
     "facilities": "现状机构", "population": "人口预测", "siting": "选址表", "catchments": "服务范围", "no-regret": "稳妥项目",
     "spread": "点位范围", "sources": "数据来源", "terms": "用语",

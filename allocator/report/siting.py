@@ -23,6 +23,7 @@ __all__ = ["catchments", "facilities_today", "no_regret", "pages", "siting"]
 PERSON, MINUTES, KM = Text("人", "persons"), Text("分钟", "minutes"), Text("公里", "km")
 METRES2 = Text("平方米", "m²")
 FULL = 0.995
+RESIDENT = "elderly.resident"
 ANSWERS = {
     "是": Text("是", "yes"),
     "否": Text("否", "no"),
@@ -237,7 +238,7 @@ def _reasons(look: _Looked, id: str) -> list[Text]:
     standing = _standing(look)
     near = _near(look, id, standing)
     if len(served):
-        out = [_served_words(served["assigned"].round(6))]
+        out = [_served_words(look, served)]
         town = look.town_of[id]
         alone = not [s for s in standing if s != id and look.town_of[s] == town]
         if alone:
@@ -259,14 +260,22 @@ def _reasons(look: _Looked, id: str) -> list[Text]:
     return _why_not(look, id, near)
 
 
-def _served_words(users: pd.Series) -> Text:
-    """Users of all services together; a service with fewer than five is not given away by the sum."""
-    shown = written(Quantity(float(users[users >= SMALLEST].sum()), "people")).zh
-    if not ((users > 0) & (users < SMALLEST)).any():
-        return Text(f"规划期末安排服务 {shown} 人次（各项服务合计）", f"serves {shown} users at the end, all services together")  # fmt: skip
-    if shown == "0":
-        return Text("规划期末服务人数不足5人", "serves fewer than 5 users at the end")
-    return Text(f"规划期末安排服务 {shown} 人次以上（各项服务合计）", f"serves over {shown} users at the end, all services together")  # fmt: skip
+def _served_words(look: _Looked, served: pd.DataFrame) -> Text:
+    """What a site does at the end, service by service, each in its own unit; under five withheld."""
+    users = served.groupby("service")["assigned"].sum().round(6)
+    zh, en = [], []
+    for service in (s for s in look.run.scenario.services if users.get(s, 0.0) > 0):
+        name, unit, count = look.names.service(service), look.names.unit(service), users[service]
+        if count < SMALLEST:
+            zh.append(f"{name.zh}不足5{unit.zh}")
+            en.append(f"{name.en.lower()} fewer than 5 {unit.en}")
+            continue
+        shown = written(Quantity(float(count), "people"))
+        zh.append(f"{name.zh} {shown.zh} {unit.zh}")
+        en.append(f"{name.en.lower()} {shown.en} {unit.en}")
+    if not zh:
+        return Text("规划期末没有服务对象", "nobody is assigned to it at the end")
+    return Text(f"规划期末安排{'、'.join(zh)}", f"assigned at the end: {', '.join(en)}")
 
 
 def _why_not(look: _Looked, id: str, near: Sequence[str]) -> list[Text]:
@@ -303,7 +312,7 @@ def _sources(look: _Looked, id: str, service: str) -> tuple[Cell, Text, Cell]:
     rest = people - float(shown["people"].sum())
     hidden = 0 < round(rest, 6) < SMALLEST
     names = [(look.towns.get(str(r.township_id), Text("其他乡镇", "other townships")), written(Quantity(r.people, "people")).zh) for r in shown.itertuples()]  # fmt: skip
-    zh = "、".join(f"{n.zh} {v} 人" for n, v in names) or "—"
+    zh = "、".join(f"{n.zh} {v}" for n, v in names) or "—"
     en = ", ".join(f"{n.en} {v}" for n, v in names) or "—"
     total: Cell = Quantity(people, "people")
     if people < SMALLEST:
@@ -323,9 +332,7 @@ def catchments(runs: Sequence[Run], region: Region, names: Names) -> Table:
     look = _look(runs, region, names)
     columns = (
         Column("site", Text("设施", "Facility"), wide=True), Column("township", Text("所在乡镇", "Township")),
-        Column("service", Text("服务", "Service")), Column("people", Text("服务人数", "Users"), PERSON),
-        Column("from", Text("来自（不足5人的乡镇不列）", "From (townships under 5 left out)"), wide=True),
-        Column("minutes", Text("平均出行", "Mean travel"), MINUTES),
+        Column("service", Text("服务", "Service")), *_FROM,
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     order = {s: n for n, s in enumerate(look.run.scenario.services)}
@@ -334,10 +341,17 @@ def catchments(runs: Sequence[Run], region: Region, names: Names) -> Table:
     for id, _, service in pairs:
         people, where, minutes = _sources(look, id, service)
         town = look.towns.get(look.town_of[id], Text("—", "—"))
-        rows.append((names.site(id), town, names.service(service), people, where, minutes))
+        rows.append((names.site(id), town, names.service(service), where, people, names.unit(service), minutes))  # fmt: skip
     title = Text(f"设施服务范围（{look.run.scenario.years[-1]} 年）", f"Catchments of facilities ({look.run.scenario.years[-1]})")  # fmt: skip
     return Table("catchments", title, columns, tuple(rows), note=Text(
-        "按规划安排计；“<5”为不足5人，按隐私要求不公布。", "As assigned by the plan; “<5” is fewer than 5 persons, withheld for privacy."))  # fmt: skip
+        "按规划安排计；来自不足5人的乡镇的服务对象不列，也不计入合计；“<5”为不足5人，按隐私要求不公布。", "As assigned by the plan; users from townships with fewer than 5 are left out of the list and of its sum; “<5” is fewer than 5, withheld for privacy."))  # fmt: skip
+
+
+_FROM = (
+    Column("from", Text("来自（乡镇及人数）", "From (townships and users)"), wide=True),
+    Column("people", Text("所列合计", "Sum of these")), Column("unit", Text("单位", "Unit")),
+    Column("minutes", Text("平均出行", "Mean travel"), MINUTES),
+)  # fmt: skip
 
 
 def no_regret(runs: Sequence[Run], names: Names) -> Table | None:
@@ -414,26 +428,57 @@ def _facts_table(look: _Looked, id: str, catalogue: Catalogue | None) -> Table:
     for column, words in (("floor_area_m2", Text("现有建筑面积", "Floor area today")), ("land_m2", Text("用地面积", "Land"))):  # fmt: skip
         if column in place and place[column] == place[column] and place[column] is not None:
             rows.append((words, Quantity(float(place[column]), "count"), METRES2))
+    rows += _home_today(look, id)
     for r in look.projects[look.projects["site_id"] == id].itertuples():
         before, after = names.type(str(r.before)), names.type(str(r.type))
+        closes = str(r.mode) == "close"
         rows += [
-            (Text("项目序号", "Project no."), Quantity(float(r.number), "year"), None),
             (Text("完成年份", "By the end of"), Quantity(float(r.period), "year"), None),
             (Text("做法", "Measure"), Text(f"{word(MODES, str(r.mode)).zh}：{before.zh} → {after.zh}", f"{word(MODES, str(r.mode)).en}: {before.en} → {after.en}"), None),
-            (Text("床位", "Resident places"), Quantity(float(r.places_resident), "count"), Text("张", "places")),
-            (Text("日间照料名额", "Day places"), Quantity(float(r.places_day), "count"), Text("个", "places")),
-            (Text("上门服务名额", "Home-visit places"), Quantity(float(r.visits_home), "count"), Text("个", "places")),
+            *(
+                (what, Quantity(float(value), "count"), unit)
+                for what, value, unit in (
+                    (Text("床位", "Resident places"), r.places_resident, Text("张", "places")),
+                    (Text("日间照料名额", "Day places"), r.places_day, Text("个", "places")),
+                    (Text("上门服务能力", "Home visits"), r.visits_home, Text("人次/月", "a month")),
+                )
+                if value and not closes
+            ),
+        ]  # fmt: skip
+        if closes:
+            continue
+        rows += [
             (Text("投资", "Capital"), Quantity(float(r.capital_yuan), "money"), Text("万元", "million yuan")),
             (Text("年运行费用（财政承担）", "Running a year, public"), Quantity(float(r.running_yuan_year), "money"), Text("万元/年", "million yuan a year")),
             (Text("护理员", "Care workers"), Quantity(float(r.care_workers), "people1"), PERSON),
         ]  # fmt: skip
         kind = catalogue.types.get(str(r.type)) if catalogue is not None else None
-        for offer in kind.offers if kind else ():
-            if offer.service in look.run.scenario.services:
-                rows.append((Text(f"{names.service(offer.service).zh}时限", f"{names.service(offer.service).en}: within"), Quantity(offer.within_minutes, "minutes"), MINUTES))  # fmt: skip
+        offers = [
+            o for o in (kind.offers if kind else ()) if o.service in look.run.scenario.services
+        ]
+        if offers:
+            zh = "、".join(
+                f"{names.service(o.service).zh} {o.within_minutes:g} 分钟" for o in offers
+            )
+            en = ", ".join(f"{names.service(o.service).en.lower()} {o.within_minutes:g} minutes" for o in offers)  # fmt: skip
+            rows.append((Text("服务时限", "Serves within"), Text(zh, en), None))
     columns = (Column("what", Text("内容", "Item"), wide=True), Column("value", Text("数值", "Value"), wide=True))  # fmt: skip
     told = tuple((what, _with_unit(value, unit)) for what, value, unit in rows)
     return Table(f"page-{id}-facts", Text("基本情况", "The project"), columns, told)
+
+
+def _home_today(look: _Looked, id: str) -> list[tuple[Text, Cell, Text | None]]:
+    """Places and residents of a home of today: those whom a closure has to place first."""
+    use = look.run.tables["use"]
+    mine = use[(use["year"] == look.run.scenario.base_year) & (use["site_id"] == id) & (use["service"] == RESIDENT)]  # fmt: skip
+    if not len(mine):
+        return []
+    places, people = float(mine["places"].sum()), float(mine["assigned"].sum())
+    residents: Cell = FEW if 0 < round(people, 6) < SMALLEST else Quantity(people, "people")
+    return [
+        (Text("现状床位", "Places today"), Quantity(places, "count"), Text("张", "places")),
+        (Text("现状在住老人", "Residents today"), residents, PERSON),
+    ]
 
 
 def _with_unit(value: Cell, unit: Text | None) -> Text:
@@ -452,15 +497,12 @@ def _screening_table(look: _Looked, id: str) -> Table:
 
 def _catchment_table(look: _Looked, id: str) -> Table:
     part = look.flows[look.flows["site_id"] == id]
-    columns = (
-        Column("service", Text("服务", "Service")), Column("people", Text("服务人数", "Users"), PERSON),
-        Column("from", Text("来自（不足5人的乡镇不列）", "From (townships under 5 left out)"), wide=True), Column("minutes", Text("平均出行", "Mean travel"), MINUTES),
-    )  # fmt: skip
+    columns = (Column("service", Text("服务", "Service")), *_FROM)
     services = [s for s in look.run.scenario.services if s in set(part["service"])]
     rows: list[tuple[Cell, ...]] = []
     for service in services:
         people, where, minutes = _sources(look, id, service)
-        rows.append((look.names.service(service), people, where, minutes))
+        rows.append((look.names.service(service), where, people, look.names.unit(service), minutes))
     return Table(f"page-{id}-catchment", Text("服务范围（规划期末）", "Catchment at the end"), columns, tuple(rows))  # fmt: skip
 
 

@@ -152,12 +152,16 @@ def projects(run: Run, names: Names) -> Table:
         Column("period", Text("期末年", "By")),
         Column("mode", Text("方式", "Mode")),
         Column("type", Text("由 → 到", "From → to"), wide=True),
-        Column("places_resident", Text("床位", "Resident places"), summed=True),
-        Column("places_day", Text("日间名额", "Day places"), summed=True),
-        Column("visits_home", Text("上门名额", "Home-visit places"), summed=True),
+        Column(
+            "places_resident", Text("床位", "Resident places"), Text("张", "places"), summed=True
+        ),
+        Column("places_day", Text("日间名额", "Day places"), Text("个", "places"), summed=True),
+        Column(
+            "visits_home", Text("上门能力", "Home visits"), Text("人次/月", "a month"), summed=True
+        ),
         Column("capital", Text("投资", "Capital"), YUAN, summed=True),
-        Column("running", Text("年运行（财政）", "Running, public"), YUAN_YEAR, summed=True),
-        Column("care_workers", Text("护理员", "Care workers"), summed=True),
+        Column("running", Text("年运行（财政）", "Running, public"), YUAN_YEAR),
+        Column("care_workers", Text("护理员", "Care workers"), PERSON),
         Column("unchecked", Text("选址核查", "Screening"), wide=True),
     )
     rows: list[tuple[Cell, ...]] = []
@@ -181,13 +185,12 @@ def projects(run: Run, names: Names) -> Table:
     total: tuple[Cell, ...] = (
         None, Text("合计", "Total"), None, None, None, None,
         Quantity(table["places_resident"].sum(), "count"), Quantity(table["places_day"].sum(), "count"),
-        Quantity(table["visits_home"].sum(), "count"), Quantity(table["capital_yuan"].sum(), "money"),
-        Quantity(table["running_yuan_year"].sum(), "money"), Quantity(table["care_workers"].sum(), "people1"), None,
+        Quantity(table["visits_home"].sum(), "count"), Quantity(table["capital_yuan"].sum(), "money"), None, None, None,
     )  # fmt: skip
     return Table(
         "projects", Text("项目库", "Project list"), columns, tuple(rows), total if rows else (),
-        Text("床位等为该项目建成后的总规模；同一地点分期变动时各列一行。选址待核项须先完成核查。",
-             "Places are the project's whole size once done; a site that changes twice has two rows. Items to check must be checked first."),
+        Text("床位等为该项目建成后的总规模；同一地点分期变动时各列一行。年运行和护理员为建成当期期末数，各期不宜相加，全县合计见“年运行费用及承担”和“资源使用与余量”两表。选址待核项须先完成核查。",
+             "Places are the project's whole size once done; a site that changes twice has two rows. Running money and workers are those of the period in which it opens and do not add up over periods: the county's sums stand in the tables of running cost and of resources. Items to check must be checked first."),
         frozenset(flagged),
     )  # fmt: skip
 
@@ -431,9 +434,9 @@ def use(run: Run, names: Names) -> Table:
     towns = _town_names(run)
     columns = (
         Column("site", Text("设施", "Facility"), wide=True), Column("township", Text("乡镇", "Township")), Column("type", Text("类型", "Type")),
-        Column("service", Text("服务", "Service")), Column("places", Text("名额", "Places"), summed=False),
-        Column("assigned", Text("规划安排", "Assigned"), PERSON), Column("empty", Text("空置", "Empty")),
-        Column("free", Text("自由选择", "Free choice"), PERSON), Column("empty_free", Text("空置（自由选择）", "Empty, free choice")),
+        Column("service", Text("服务", "Service")), Column("unit", Text("单位", "Unit")), Column("places", Text("名额", "Places"), summed=False),
+        Column("assigned", Text("规划安排", "Assigned")), Column("empty", Text("空置", "Empty")),
+        Column("free", Text("自由选择", "Free choice")), Column("empty_free", Text("空置（自由选择）", "Empty, free choice")),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     table = run.tables["use"]
@@ -441,12 +444,12 @@ def use(run: Run, names: Names) -> Table:
         site = sites.loc[r.site_id]
         cells: list[Cell] = [
             Text(site["name_zh"] or r.site_id, site["name_en"] or site["name_zh"] or r.site_id),
-            towns.get(str(site["township_id"]), str(site["township_id"])), names.type(str(site["state"])), names.service(str(r.service)),
+            towns.get(str(site["township_id"]), str(site["township_id"])), names.type(str(site["state"])), names.service(str(r.service)), names.unit(str(r.service)),
             Quantity(r.places, "count"), Quantity(r.assigned, "people"), Quantity(r.empty_assigned, "count"),
             Quantity(r.free_choice, "people"), Quantity(r.empty_free, "count"),
         ]  # fmt: skip
         (hidden,) = withhold([cells], [], totals=False)
-        for n in (5, 7):  # places less the empty ones would give the people away
+        for n in (6, 8):  # places less the empty ones would give the people away
             if hidden[n] == "<5":
                 hidden[n + 1] = "*"
         rows.append(tuple(hidden))

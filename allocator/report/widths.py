@@ -15,6 +15,8 @@ PADDING = 0.95
 """White space beside a cell's text, both sides together, em."""
 LONGEST = 11.0
 """A word longer than this (em) is broken rather than given a column of its own width."""
+WHOLE, HEAD = 6.1, 4.1
+"""Chinese characters that stay together (em): six in a cell, the name of a service; four in a heading."""
 EASE = 0.4
 """Share of what columns like beyond what they need that is worth a smaller text."""
 BOLD = 1.08
@@ -87,17 +89,17 @@ def _column(table: Table, n: int, language: str) -> tuple[float, float]:
         usual = lengths[3 * len(lengths) // 4 if len(lengths) > 3 else -1]
         longest = min(longest, 9.0) + 0.4 * min(max(usual - 9.0, 0.0), 60.0)
     word = max((_least(c, is_number) for c in cells), default=0.0)
-    least = max(word, BOLD * _least(head, False), 2.2)
+    least = max(word, BOLD * _least(head, False, HEAD), 2.2)
     return least + PADDING, max(longest, least, BOLD * min(_em(head), 4.6)) + 1.8
 
 
-def _least(text: str, is_number: bool) -> float:
-    """Return what a text needs: its longest word, and four Chinese characters together."""
+def _least(text: str, is_number: bool, whole: float = WHOLE) -> float:
+    """Return what a text needs: its longest word, and some Chinese characters together."""
     if is_number:
         return min(_em(text), LONGEST)
     words = max((_em(w) for w in _WORD.findall(text)), default=0.0)
     return max(
-        min(words, LONGEST), min(_em(text), 4.1) if re.search(r"[\u3400-\u9fff]", text) else 0.0
+        min(words, LONGEST), min(_em(text), whole) if re.search(r"[\u3400-\u9fff]", text) else 0.0
     )
 
 

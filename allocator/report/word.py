@@ -8,6 +8,7 @@ docxtpl in a sandbox, then the chapters are laid out in the styles of the templa
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from copy import deepcopy
 from functools import lru_cache
@@ -33,7 +34,7 @@ from allocator.report.widths import Layout, laid_out
 __all__ = ["default_template", "render"]
 
 Language = Literal["zh", "en"]
-MARK = "\ue000"
+MARK, TOC = "\ue000", "toc"
 SANS, LATIN = "Noto Sans CJK SC", "Arial"
 WHEN = (2000, 1, 1, 0, 0, 0)
 SIZES = (8.0, 7.5, 7.0)
@@ -98,6 +99,7 @@ def _context(document: Document, language: Language) -> dict[str, Any]:
         "facts": [{"name": say(k), "value": say(v)} for k, v in document.facts],
         "contents": say(WORDS["contents"]),
         "chapters": [say(c.title) for c in document.chapters],
+        "toc": f"{MARK}{TOC}{MARK}",
         "body": f"{MARK}body{MARK}",
         "chapter": {c.id: f"{MARK}{c.id}{MARK}" for c in document.chapters},
     }
@@ -117,13 +119,15 @@ def _dated(data: bytes) -> bytes:
 def default_template(language: Language = "zh") -> bytes:
     """Return the built-in template: cover, contents, header with the disclaimer, footer, body."""
     import docx
-    from docx.enum.text import WD_BREAK
+    from docx.enum.style import WD_STYLE_TYPE
+    from docx.enum.text import WD_BREAK, WD_TAB_ALIGNMENT, WD_TAB_LEADER
     from docx.shared import Cm, Pt, RGBColor
 
     word = docx.Document()
     section = word.sections[0]
     section.page_width, section.page_height = Cm(21), Cm(29.7)
     section.left_margin = section.right_margin = Cm(2.4)
+    text_width = Cm(16.2)
     section.top_margin = section.bottom_margin = Cm(2.3)
     deep = RGBColor(0x12, 0x43, 0x6D)
     for name, size, bold in (("Normal", 10.5, False), ("Title", 26, True), ("Heading 1", 16, True), ("Heading 2", 13, True), ("Caption", 9, True), ("List Bullet", 10.5, False)):  # fmt: skip
@@ -139,9 +143,16 @@ def default_template(language: Language = "zh") -> bytes:
     header, footer = section.header.paragraphs[0], section.footer.paragraphs[0]
     run = header.add_run("{{ disclaimer }}")
     run.font.size, run.font.color.rgb = Pt(8), RGBColor(0x8C, 0x35, 0x03)
-    run = footer.add_run("{{ map_footer }}    ")
-    run.font.size = Pt(8)
-    _field(footer, "PAGE")
+    footer.paragraph_format.tab_stops.clear_all()
+    footer.style = word.styles["Normal"]
+    footer.paragraph_format.tab_stops.add_tab_stop(text_width, WD_TAB_ALIGNMENT.RIGHT)
+    footer.add_run("{{ map_footer }}\t").font.size = Pt(8)
+    for part in re.split(r"(\{\w+\})", WORDS["page"].in_language(language)):
+        code = {"{n}": "PAGE", "{of}": "NUMPAGES"}.get(part)
+        if code is None:
+            footer.add_run(part).font.size = Pt(8)
+        else:
+            _field(footer, code, 8)
     word.add_paragraph("{{ subtitle }}").paragraph_format.space_before = Pt(150)
     word.add_paragraph("{{ title }}", style="Title")
     warning = word.add_paragraph().add_run("{{ disclaimer }}")
@@ -150,10 +161,13 @@ def default_template(language: Language = "zh") -> bytes:
     word.add_paragraph("{{ f.name }}{{ '：' if f.name[0] > '⺀' else ': ' }}{{ f.value }}")
     word.add_paragraph("{%p endfor %}")
     word.add_paragraph().add_run().add_break(WD_BREAK.PAGE)
-    word.add_paragraph("{{ contents }}").runs[0].font.bold = True
-    word.add_paragraph("{%p for c in chapters %}")
-    word.add_paragraph("{{ loop.index }}  {{ c }}")
-    word.add_paragraph("{%p endfor %}")
+    contents = word.add_paragraph("{{ contents }}").runs[0].font
+    contents.size, contents.bold, contents.color.rgb = Pt(16), True, deep
+    entry = word.styles.add_style("toc 1", WD_STYLE_TYPE.PARAGRAPH)
+    entry.base_style = word.styles["Normal"]
+    entry.paragraph_format.space_after = Pt(3)
+    entry.paragraph_format.tab_stops.add_tab_stop(text_width, WD_TAB_ALIGNMENT.RIGHT, WD_TAB_LEADER.DOTS)  # fmt: skip
+    word.add_paragraph("{{ toc }}")
     word.add_paragraph("{{ body }}")
     out = io.BytesIO()
     word.save(out)
@@ -170,13 +184,19 @@ def _set_fonts(properties: Any) -> None:
         fonts.set(qn(f"w:{which}"), name)
 
 
-def _field(paragraph: Any, code: str) -> None:
-    from docx.oxml import OxmlElement
-    from docx.oxml.ns import qn
+def _field(paragraph: Any, code: str, size_pt: int) -> None:
+    paragraph._p.append(
+        _xml(f'<w:fldSimple w:instr="{code}"><w:r><w:rPr><w:sz w:val="{2 * size_pt}"/></w:rPr><w:t>1</w:t></w:r></w:fldSimple>')
+    )  # fmt: skip
 
-    field = OxmlElement("w:fldSimple")
-    field.set(qn("w:instr"), code)
-    paragraph._p.append(field)
+
+def _xml(text: str) -> Any:
+    """Return an element written with the prefix ``w:``."""
+    from docx.oxml import parse_xml
+
+    name = re.match(r"<w:\w+", text)
+    assert name is not None
+    return parse_xml(f'{name[0]} xmlns:w="{_W}"{text[name.end() :]}')
 
 
 @lru_cache(maxsize=64)  # drawing is the slow half of a document, and runs share their maps of today
@@ -195,6 +215,7 @@ class _Layout:
         self.styles = {s.name for s in word.styles}
         self.here: Any = None
         self.atlas: list[Figure] = []
+        self.entries: list[tuple[str, str]] = []
         self.on_side = False
         section = word.sections[-1]
         self.room_cm = (section.page_width - section.left_margin - section.right_margin) / 360000
@@ -206,7 +227,8 @@ class _Layout:
 
     def fill(self, document: Document) -> bool:
         """Replace the places for the body and for single chapters; say whether there was any."""
-        marked = [p for p in self.word.paragraphs if MARK in p.text]
+        places = [p for p in self.word.paragraphs if MARK in p.text]
+        marked = [p for p in places if p.text.split(MARK)[1] != TOC]
         chapters = {c.id: c for c in document.chapters}
         for place in marked:
             self.here = place
@@ -220,7 +242,48 @@ class _Layout:
             if asked == "body":
                 self.maps(last=place._p.getnext() is self.word.element.body.sectPr)
             place._p.getparent().remove(place._p)
+        for place in places:
+            if place._p.getparent() is not None:
+                self.contents(place)
         return bool(marked)
+
+    def contents(self, place: Any) -> None:
+        """A table of contents with its entries, which Word fills anew with pages on opening."""
+        from docx.oxml.ns import qn
+
+        def run(inner: str) -> str:
+            return f"<w:r>{inner}</w:r>"
+
+        def field(code: str) -> str:
+            begin = run('<w:fldChar w:fldCharType="begin" w:dirty="true"/>')
+            said = run(f'<w:instrText xml:space="preserve"> {code} </w:instrText>')
+            return begin + said + run('<w:fldChar w:fldCharType="separate"/>')
+
+        end = run('<w:fldChar w:fldCharType="end"/>')
+        width = round(self.room_cm * 567)
+        has = "toc 1" in self.styles
+        style = f'<w:pStyle w:val="{self.word.styles["toc 1"].style_id}"/>' if has else ""
+        look = f'<w:pPr>{style}<w:tabs><w:tab w:val="right" w:leader="dot" w:pos="{width}"/></w:tabs></w:pPr>'
+        for n, (text, mark) in enumerate(self.entries):
+            first = field('TOC \\o "1-1" \\h \\z \\u') if n == 0 else ""
+            last = end if n == len(self.entries) - 1 else ""
+            page = field("PAGEREF " + mark + " \\h") + run("<w:t/>") + end
+            words = run(f'<w:t xml:space="preserve">{escape(text)}</w:t>') + run("<w:tab/>")
+            entry = f'<w:hyperlink w:anchor="{mark}" w:history="1">{words}{page}</w:hyperlink>'
+            place._p.addprevious(_xml(f"<w:p>{look}{first}{entry}{last}</w:p>"))
+        place._p.getparent().remove(place._p)
+        settings = self.word.settings.element
+        if settings.find(qn("w:updateFields")) is None:
+            _put(settings, _xml('<w:updateFields w:val="true"/>'))
+
+    def heading(self, text: str) -> Any:
+        """A heading of the first level, listed in the contents."""
+        made = self.paragraph(text, "Heading 1")
+        id = len(self.entries) + 90001
+        self.entries.append((text, f"_Toc{id:09d}"))
+        made._p.insert(1, _xml(f'<w:bookmarkStart w:id="{id}" w:name="_Toc{id:09d}"/>'))
+        made._p.append(_xml(f'<w:bookmarkEnd w:id="{id}"/>'))
+        return made
 
     def paragraph(self, text: str, style: str = "Normal") -> Any:
         new = self.here.insert_paragraph_before(text)
@@ -232,7 +295,7 @@ class _Layout:
         turned = self.on_side
         self.side(wanted=False)
         head = f"{number}  {self.say(chapter.title)}" if number else self.say(chapter.title)
-        made = self.paragraph(head, "Heading 1")
+        made = self.heading(head)
         if breaks and not turned:
             made.paragraph_format.page_break_before = True
         for n, block in enumerate(chapter.blocks):
@@ -255,7 +318,12 @@ class _Layout:
         elif isinstance(block, Page):
             head = self.paragraph(self.say(block.title), "Heading 2")
             head.paragraph_format.page_break_before = not first
-            for inner in block.blocks:
+            picture, *between, last = block.blocks
+            if isinstance(picture, Figure) and isinstance(last, Items):
+                self.beside(picture, last)
+            else:
+                between = list(block.blocks)
+            for inner in between:
                 self.block(inner)
         else:
             self.table(block)
@@ -294,21 +362,45 @@ class _Layout:
             self.atlas.append(block)
             mark = "：" if self.language == "zh" else ": "
             if block.id in INLINE:
+                head = self.paragraph(self.say(block.title), "Caption")
+                head.paragraph_format.keep_with_next = True
                 self.picture(block, self.room_cm)
             self.paragraph(f"{self.say(WORDS['see'])}{len(self.atlas)}{mark}{self.say(block.title)}")  # fmt: skip
             return
         small = block.drawing.width <= 400
         head = self.paragraph(self.say(block.title), "Caption")
         head.paragraph_format.keep_with_next = True
-        self.picture(block, 4.8 if small else self.room_cm)
+        self.picture(block, 6.0 if small else self.room_cm)
         if block.words.zh:
             self.words(Paragraph(block.words, "note"))
 
-    def picture(self, block: Figure, width_cm: float) -> None:
+    def beside(self, figure: Figure, items: Items) -> None:
+        """A small picture with what is said of it to its right."""
+        from docx.shared import Cm
+
+        table = self.word.add_table(1, 2)
+        table.autofit = False
+        for cell, width in zip(table.rows[0].cells, (6.0, self.room_cm - 6.0), strict=True):
+            cell.width = Cm(width)
+        left, right = table.rows[0].cells
+        self.here._p.addprevious(table._tbl)
+        left.paragraphs[0].add_run(self.say(figure.title)).bold = True
+        self.picture(figure, 5.4, left.add_paragraph())
+        for item in items.items:
+            said = right.add_paragraph(self.say(item))
+            if "List Bullet" in self.styles:
+                said.style = self.word.styles["List Bullet"]
+        right._tc.remove(right.paragraphs[0]._p)
+
+    def picture(self, block: Figure, width_cm: float, place: Any = None) -> None:
+        from docx.enum.text import WD_ALIGN_PARAGRAPH
         from docx.oxml.ns import qn
         from docx.shared import Cm
 
-        run = self.paragraph("").add_run()
+        place = self.paragraph("") if place is None else place
+        if block.is_map:
+            place.alignment = WD_ALIGN_PARAGRAPH.CENTER
+        run = place.add_run()
         data = _png(block.drawing.render((self.language,)))
         run.add_picture(io.BytesIO(data), width=Cm(width_cm))
         for part in run._r.iter(qn("wp:docPr")):
@@ -318,12 +410,15 @@ class _Layout:
         """The atlas: one map a page on its side; the last section where nothing follows it."""
         if not self.atlas:
             return
+        from docx.shared import Pt
+
         self.turn(wide=False)
+        self.heading(self.say(WORDS["atlas"])).paragraph_format.space_before = Pt(0)
         for n, block in enumerate(self.atlas, 1):
-            head = self.paragraph(f"{self.say(WORDS['figure'])}{n}  {self.say(block.title)}", "Heading 1" if n == 1 else "Heading 2")  # fmt: skip
+            head = self.paragraph(f"{self.say(WORDS['figure'])}{n}  {self.say(block.title)}", "Heading 2")  # fmt: skip
             head.paragraph_format.page_break_before = n > 1
             head.paragraph_format.keep_with_next = True
-            room = self.tall_cm - 2.2
+            room = self.tall_cm - (3.8 if n == 1 else 2.2)
             self.picture(block, min(self.wide_cm, room * block.drawing.width / block.drawing.height))  # fmt: skip
         if last:
             _on_its_side(self.word.element.body.sectPr)
@@ -393,6 +488,20 @@ class _Layout:
             self.words(Paragraph(block.note, "note"))
         after = self.paragraph("").paragraph_format
         after.space_after, after.line_spacing = Pt(0), Pt(6)
+
+
+_AFTER_FIELDS = ("hdrShapeDefaults", "footnotePr", "endnotePr", "compat", "docVars", "rsids")
+
+
+def _put(settings: Any, fields: Any) -> None:
+    """Insert ``updateFields`` where the schema of settings has its place."""
+    from docx.oxml.ns import qn
+
+    after = [e for e in settings if e.tag in {qn(f"w:{n}") for n in _AFTER_FIELDS}]
+    if after:
+        after[0].addprevious(fields)
+    else:
+        settings.append(fields)
 
 
 def _on_its_side(section: Any) -> None:

@@ -10,7 +10,7 @@ from allocator.journeys import NEAREST
 from allocator.region import Region
 from allocator.report import policy, siting, tables
 from allocator.report.cells import Quantity, money_text, written
-from allocator.report.document import Block, Chapter, Items, Paragraph
+from allocator.report.document import Block, Chapter, Column, Items, Paragraph, Table
 from allocator.report.words import CURVES, DEFINITIONS, MARKS, POOLS, STATUS, Names, word
 from allocator.run import Run
 from allocator.standards import below_national
@@ -62,7 +62,10 @@ def parameters(run: Run, names: Names) -> Chapter:
         zh = "；".join(f"{y} 年起 {_amount(v, pool.unit).zh}" for y, v in shown)
         en = "; ".join(f"from {y}: {_amount(v, pool.unit).en}" for y, v in shown)
         items.append(Text(f"{word(POOLS, name_).zh}：{zh}。", f"{word(POOLS, name_).en}: {en}."))
-    return Chapter("parameters", Text("附录：参数与假定", "Annex: parameters and assumptions"), (Items(tuple(items)),), annex=True)  # fmt: skip
+    blocks: list[Block] = [Items(tuple(items))]
+    if "standards" in run.tables and (rest := policy.standards(run, cited=False)).rows:
+        blocks.append(rest)
+    return Chapter("parameters", Text("附录：参数与假定", "Annex: parameters and assumptions"), tuple(blocks), annex=True)  # fmt: skip
 
 
 def _amount(value: float | None, unit: str) -> Text:
@@ -113,17 +116,20 @@ def terms() -> Chapter:
 
 def provenance(run: Run) -> Chapter:
     """Digests, versions, coordinate system."""
-    digests = [f"{k} {str(v)[:12]}" for k, v in run.inputs["digests"].items()]
+    columns = (
+        Column("file", Text("输入文件", "Input file"), wide=True),
+        Column("digest", Text("指纹（SHA-256 前 16 位）", "Digest (SHA-256, first 16)")),
+    )
+    digests = tuple((str(k), str(v)[:16]) for k, v in run.inputs["digests"].items())
     packages = ", ".join(f"{k} {v}" for k, v in sorted(run.inputs["packages"].items()))
     lines = (
-        Text(f"输入文件及其指纹：{'；'.join(digests) or '—'}。", f"Inputs and their digests: {'; '.join(digests) or '—'}."),
         Text(f"软件：{packages}。坐标系：{run.inputs['crs']}。", f"Software: {packages}. Coordinates: {run.inputs['crs']}."),
         Text(f"方案指纹：{str(run.inputs['scenario_digest'])[:16]}；标准目录版本：{run.inputs['catalogue']}；运行编号：{run.id}。",
              f"Digest of the scenario: {str(run.inputs['scenario_digest'])[:16]}; catalogue version: {run.inputs['catalogue']}; run id: {run.id}."),
     )  # fmt: skip
     blocks: list[Block] = [Paragraph(t, "note") for t in lines]
-    if "standards" in run.tables:
-        blocks.append(policy.standards(run, used=False))
+    title = Text("输入文件及其指纹", "Input files and their digests")
+    blocks.append(Table("digests", title, columns, digests))
     return Chapter("provenance", Text("附录：留痕", "Annex: provenance"), tuple(blocks), annex=True)  # fmt: skip
 
 

@@ -23,8 +23,9 @@ from allocator.model.alternatives import (
     states_of,
 )
 from allocator.plan import Plan
+from allocator.prepare import Shared, prepare, refuse_unknown_names
 from allocator.problem import Problem
-from allocator.run import Run, Shared, prepare, refuse_unknown_names
+from allocator.run import Run
 from allocator.scenario import ForceSpec, Scenario
 from allocator.verify import verify
 

@@ -21,8 +21,9 @@ from allocator.compile import class_offers, with_joint_types
 from allocator.errors import Finding, InputRefused, Rank, Text, Where, plural
 from allocator.journeys import minutes_among
 from allocator.measures.choice import assigned, of_residents
+from allocator.prepare import placed
 from allocator.rules import Floats, Ints
-from allocator.run import Run, placed
+from allocator.run import Run
 
 __all__ = ["RouteCheck", "Shift", "Tours", "check_routes", "plan_tours"]
 

@@ -13,12 +13,13 @@ from allocator.cli import main
 from allocator.compare import extra
 from allocator.compile.norms import case_under, norm_findings
 from allocator.errors import InputRefused, Rank
+from allocator.forecast import project
 from allocator.io.case import read_case
 from allocator.io.paths import shipped
 from allocator.measures.adjustment import cost_of_changes, people_of_groups
 from allocator.report import html_report
 from allocator.report.typesetting import full_width
-from allocator.run import Shared, project, run
+from allocator.run import Shared, run
 from allocator.scenario import Scenario
 from allocator.standards import diff
 

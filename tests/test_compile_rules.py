@@ -11,9 +11,10 @@ from allocator.errors import InputRefused
 from allocator.measures.inequality import gini
 from allocator.model import explain, solve
 from allocator.plan import Status
+from allocator.prepare import prepare
 from allocator.region import Region
 from allocator.rules import Coverage, Gini, Nearest, Resettlement
-from allocator.run import prepare, run
+from allocator.run import run
 from allocator.verify import verify
 
 FEW = ("S01", "S02", "S21", "S53")

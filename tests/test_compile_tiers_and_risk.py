@@ -12,8 +12,9 @@ from small_county import corner, whole_county, written
 from allocator.compile.stints import make_stints
 from allocator.errors import InputRefused, Text
 from allocator.model import solve
+from allocator.prepare import prepare, refuse_unknown_names
 from allocator.rules import Forced, Referral, Reserved, Resource
-from allocator.run import prepare, refuse_unknown_names, run
+from allocator.run import run
 from allocator.verify import verify
 
 FEW = ("S01", "S02", "S21", "S53")

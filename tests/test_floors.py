@@ -16,6 +16,7 @@ FLOORS = [
     {"problem", "compile", "forecast", "calibration"},
     {"plan"},
     {"model", "verify", "certificate", "measures", "journeys", "preconditions", "incomplete"},
+    {"prepare"},
     {"run", "compare", "alternatives", "rolling", "routes", "shadow"},
     {"io"},
     {"study", "report"},

@@ -22,7 +22,8 @@ from allocator.forecast import (
 )
 from allocator.io.case import read_case
 from allocator.population import AGES_5
-from allocator.run import Shared, prepare, run, today_of
+from allocator.prepare import Shared, prepare, today_of
+from allocator.run import run
 from allocator.scenario import Scenario
 
 SPEEDS = "travel: {speed_kmh: {car: 30}}\n"

@@ -17,10 +17,11 @@ from allocator.errors import Rank
 from allocator.measures.choice import free_choice, of_residents, sent_on
 from allocator.model import solve, solve_exactly
 from allocator.preconditions import preconditions
+from allocator.prepare import prepare
 from allocator.report.siting import catchments
 from allocator.report.words import Names
 from allocator.rules import Referral
-from allocator.run import prepare, run
+from allocator.run import run
 from allocator.verify import verify
 
 CLINIC, BEDS = "clinic.visit", "health.township-centre"

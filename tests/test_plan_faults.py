@@ -29,7 +29,8 @@ from allocator.io.case import read_case
 from allocator.io.runs import read_run, stored_runs
 from allocator.model import exact, highs, solve
 from allocator.plan import Status
-from allocator.run import code_version, prepare, run
+from allocator.prepare import prepare
+from allocator.run import code_version, run
 from allocator.study import roads, run_all
 from allocator.study.work import Order, packed_case, work
 from allocator.verify import verify

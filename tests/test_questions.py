@@ -8,7 +8,7 @@ from small_county import SCENARIOS, SITES, corner, share
 from allocator.io.studies import read_study
 from allocator.model import explain, solve
 from allocator.plan import Status
-from allocator.run import Shared, prepare
+from allocator.prepare import Shared, prepare
 from allocator.verify import verify
 
 FEW = ("S01", "S02", "S21", "S40", "S52", "S53")

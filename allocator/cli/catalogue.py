@@ -220,10 +220,10 @@ def _of_scenario(
 ) -> tuple[tuple[Change, ...], Catalogue, pd.DataFrame, dict[str, float]]:
     """Return the norms a scenario changes, the catalogue, people by group and year, payers' shares."""
     from allocator.compile.norms import case_under
+    from allocator.forecast import project
     from allocator.io.case import read_case
     from allocator.io.scenarios import read_scenarios
     from allocator.measures.adjustment import people_of_groups
-    from allocator.run import project
     from allocator.standards import diff
 
     case = read_case(folder)
@@ -298,9 +298,9 @@ def _steps(
 ) -> pd.DataFrame:
     """Return the phase-in of one case by township and year, costs by payer."""
     from allocator.errors import refuse_if_any
+    from allocator.forecast import project
     from allocator.measures.adjustment import people_by_track
     from allocator.measures.money import phase_in_steps
-    from allocator.run import project
     from allocator.scenario import Scenario
     from allocator.standards import check_years
 

@@ -115,7 +115,7 @@ def check(
     from allocator.errors import InputRefused
     from allocator.io.findings import write_findings
     from allocator.io.scenarios import read_scenarios
-    from allocator.run import Shared, check_journeys
+    from allocator.prepare import Shared, check_journeys
 
     language, console = chosen_language(lang), console_for(as_json)
     found: list[Finding] = []

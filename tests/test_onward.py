@@ -106,8 +106,9 @@ def test_a_report_says_from_which_site_those_sent_on_come():
     assert len(flows) and set(flows["from_site"]) <= set(SITES)
     names = Names([held], _case().catalogue)
     table = catchments([held], _case().region, names)
-    told = [row for row in table.rows if "转自" in getattr(row[4], "zh", "")]
-    assert told and all("sent on from" in row[4].en for row in told)
+    at = [c.id for c in table.columns].index("from")
+    told = [row[at] for row in table.rows if "转自" in getattr(row[at], "zh", "")]
+    assert told and all("sent on from" in cell.en for cell in told)
 
 
 def test_without_a_referral_nobody_sets_out_from_a_site_and_no_table_speaks_of_it():

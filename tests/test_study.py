@@ -39,7 +39,7 @@ from allocator.io.scenarios import read_scenarios
 from allocator.io.studies import read_study
 from allocator.report.chapters import compose
 from allocator.report.settings import setting_value, setting_words
-from allocator.report.study_chapter import study_chapter
+from allocator.report.study_chapter import StudyView, study_chapter
 from allocator.report.words import Names
 from allocator.run import code_version, run_id
 from allocator.scenario import Scenario
@@ -779,3 +779,21 @@ def test_every_setting_of_the_shipped_scenarios_has_words(name):
     assert not lacking
     parts = [setting_words(k, names)[0].zh for k in keys]
     assert not [p for p in parts if re.search("[a-z]{3,}", re.sub("事项 [^：]*", "", p))]
+
+
+def test_a_run_is_told_by_what_was_set_and_by_its_name_where_that_is_much():
+    table = pd.DataFrame({"name": ["a-1"], "base": ["a"], "future": ["001"], "need.flatten": [0.123456], "budget": [6e7], "x": [1.0]})  # fmt: skip
+    known = {c: setting_words(c, Names([], None)) for c in ("base", "future", "need.flatten", "budget")}  # fmt: skip
+    blank = Text("", "")
+
+    def view(*settings):
+        titles = {"a": Text("集中", "Central"), "001": Text("低方案", "low")}
+        return StudyView(title=blank, note=blank, table=table, settings={s: known[s] for s in settings}, measures={}, titles=titles)  # fmt: skip
+
+    assert (
+        view("budget", "need.flatten").label("a-1").zh
+        == "投资额度 6,000.0 万元、距离影响减弱程度 0.1235"
+    )
+    assert view("base", "future", "need.flatten").label("a-1").zh == "集中、低方案"
+    assert view("base", "future", "need.flatten").label("a-1", with_plan=False).zh == "低方案"
+    assert view("base", "need.flatten", "budget").label("a-1").zh == "a-1"

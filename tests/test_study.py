@@ -19,7 +19,7 @@ from rich.console import Console
 from tiny_county import scenario
 
 from allocator.cli import main
-from allocator.cli.products import study_of
+from allocator.cli.products import named_runs, study_of
 from allocator.cli.study import findings_of
 from allocator.cli.study_view import study_view
 from allocator.compare import _WORDS_ONLY, _flat, compare
@@ -797,3 +797,20 @@ def test_a_run_is_told_by_what_was_set_and_by_its_name_where_that_is_much():
     assert view("base", "future", "need.flatten").label("a-1").zh == "集中、低方案"
     assert view("base", "future", "need.flatten").label("a-1", with_plan=False).zh == "低方案"
     assert view("base", "need.flatten", "budget").label("a-1").zh == "a-1"
+
+
+def test_the_folder_of_a_runs_documents_stands_for_the_run(finished, tmp_path):
+    first = stored_runs(finished)[0]
+    run = tmp_path / first.name
+    shutil.copytree(first, run)
+    (beside := tmp_path / f"{first.name}-report").mkdir()
+    assert len(named_runs([run, beside])) == len(named_runs([beside])) == 1
+    with pytest.raises(InputRefused):
+        named_runs([tmp_path / "other-report"])
+
+
+def test_failed_runs_name_services_in_words():
+    said = {"what": {"zh": "要求“elderly.resident满足率不低于100%”无法满足。", "en": "elderly.resident: too much."}, "file": "", "row": None, "column": ""}  # fmt: skip
+    failure = Failure("a-1", "x", "no-plan", "1", (said,), "")
+    (told,) = findings_of((failure,))
+    assert "机构照护满足率" in told.what.zh and "elderly." not in told.what.zh + told.what.en

@@ -185,7 +185,7 @@ def run(
     ] = None,
 ) -> int:
     """Run one scenario: project people, estimate need, solve, check, measure, store, report."""
-    from allocator.cli.products import write_products
+    from allocator.cli.products import REPORT, write_products
     from allocator.io.runs import read_run, write_run
     from allocator.io.scenarios import read_scenarios
     from allocator.io.travel_cache import JOURNEYS, store_in
@@ -203,7 +203,7 @@ def run(
         )  # fmt: skip
         path = write_run(out / f"{wanted.name}-{result.id}", result)
         if report:
-            write_products([result], case, path.parent / f"{path.name}-report")
+            write_products([result], case, path.parent / f"{path.name}{REPORT}")
     if as_json:
         print(json.dumps({"run": str(path), **result.measures}, ensure_ascii=False))
     else:

@@ -101,3 +101,18 @@ def test_charts_tell_plans_apart_without_colour():
     assert ">0.9</text>" in matrix and "最坏" in matrix
     bars = tornado_chart(tornado(PLANS.assign(k=[1.0, 2.0, 3.0, 4.0]), "resident_met", ["k"]), Text("满足率", "Met"), said).render(("en",))  # fmt: skip
     assert ">0.5</text>" in bars and ">0.9</text>" in bars
+
+
+def test_no_two_ticks_of_a_frontier_are_written_alike():
+    table = pd.DataFrame({"name": ["a", "b"], "cost": [1.0, 2.0], "gain": [0.74801, 0.74802], "dominated_by": ["", ""], "is_chosen": [False, False]})  # fmt: skip
+    drawn = frontier_chart(table, said(0), said(0), said, said).render(("en",))
+    assert drawn.count(">0.7<") == 1
+
+
+def test_a_tornado_and_regret_are_said_in_words_and_may_go_without_their_title():
+    low, high = Text("低方案", "low"), Text("高方案", "high")
+    table = pd.DataFrame({"setting": [Text("人口方案", "Variant")], "low": [low], "high": [high], "at_low": [0.1], "at_high": [0.4]})  # fmt: skip
+    bare = tornado_chart(table, Text("满足率", "share"), said, titled=False).render(("zh",))
+    assert "低方案 – 高方案" in bare and bare.count("各项假设对满足率的影响") < tornado_chart(table, Text("满足率", "share"), said).render(("zh",)).count("各项假设对满足率的影响")  # fmt: skip
+    regrets = pd.DataFrame({Text("情形 1", "Future 1"): [0.0], "worst": [0.0]}, index=[Text("集中", "Central")])  # fmt: skip
+    assert "集中" in regret_chart(regrets, said).render(("zh",)) and "情形 1" in regret_chart(regrets, said).render(("zh",))  # fmt: skip

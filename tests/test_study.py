@@ -19,7 +19,7 @@ from rich.console import Console
 from tiny_county import scenario
 
 from allocator.cli import main
-from allocator.cli.products import study_of
+from allocator.cli.products import named_runs, study_of
 from allocator.cli.study import findings_of
 from allocator.cli.study_view import study_view
 from allocator.compare import _WORDS_ONLY, _flat, compare
@@ -39,7 +39,7 @@ from allocator.io.scenarios import read_scenarios
 from allocator.io.studies import read_study
 from allocator.report.chapters import compose
 from allocator.report.settings import setting_value, setting_words
-from allocator.report.study_chapter import study_chapter
+from allocator.report.study_chapter import StudyView, study_chapter
 from allocator.report.words import Names
 from allocator.run import code_version, run_id
 from allocator.scenario import Scenario
@@ -779,3 +779,38 @@ def test_every_setting_of_the_shipped_scenarios_has_words(name):
     assert not lacking
     parts = [setting_words(k, names)[0].zh for k in keys]
     assert not [p for p in parts if re.search("[a-z]{3,}", re.sub("事项 [^：]*", "", p))]
+
+
+def test_a_run_is_told_by_what_was_set_and_by_its_name_where_that_is_much():
+    table = pd.DataFrame({"name": ["a-1"], "base": ["a"], "future": ["001"], "need.flatten": [0.123456], "budget": [6e7], "x": [1.0]})  # fmt: skip
+    known = {c: setting_words(c, Names([], None)) for c in ("base", "future", "need.flatten", "budget")}  # fmt: skip
+    blank = Text("", "")
+
+    def view(*settings):
+        titles = {"a": Text("集中", "Central"), "001": Text("低方案", "low")}
+        return StudyView(title=blank, note=blank, table=table, settings={s: known[s] for s in settings}, measures={}, titles=titles)  # fmt: skip
+
+    assert (
+        view("budget", "need.flatten").label("a-1").zh
+        == "投资额度 6,000.0 万元、距离影响减弱程度 0.1235"
+    )
+    assert view("base", "future", "need.flatten").label("a-1").zh == "集中、低方案"
+    assert view("base", "future", "need.flatten").label("a-1", with_plan=False).zh == "低方案"
+    assert view("base", "need.flatten", "budget").label("a-1").zh == "a-1"
+
+
+def test_the_folder_of_a_runs_documents_stands_for_the_run(finished, tmp_path):
+    first = stored_runs(finished)[0]
+    run = tmp_path / first.name
+    shutil.copytree(first, run)
+    (beside := tmp_path / f"{first.name}-report").mkdir()
+    assert len(named_runs([run, beside])) == len(named_runs([beside])) == 1
+    with pytest.raises(InputRefused):
+        named_runs([tmp_path / "other-report"])
+
+
+def test_failed_runs_name_services_in_words():
+    said = {"what": {"zh": "要求“elderly.resident满足率不低于100%”无法满足。", "en": "elderly.resident: too much."}, "file": "", "row": None, "column": ""}  # fmt: skip
+    failure = Failure("a-1", "x", "no-plan", "1", (said,), "")
+    (told,) = findings_of((failure,))
+    assert "机构照护满足率" in told.what.zh and "elderly." not in told.what.zh + told.what.en

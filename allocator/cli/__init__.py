@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print_exception()
         result = ExitCode.BUG
     if result == ExitCode.INTERRUPTED:
-        told = "已中断;此前保存的结果完好。", "Interrupted; what was stored before is unharmed."
+        told = "已中断;此前保存的结果完好,再次运行同一命令即可接着做。", "Interrupted; what was stored before is unharmed: give the same command again to go on."  # fmt: skip
         console.print(say(language_of(given), *told), markup=False, highlight=False)
     if arguments is not None:
         return int(result)

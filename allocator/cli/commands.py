@@ -181,7 +181,7 @@ def run(
     ] = None,
 ) -> int:
     """Run one scenario: project people, estimate need, solve, check, measure, store, report."""
-    from allocator.cli.products import write_products
+    from allocator.cli.products import REPORT, write_products
     from allocator.errors import LimitReached
     from allocator.io.runs import read_run, write_incomplete, write_run
     from allocator.io.scenarios import read_scenarios
@@ -208,7 +208,7 @@ def run(
                 console.print(str(write_incomplete(out / name, limit.incomplete)), highlight=False)
             raise
         path = write_run(out / f"{wanted.name}-{result.id}", result)
-        made = path.with_name(f"{path.name}-report")
+        made = path.with_name(f"{path.name}{REPORT}")
         if report:
             write_products([result], case, made)
     if as_json:

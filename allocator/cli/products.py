@@ -17,7 +17,10 @@ from allocator.report.bands import STEPS
 from allocator.report.study_chapter import StudyView
 from allocator.run import Run
 
-__all__ = ["DEFAULT_FORMATS", "named_runs", "study_of", "write_products"]
+__all__ = ["DEFAULT_FORMATS", "REPORT", "named_runs", "study_of", "write_products"]
+
+REPORT = "-report"
+"""What the folder of a run's documents is named after the run's."""
 
 DEFAULT_FORMATS = ("html", "xlsx", "gpkg")
 LARGEST_TEMPLATE = 20 << 20
@@ -42,6 +45,9 @@ def named_runs(paths: Sequence[Path], plan: str = "") -> list[Run]:
     """
     found: list[Path] = []
     for path in paths:
+        run = path.with_name(path.name.removesuffix(REPORT) or path.name)
+        if not has_run(path) and has_run(run):
+            path = run  # the folder of a run's documents, named by a pattern or by mistake
         here = has_run(path) or is_incomplete(path)  # the latter is refused by name below
         below = (path,) if here else stored_runs(path) or stored_runs(path / "runs")
         if not below:

@@ -190,7 +190,10 @@ def findings_of(failures: Sequence[Failure]) -> tuple[Finding, ...]:
 
 def _finding(alike: Sequence[Failure]) -> Finding:
     first = alike[0]
+    from allocator.report.words import Names
+
     what = words_of(first.findings) or Text(first.reason, first.reason)
+    what = Names([], None).said(what)
     names = ", ".join(f.scenario for f in alike[:3]) + (" …" if len(alike) > 3 else "")
     return Finding(
         Rank.ERROR, "run-failed", Where(file=first.case, id=names), what,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from allocator.cli.study import SHOWN, indicators, words_of
 from allocator.errors import Text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from allocator.report.study_chapter import StudyView
     from allocator.study import StudyResults
+
+LOOKED_AT = 50
+"""Stored runs that are read to find the titles of plans."""
 
 __all__ = ["asks_for_frontier", "asks_for_tornado", "study_view", "words_of_setting"]
 
@@ -36,8 +43,36 @@ def study_view(results: StudyResults) -> StudyView:
         steps=results.marginal(cost, gain) if drawn else None,
         tornado=results.tornado(gain) if asks_for_tornado(results) else None,
         regret=results.regret() if study.futures is not None else None,
-        sites=results.no_regret(), failed=tuple(failed),
+        sites=results.no_regret(), failed=tuple(failed), titles=_titles(results, table, settings),
     )  # fmt: skip
+
+
+def _titles(
+    results: StudyResults, table: pd.DataFrame, settings: Mapping[str, tuple[Text, str]]
+) -> dict[str, Text]:
+    """Words of plans (titles of stored runs) and of futures (what is set in them), by name."""
+    from allocator.report.settings import setting_value
+    from allocator.report.words import Names
+
+    made: dict[str, Text] = {"as-planned": Text("按规划情形", "As planned")}
+    if "base" in settings:
+        base_of = dict(zip(table["name"], table["base"], strict=True))
+        for run in islice(results.read_runs(), LOOKED_AT):
+            made.setdefault(str(base_of.get(run.scenario.name, run.scenario.name)), run.scenario.title.text)  # fmt: skip
+            if set(base_of.values()) <= set(made):
+                break
+    if "future" in settings:
+        names = Names([], None)
+        own = [s for s in settings if s not in ("base", "future")]
+        for future, part in table[table["future"] != "as-planned"].groupby("future"):
+            told = [(settings[s], part[s].iloc[0]) for s in own if part[s].nunique() == 1]
+            said = [(words, setting_value(v, unit, names)) for (words, unit), v in told]
+            if said:
+                made[str(future)] = Text(
+                    "、".join(f"{w.zh} {v.zh}" for w, v in said),
+                    ", ".join(f"{w.en.lower()} {v.en}" for w, v in said),
+                )
+    return made
 
 
 def asks_for_frontier(results: StudyResults) -> bool:

@@ -31,10 +31,10 @@ def frontier_chart(
     _legend(d, (("circle", Text("前沿方案", "on the frontier")), ("cross", Text("两项均不优于其他方案", "no better than another in both")), ("star", Text("所选方案", "the chosen plan"))))  # fmt: skip
     d.line(74, 366, 706, 366, GREY)
     d.line(64, 52, 64, 366, GREY)
-    for value in _ticks(table.iloc[:, 1]):
+    for value in _ticks(table.iloc[:, 1], write_cost):
         d.line(x_of(value), 366, x_of(value), 371, GREY)
         d.text(x_of(value), 386, write_cost(value), 11, anchor="middle", fill=MUTED)
-    for value in _ticks(table.iloc[:, 2]):
+    for value in _ticks(table.iloc[:, 2], write_gain):
         d.line(64, y_of(value), 706, y_of(value), LIGHT)
         d.text(58, y_of(value) + 4, write_gain(value), 11, anchor="end", fill=MUTED)
     d.text(706, 408, cost, 12, anchor="end", weight=600)
@@ -56,7 +56,9 @@ def frontier_chart(
     return d
 
 
-def tornado_chart(table: pd.DataFrame, measure: Text, write: Written, most: int = 12) -> Drawing:
+def tornado_chart(
+    table: pd.DataFrame, measure: Text, write: Written, most: int = 12, *, titled: bool = True
+) -> Drawing:
     """How far each assumption moves a measure: a bar from its low to its high end, both written.
 
     Parameters
@@ -65,17 +67,21 @@ def tornado_chart(table: pd.DataFrame, measure: Text, write: Written, most: int 
         As `compare.tornado` gives it.
     most
         How many assumptions are drawn, the widest first.
+    titled
+        Whether the title stands in the drawing, not only in its description.
     """
     rows = table.head(most)
     d = Drawing(760, 66 + 34 * len(rows), Text(f"各项假设对{measure.zh}的影响", f"How far assumptions move {measure.en}"))  # fmt: skip
-    d.text(6, 18, d.label, 13, weight=600)
+    if titled:
+        d.text(6, 18, d.label, 13, weight=600)
     d.text(6, 36, Text("空心端为假设取低值，实心端为取高值；数字为该处的指标值。", "Open end: the assumption is low; filled end: it is high; figures are the measure there."), 11, fill=MUTED)  # fmt: skip
     both = pd.concat([rows["at_low"], rows["at_high"]])
     x_of = _scale(both, 320, 660)
     for n, r in enumerate(rows.itertuples(index=False)):
         y = 62 + 34 * n
-        d.text(6, y, r.setting if isinstance(r.setting, Text) else str(r.setting), 12, weight=600)
-        d.text(6, y + 14, f"{_short(r.low)} – {_short(r.high)}", 10.5, fill=MUTED)
+        d.text(6, y, _named(r.setting), 12, weight=600)
+        low, high = _short(r.low), _short(r.high)
+        d.text(6, y + 14, Text(f"{low.zh} – {high.zh}", f"{low.en} – {high.en}"), 10.5, fill=MUTED)
         a, b = x_of(float(r.at_low)), x_of(float(r.at_high))
         d.rect(min(a, b), y - 6, max(abs(b - a), 1.0), 12, PALE, stroke=DEEP, stroke_width=1)
         d.circle(a, y, 5, PAPER, stroke=DEEP, stroke_width=2)
@@ -86,26 +92,30 @@ def tornado_chart(table: pd.DataFrame, measure: Text, write: Written, most: int 
     return d
 
 
-def regret_chart(table: pd.DataFrame, write: Written) -> Drawing:
+def regret_chart(table: pd.DataFrame, write: Written, *, titled: bool = True) -> Drawing:
     """Regret of plans (rows) in futures (columns): a number a cell, and a bar as long as it.
 
     Parameters
     ----------
     table
-        As `compare.regret` gives it; ``worst`` is the last column.
+        As `compare.regret` gives it, names as text or in words; ``worst`` is the last column.
+    titled
+        Whether the title stands in the drawing, not only in its description.
     """
     futures = list(table.columns)
-    left = 24 + max((text_width(str(n), 12) for n in table.index), default=0)
+    rows = [_named(n) for n in table.index]
+    left = 24 + max((text_width(t, 12) for n in rows for t in (n.zh, n.en)), default=0)
     wide = max(76.0, min(120.0, (740 - left) / max(len(futures), 1)))
     d = Drawing(left + wide * len(futures) + 16, 78 + 40 * len(table), Text("遗憾值：各方案在各情形下比最好的差多少", "Regret: how much worse than the best known, by future"))  # fmt: skip
-    d.text(6, 18, d.label, 13, weight=600)
+    if titled:
+        d.text(6, 18, d.label, 13, weight=600)
     top = max(float(table.max(axis=None, skipna=True)), 1e-12)
     for n, future in enumerate(futures):
-        words = Text("最坏", "worst") if future == "worst" else Text(str(future), str(future))
+        words = Text("最坏", "worst") if future == "worst" else _named(future)
         d.text(left + n * wide + 4, 46, words, 11.5, weight=600)
-    for m, (name, row) in enumerate(table.iterrows()):
+    for m, (_, row) in enumerate(table.iterrows()):
         y = 58 + 40 * m
-        d.text(6, y + 14, str(name), 12, weight=700 if m == 0 else 400)
+        d.text(6, y + 14, rows[m], 12, weight=700 if m == 0 else 400)
         for n, future in enumerate(futures):
             x, value = left + n * wide + 4, float(row[future])
             if math.isnan(value):
@@ -132,12 +142,18 @@ def _scale(values: pd.Series, low: float, high: float) -> Callable[[float], floa
     return lambda v: low + (high - low) * (v - least) / span
 
 
-def _ticks(values: pd.Series) -> list[float]:
+def _ticks(values: pd.Series, write: Written) -> list[float]:
+    """Return up to five values along an axis, none of which is written like another."""
     least, most = float(values.min()), float(values.max())
-    return [least] if least == most else [least + (most - least) * n / 4 for n in range(5)]
+    every = [least] if least == most else [least + (most - least) * n / 4 for n in range(5)]
+    return list({write(v): v for v in reversed(every)}.values())
 
 
-def _short(value: object) -> str:
+def _named(value: object) -> Text:
+    return value if isinstance(value, Text) else Text(str(value), str(value))
+
+
+def _short(value: object) -> Text:
     if not isinstance(value, float):
-        return str(value)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return _named(value)
+    return _named(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}")

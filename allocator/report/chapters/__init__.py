@@ -77,7 +77,9 @@ def _told_apart(runs: Sequence[Run], study: StudyView | None) -> list[Run]:
     for n, run in enumerate(runs):
         s = run.scenario
         if count[s.title.zh] > 1 and s.placement is None:
-            what = study.label(s.name) if study is not None else Text(s.name, s.name)
+            what = (
+                study.label(s.name, with_plan=False) if study is not None else Text(s.name, s.name)
+            )
             full = Text(f"{s.title.zh}（{what.zh}）", f"{s.title.en} ({what.en})")
             title = full if n == 0 or len(count) > 1 else what
             run = replace(run, scenario=s.model_copy(update={"title": Title.model_construct(zh=title.zh, en=title.en)}))  # fmt: skip

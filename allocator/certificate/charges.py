@@ -1,9 +1,4 @@
-"""The bound of a plan recomputed from its stored prices, in plain Python and numpy.
-
-Weak duality: charge every shared row at its price; what each site would then do alone costs no more
-than in any plan, so the sum is a bound whatever the prices are. Nothing here is shared with
-``model/``: rows are read anew from the rules, in the order in which prices are stored.
-"""
+"""What the prices of each rule family's rows add to the cost of each choice, and what they are sure of."""
 
 from __future__ import annotations
 
@@ -15,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allocator.errors import Finding, Rank, Text, Where
-from allocator.plan import FEWEST_SITES, Plan
 from allocator.problem import Objective, Problem
 from allocator.rules import (
     Acceptance,
@@ -44,63 +37,15 @@ from allocator.rules import (
     WorstGroup,
 )
 
-__all__ = ["bound_from_prices", "check_bound"]
-
-TOLERANCE = 1e-6
+__all__ = ["CHARGES", "Account", "NoProof", "in_place"]
 
 
-def check_bound(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
-    """Return what is to be said of the bound of a plan found by prices; nothing where prices prove all of it.
-
-    An error where the stored prices prove less than the plan says they do; information where they cannot
-    be recomputed for this problem, or where branching proved a part that prices alone do not.
-    """
-    if plan.road != "prices" or not plan.objectives or not plan.prices:
-        return ()
-    claimed = plan.objectives[0].bound
-    proved = bound_from_prices(problem, plan.prices)
-    if proved is None:
-        return (
-            _told(
-                "bound-not-recomputed",
-                "由价格得出的界未能重新计算:存储的价格不完整,或不是该问题的价格。",
-                "The bound from prices could not be recomputed: the stored prices are incomplete, or not of this problem.",
-            ),
-        )
-    by_prices = float(plan.work.get("price_bound", claimed))
-    scale = max(1.0, abs(by_prices), abs(proved))
-    if by_prices > proved + TOLERANCE * scale or (
-        not plan.work.get("nodes") and claimed > proved + TOLERANCE * scale
-    ):
-        return (
-            Finding(
-                Rank.ERROR, "bound-not-proved", Where(),
-                Text(f"方案所称的界 {max(by_prices, claimed):.8g} 高于其价格所能证明的 {proved:.8g}。",
-                     f"The plan says a bound of {max(by_prices, claimed):.8g}; its prices prove {proved:.8g} only."),
-                Text("不要采信其求解精度;请重新求解。", "Do not rely on its gap; solve again."),
-            ),
-        )  # fmt: skip
-    if claimed > proved + TOLERANCE * scale:
-        return (
-            _told(
-                "bound-by-branching",
-                f"价格证明了 {proved:.8g};至 {claimed:.8g} 的部分由分枝搜索证明,此处不重算。",
-                f"Prices prove {proved:.8g}; the part up to {claimed:.8g} was proved by branching and is not recomputed here.",
-            ),
-        )
-    return ()
-
-
-def _told(code: str, zh: str, en: str) -> Finding:
-    return Finding(Rank.INFORMATION, code, Where(), Text(zh, en), Text("无需处理。", "Nothing to do."))  # fmt: skip
-
-
-class _NoProof(Exception):
+class NoProof(Exception):
     """The prices are not prices of this problem, or prove nothing."""
 
 
 @dataclass(eq=False)
-class _Account:
+class Account:
     """What prices add to the cost of each choice, and what they are sure of."""
 
     pr: Problem
@@ -134,16 +79,16 @@ class _Account:
         first = self.at.get(rule.id, 0)
         price = stored[first : first + count]
         if len(price) != count:
-            raise _NoProof
+            raise NoProof
         self.at[rule.id] = first + count
         limit = np.where(price >= 0, np.broadcast_to(high, count), np.broadcast_to(low, count))
         used = price != 0
         if not np.isfinite(limit[used]).all():
-            raise _NoProof
+            raise NoProof
         if rule.price is not None and not defines:
             most = rule.price * np.asarray(weight, float) if self.obj.shortfalls else 0.0
             if np.any(np.abs(price) > most * (1 + 1e-12) + 1e-12):
-                raise _NoProof
+                raise NoProof
         self.total -= float(price[used] @ limit[used])
         return price
 
@@ -155,80 +100,7 @@ class _Account:
         self.total += float(np.minimum(reduced, 0.0).sum())
 
 
-def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float | None:
-    """Return the bound on the first objective that the prices prove, constant included.
-
-    Parameters
-    ----------
-    prices
-        ``Plan.prices``: ``balance`` (I, S, G, T, W) a person; for other rules a price a row.
-
-    Returns
-    -------
-    float or None
-        None when a price is missing or not allowed, or the objective is a risk other than the mean.
-    """
-    pr, obj = problem, problem.objectives[0]
-    balance = prices.get("balance")
-    if obj.risk != "expected" or balance is None or np.shape(balance) != pr.need.shape:
-        return None
-    years = (
-        np.ones(len(pr.periods))
-        if obj.period_weight is None
-        else np.asarray(obj.period_weight, float)
-    )
-    weight = years[:, None] * np.asarray(pr.future_weight, float)
-    unmet = (
-        np.zeros(pr.need.shape[:3])
-        if obj.unmet is None
-        else np.broadcast_to(obj.unmet, pr.need.shape[:3])
-    )
-    leaving = unmet[..., None, None] * weight
-    account = _opened(pr, obj, prices)
-    try:
-        if FEWEST_SITES in prices:
-            account.total -= _charge_fewest(pr, prices[FEWEST_SITES], account.stint, leaving)
-            worth = np.asarray(balance, float)
-        else:  # worth more than leaving a need unmet costs, it proves less
-            worth = np.minimum(balance, leaving)
-        for rule in pr.rules:
-            charge = _CHARGES.get(type(rule))
-            if charge is not None and np.size(prices.get(rule.id, ())):
-                charge(account, rule)
-    except _NoProof:
-        return None
-    account.total += float((np.minimum(worth, leaving) * pr.need).sum())
-    person = np.zeros((len(pr.arc_area), 1)) if obj.person is None else obj.person
-    for j, arcs, offers in _sites(pr):
-        account.total += _site(
-            pr, j, arcs, offers, person, weight, worth, account.arc, account.stint, account.place
-        )
-    return account.total + obj.constant
-
-
-def _opened(pr: Problem, obj: Objective, prices: Mapping[str, Floats]) -> _Account:
-    """An account with the objective's own costs."""
-    n_a, n_g, n_t, n_w = len(pr.arc_area), len(pr.groups), len(pr.periods), len(pr.futures)
-    service = pr.class_service[pr.arc_class]
-    shape = (n_a, n_g, n_t, n_w)
-    a, g, t, w = np.ogrid[:n_a, :n_g, :n_t, :n_w]
-    flat = np.ravel_multi_index((pr.arc_area[a], service[a], g, t, w), pr.need.shape)
-    offered = np.zeros((len(pr.sites), len(pr.classes), n_t), bool)
-    for f, p in enumerate(pr.offer_stint.tolist()):
-        offered[pr.stint_site[p], pr.offer_class[f], pr.stint_first[p] : pr.stint_last[p] + 1] = (
-            True
-        )
-    willing = np.broadcast_to(pr.acceptance, (n_a, n_g))[:, :, None, None] * pr.need.ravel()[flat]
-    there = (willing > 0) & offered[pr.arc_site, pr.arc_class][:, None, :, None]
-    return _Account(
-        pr, obj, prices,
-        np.zeros(len(pr.stint_site)) if obj.stint is None else np.array(obj.stint, float),
-        np.zeros(len(pr.offer_stint)) if obj.place is None else np.array(obj.place, float),
-        np.zeros(shape), np.broadcast_to(there, shape), flat,
-    )  # fmt: skip
-
-
-def _in_place(pr: Problem, stints: Ints) -> list[tuple[int, int]]:
+def in_place(pr: Problem, stints: Ints) -> list[tuple[int, int]]:
     """Return (stint, period) of every period of these stints, stints in order."""
     return [
         (p, t)
@@ -241,7 +113,7 @@ def _among(pr: Problem, options: Ints) -> Ints:
     return np.flatnonzero(np.isin(pr.stint_option, options))
 
 
-def _charge_resource(acc: _Account, rule: Resource) -> None:
+def _charge_resource(acc: Account, rule: Resource) -> None:
     """The pool's use in each limited period; in each future apart where people use it."""
     pr, k, n_t = acc.pr, rule.pool, len(acc.pr.periods)
     limit = rule.most
@@ -262,7 +134,7 @@ def _charge_resource(acc: _Account, rule: Resource) -> None:
         acc.arc += use[:, :, :, None] * share
 
 
-def _charge_acceptance(acc: _Account, rule: Acceptance) -> None:
+def _charge_acceptance(acc: Account, rule: Acceptance) -> None:
     """Of each need, what goes over arcs accepted by at most alpha; one arc alone is held by its own limit."""
     pr = acc.pr
     phi = np.broadcast_to(pr.acceptance, (len(pr.arc_area), len(pr.groups)))[:, :, None, None]
@@ -279,7 +151,7 @@ def _charge_acceptance(acc: _Account, rule: Acceptance) -> None:
 
 
 def _parts(
-    acc: _Account, service: int, part: Ints, groups: Ints
+    acc: Account, service: int, part: Ints, groups: Ints
 ) -> tuple[Floats, NDArray[np.bool_], Ints]:
     """Return need (N, T, W) of each part, the arcs and groups in any (A, G), and the part of each arc."""
     pr = acc.pr
@@ -300,7 +172,7 @@ def _needed(need: Floats) -> Iterator[tuple[int, int, float]]:
 
 
 def _charge_share(
-    acc: _Account, rule: Rule, service: int, part: Ints, groups: Ints, share: Floats
+    acc: Account, rule: Rule, service: int, part: Ints, groups: Ints, share: Floats
 ) -> None:
     need, mine, of = _parts(acc, service, part, groups)
     low = np.asarray(share, float)[None, :, None] * need
@@ -309,17 +181,17 @@ def _charge_share(
     acc.arc += np.where(mine[:, :, None, None], price[of][:, None], 0.0)
 
 
-def _charge_served(acc: _Account, rule: Served) -> None:
+def _charge_served(acc: Account, rule: Served) -> None:
     part = np.full(len(acc.pr.areas), -1)
     part[rule.areas] = 0
     _charge_share(acc, rule, rule.service, part, rule.groups, rule.share)
 
 
-def _charge_floor(acc: _Account, rule: Floor) -> None:
+def _charge_floor(acc: Account, rule: Floor) -> None:
     _charge_share(acc, rule, rule.service, rule.part, np.arange(len(acc.pr.groups)), rule.share)
 
 
-def _charge_worst(acc: _Account, rule: WorstGroup) -> None:
+def _charge_worst(acc: Account, rule: WorstGroup) -> None:
     """The least share z is a column from 0 to 1 that the objective wants high."""
     weight = acc.obj.epigraph_weight if acc.obj.epigraph == rule.id else 0.0
     if weight == 0.0:
@@ -333,13 +205,13 @@ def _charge_worst(acc: _Account, rule: WorstGroup) -> None:
     acc.arc += np.where(mine[:, :, None, None], a_person[of][:, None], 0.0)
 
 
-def _charge_deviation(acc: _Account, rule: Deviation) -> None:
+def _charge_deviation(acc: Account, rule: Deviation) -> None:
     _charge_mean_deviation(acc, rule)
     if rule.ceiling is not None:
         _charge_ceiling(acc, rule, np.asarray(rule.ceiling, float))
 
 
-def _charge_ceiling(acc: _Account, rule: Deviation, ceiling: Floats) -> None:
+def _charge_ceiling(acc: Account, rule: Deviation, ceiling: Floats) -> None:
     """How far each part's people are from its share of all served is a column below what both could be."""
     need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(acc.pr.groups)))
     for t, w, whole in _needed(need):
@@ -356,7 +228,7 @@ def _charge_ceiling(acc: _Account, rule: Deviation, ceiling: Floats) -> None:
         acc.arc[:, :, t, w] += np.where(mine, each[:, None], 0.0)
 
 
-def _charge_gini(acc: _Account, rule: Gini) -> None:
+def _charge_gini(acc: Account, rule: Gini) -> None:
     """Of every two parts, the difference of people served weighed by the other's need is a column."""
     need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(acc.pr.groups)))
     for t, w, whole in _needed(need):
@@ -378,7 +250,7 @@ def _charge_gini(acc: _Account, rule: Gini) -> None:
         acc.arc[:, :, t, w] += np.where(mine, each[:, None], 0.0)
 
 
-def _charge_mean_deviation(acc: _Account, rule: Deviation) -> None:
+def _charge_mean_deviation(acc: Account, rule: Deviation) -> None:
     """Each part's distance from the county's share, above and below, is a column from 0 to 1."""
     weight = acc.obj.epigraph_weight if acc.obj.epigraph == rule.id else 0.0
     if weight == 0.0:
@@ -400,7 +272,7 @@ def _cells(pr: Problem, offers: Ints) -> tuple[list[tuple[int, int, int]], list[
     pairs = [
         (f, (int(pr.stint_site[p]), int(pr.offer_class[f]), t))
         for f in offers.tolist()
-        for p, t in _in_place(pr, pr.offer_stint[[f]])
+        for p, t in in_place(pr, pr.offer_stint[[f]])
     ]
     cells = sorted({c for _, c in pairs})
     number = {c: n for n, c in enumerate(cells)}
@@ -408,7 +280,7 @@ def _cells(pr: Problem, offers: Ints) -> tuple[list[tuple[int, int, int]], list[
 
 
 def _charge_cells(
-    acc: _Account, price: Floats, cells: list[tuple[int, int, int]], groups: Ints
+    acc: Account, price: Floats, cells: list[tuple[int, int, int]], groups: Ints
 ) -> None:
     """Charge places used by people of the groups in each cell (cells, W)."""
     pr = acc.pr
@@ -420,7 +292,7 @@ def _charge_cells(
         ]
 
 
-def _charge_capacity(acc: _Account, rule: Capacity) -> None:
+def _charge_capacity(acc: Account, rule: Capacity) -> None:
     """Least use of the places of offers that ask for it."""
     pr = acc.pr
     least = pr.occupancy_min[pr.offer_class]
@@ -434,7 +306,7 @@ def _charge_capacity(acc: _Account, rule: Capacity) -> None:
     _charge_cells(acc, price, cells, np.arange(len(pr.groups)))
 
 
-def _charge_reserved(acc: _Account, rule: Reserved) -> None:
+def _charge_reserved(acc: Account, rule: Reserved) -> None:
     """People of other groups within the places that are not kept."""
     pr = acc.pr
     cells, pairs = _cells(pr, np.flatnonzero(np.isin(pr.offer_class, rule.classes)))
@@ -447,72 +319,72 @@ def _charge_reserved(acc: _Account, rule: Reserved) -> None:
     _charge_cells(acc, price, cells, np.setdiff1d(np.arange(len(pr.groups)), rule.groups))
 
 
-def _charge_resettlement(acc: _Account, rule: Resettlement) -> None:
+def _charge_resettlement(acc: Account, rule: Resettlement) -> None:
     """Residents of a home that is closed are served near."""
     pr = acc.pr
     need = pr.need[rule.area, rule.service]  # (G, T, W)
     price = acc.rows(rule, 0.0, np.inf, need.size).reshape(need.shape)
     closed = _among(pr, rule.closed_options)
-    for p, t in _in_place(pr, closed[pr.stint_site[closed] == rule.site]):
+    for p, t in in_place(pr, closed[pr.stint_site[closed] == rule.site]):
         acc.stint[p] -= float((price[:, t] * need[:, t]).sum())
     near = np.isin(np.arange(len(pr.arc_area)), rule.arcs) & (pr.arc_area == rule.area)
     near &= pr.class_service[pr.arc_class] == rule.service
     acc.arc[near] += price[None]
 
 
-def _charge_hub(acc: _Account, rule: Hub) -> None:
+def _charge_hub(acc: Account, rule: Hub) -> None:
     """A point in a period against the hubs in its reach."""
     pr = acc.pr
-    points = _in_place(pr, _among(pr, rule.point_options))
+    points = in_place(pr, _among(pr, rule.point_options))
     keys = sorted({(int(pr.stint_site[p]), t) for p, t in points})
     if not keys:
         return
     price = dict(zip(keys, acc.rows(rule, -np.inf, 0.0, len(keys)).tolist(), strict=True))
     for p, t in points:
         acc.stint[p] += price[int(pr.stint_site[p]), t]
-    hubs = _in_place(pr, _among(pr, rule.hub_options))
+    hubs = in_place(pr, _among(pr, rule.hub_options))
     for site, hub in zip(rule.pair_site.tolist(), rule.pair_hub.tolist(), strict=True):
         for p, t in hubs:
             if pr.stint_site[p] == hub:
                 acc.stint[p] -= price.get((site, t), 0.0)
 
 
-def _charge_count(acc: _Account, rule: SiteCount) -> None:
+def _charge_count(acc: Account, rule: SiteCount) -> None:
     """Sites in the options, each period."""
     price = acc.rows(rule, rule.minimum, rule.maximum, len(acc.pr.periods))
-    for p, t in _in_place(acc.pr, _among(acc.pr, rule.options)):
+    for p, t in in_place(acc.pr, _among(acc.pr, rule.options)):
         acc.stint[p] += price[t]
 
 
-def _charge_forced(acc: _Account, rule: Forced) -> None:
+def _charge_forced(acc: Account, rule: Forced) -> None:
     """A named site in, or out of, the options in a period."""
     pr = acc.pr
     (price,) = acc.rows(rule, 1.0 if rule.wanted else -np.inf, np.inf if rule.wanted else 0.0, 1)
-    for p, t in _in_place(pr, _among(pr, rule.options)):
+    for p, t in in_place(pr, _among(pr, rule.options)):
         if pr.stint_site[p] == rule.site and t == rule.period:
             acc.stint[p] += price
 
 
-def _charge_places(acc: _Account, rule: Rule, each: Floats, low: Floats) -> None:
+def _charge_places(acc: Account, rule: Rule, each: Floats, low: Floats) -> None:
     """Places of each period (F, T) weighed, at least so many."""
     price = acc.rows(rule, low, np.inf, len(acc.pr.periods))
     for f, p in enumerate(acc.pr.offer_stint.tolist()):
-        for _, t in _in_place(acc.pr, np.array([p])):
+        for _, t in in_place(acc.pr, np.array([p])):
             acc.place[f] += price[t] * each[f, t]
 
 
-def _charge_ratio(acc: _Account, rule: PlacesRatio) -> None:
+def _charge_ratio(acc: Account, rule: PlacesRatio) -> None:
     each = np.repeat(np.asarray(rule.offer_weight, float)[:, None], len(acc.pr.periods), 1)
     _charge_places(acc, rule, each, np.asarray(rule.minimum, float))
 
 
-def _charge_kind(acc: _Account, rule: PlacesShare) -> None:
+def _charge_kind(acc: Account, rule: PlacesShare) -> None:
     share = np.asarray(rule.share, float)
     each = np.asarray(rule.part, float)[:, None] - np.asarray(rule.whole, float)[:, None] * share
     _charge_places(acc, rule, each, np.zeros(len(share)))
 
 
-def _charge_coverage(acc: _Account, rule: Coverage) -> None:
+def _charge_coverage(acc: Account, rule: Coverage) -> None:
     """Covered areas are columns from 0 to 1, held by the sites in reach and asked for by people."""
     pr, people = acc.pr, np.asarray(rule.people, float)
     area, stint = rule.pairs(pr.offer_stint)
@@ -529,7 +401,7 @@ def _charge_coverage(acc: _Account, rule: Coverage) -> None:
                 acc.stint[p] -= link[i]
 
 
-def _charge_mean_travel(acc: _Account, rule: MeanTravel) -> None:
+def _charge_mean_travel(acc: Account, rule: MeanTravel) -> None:
     """Minutes over what is allowed on average."""
     pr, minutes = acc.pr, np.asarray(rule.minutes, float)
     limited = np.flatnonzero(np.isfinite(minutes))
@@ -544,7 +416,7 @@ def _charge_mean_travel(acc: _Account, rule: MeanTravel) -> None:
         acc.arc[mine, :, t] += over[:, None, None] * price[n][None, None, :]
 
 
-def _charge_room(acc: _Account, rule: Room) -> None:
+def _charge_room(acc: Account, rule: Room) -> None:
     """Floor that offers take, against the floor of their building."""
     price = acc.rows(rule, -np.inf, 0.0, len(rule.stints))
     for n, p in enumerate(rule.stints.tolist()):
@@ -553,7 +425,7 @@ def _charge_room(acc: _Account, rule: Room) -> None:
             acc.place[f] += price[n] * max(float(rule.offer_area[f]), 0.0)
 
 
-def _charge_referral(acc: _Account, rule: Referral) -> None:
+def _charge_referral(acc: Account, rule: Referral) -> None:
     """Those whom a site sends on, against a share of those served there."""
     pr = acc.pr
     shape = (len(rule.site), len(pr.groups), len(pr.periods), len(pr.futures))
@@ -566,12 +438,12 @@ def _charge_referral(acc: _Account, rule: Referral) -> None:
         acc.arc[come] -= price[n] * np.asarray(rule.share, float)[:, None]
 
 
-def _charge_nearest(acc: _Account, rule: Nearest) -> None:
+def _charge_nearest(acc: Account, rule: Nearest) -> None:
     """Of each need, arcs nearest first: what goes farther, against what is open nearer."""
     pr = acc.pr
     offering: dict[tuple[int, int, int], list[int]] = {}
     for f, c in enumerate(pr.offer_class.tolist()):
-        for p, t in _in_place(pr, pr.offer_stint[[f]]):
+        for p, t in in_place(pr, pr.offer_stint[[f]]):
             offering.setdefault((int(pr.stint_site[p]), c, t), []).append(p)
     mine = np.flatnonzero(pr.class_service[pr.arc_class] == rule.service)
     for i in range(len(pr.areas)):
@@ -592,7 +464,7 @@ def _charge_nearest(acc: _Account, rule: Nearest) -> None:
                     acc.stint[p] += price * need
 
 
-_CHARGES: dict[type[Rule], Callable[[_Account, Any], None]] = {
+CHARGES: dict[type[Rule], Callable[[Account, Any], None]] = {
     Acceptance: _charge_acceptance, Capacity: _charge_capacity, Coverage: _charge_coverage,
     Deviation: _charge_deviation, Floor: _charge_floor, Forced: _charge_forced, Gini: _charge_gini, Hub: _charge_hub,
     MeanTravel: _charge_mean_travel, Nearest: _charge_nearest, Referral: _charge_referral, Room: _charge_room,
@@ -600,111 +472,3 @@ _CHARGES: dict[type[Rule], Callable[[_Account, Any], None]] = {
     Resettlement: _charge_resettlement, Resource: _charge_resource, Served: _charge_served,
     SiteCount: _charge_count, WorstGroup: _charge_worst,
 }  # fmt: skip
-
-
-def _charge_fewest(pr: Problem, given: Floats, stint: Floats, leaving: Floats) -> float:
-    """Charge sites and unmet need against the fewest whole sites; return price times that number.
-
-    Places of K sites of at most ``size`` and the unmet hold all need: ``size K + unmet >= need``; K is
-    whole, so ``K + unmet / (size f) >= ceil(need / size)`` with f the broken part of ``need / size``.
-    """
-    shape = (len(pr.services), len(pr.periods), len(pr.futures))
-    if np.size(given) != math.prod(shape) or np.any(given > 0):
-        raise _NoProof
-    total = 0.0
-    for s, t, w in zip(*np.nonzero(given.reshape(shape)), strict=True):
-        price = float(given.reshape(shape)[s, t, w])
-        per_person = np.full(len(pr.groups), np.inf)
-        room: dict[int, float] = {}
-        for f, c in enumerate(pr.offer_class.tolist()):
-            p = int(pr.offer_stint[f])
-            if pr.class_service[c] == s:
-                room[p] = room.get(p, 0.0) + float(pr.offer_max[f] * pr.occupancy_max[c])
-                per_person = np.minimum(per_person, pr.places_per_person[c])
-        size = max(room.values(), default=0.0)
-        if size <= 0:
-            raise _NoProof
-        number = float((pr.own_need[:, s, :, t, w] @ per_person).sum()) / size
-        fewest = math.ceil(number)
-        total += price * fewest
-        for p, places in room.items():
-            if places > 0 and pr.stint_first[p] <= t <= pr.stint_last[p]:
-                stint[p] += price
-        leaving[~pr.onward, s, :, t, w] += price * per_person / (size * (number - fewest + 1))
-    return total
-
-
-def _sites(pr: Problem) -> list[tuple[int, Ints, Ints]]:
-    """Return (site, its arcs, its offers) of every site."""
-    by_arc = np.argsort(pr.arc_site, kind="stable")
-    arc_at = np.searchsorted(pr.arc_site[by_arc], np.arange(len(pr.sites) + 1))
-    of = pr.stint_site[pr.offer_stint]
-    by_offer = np.argsort(of, kind="stable")
-    offer_at = np.searchsorted(of[by_offer], np.arange(len(pr.sites) + 1))
-    return [
-        (j, by_arc[arc_at[j] : arc_at[j + 1]], by_offer[offer_at[j] : offer_at[j + 1]])
-        for j in range(len(pr.sites))
-    ]
-
-
-def _site(
-    pr: Problem, j: int, arcs: Ints, offers: Ints, person: Floats, weight: Floats, worth: Floats,
-    arc_charge: Floats, stint: Floats, place: Floats,
-) -> float:  # fmt: skip
-    """Return the least charged cost of any path of stints of one site."""
-    gains: dict[tuple[int, int, int], tuple[Floats, Floats]] = {}
-    for c in np.unique(pr.offer_class[offers]):
-        mine = arcs[pr.arc_class[arcs] == c]
-        service = pr.class_service[c]
-        need = pr.need[pr.arc_area[mine], service]
-        cost = person[mine][:, :, None, None] * weight + arc_charge[mine]
-        gain = (worth[pr.arc_area[mine], service] - cost) / pr.places_per_person[c][
-            None, :, None, None
-        ]
-        room = (
-            pr.acceptance[mine][:, :, None, None]
-            * need
-            * pr.places_per_person[c][None, :, None, None]
-        )
-        for t in range(len(pr.periods)):
-            for w in range(len(pr.futures)):
-                g, r = gain[:, :, t, w].ravel(), room[:, :, t, w].ravel()
-                good = np.flatnonzero((g > 0) & (r > 0))
-                good = good[np.argsort(-g[good], kind="stable")]
-                gains[int(c), t, w] = (g[good], np.cumsum(r[good]))
-    value = dict.fromkeys(np.flatnonzero(pr.stint_site == j).tolist(), 0.0)
-    for p in value:
-        value[p] = float(stint[p])
-    for f in offers:
-        value[int(pr.offer_stint[f])] += _offer(pr, int(f), gains, float(place[f]))
-    best: dict[tuple[int, int], float] = {}
-    n_t = len(pr.periods)
-    for p in sorted(value, key=lambda p: -pr.stint_first[p]):
-        after = (int(pr.stint_last[p]) + 1, int(pr.stint_option[p]))
-        rest = 0.0 if after[0] == n_t else best.get(after, np.inf)
-        here = (int(pr.stint_first[p]), int(pr.stint_from[p]))
-        best[here] = min(best.get(here, np.inf), value[p] + rest)
-    return best[0, int(pr.site_start[j])]
-
-
-def _offer(
-    pr: Problem, f: int, gains: Mapping[tuple[int, int, int], tuple[Floats, Floats]], price: float
-) -> float:
-    """Return the least charged cost of an offer over its number of places: it is convex in them."""
-    p, c = int(pr.offer_stint[f]), int(pr.offer_class[f])
-    occ = float(pr.occupancy_max[c])
-    lists = [
-        gains[c, t, w]
-        for t in range(int(pr.stint_first[p]), int(pr.stint_last[p]) + 1)
-        for w in range(len(pr.futures))
-    ]
-    low, high = float(pr.offer_min[f]), float(pr.offer_max[f])
-    turns = np.concatenate([ends / occ for _, ends in lists])
-    points = np.unique(np.clip(np.concatenate([[low, high], turns]), low, high))
-    cost = price * points
-    for gain, ends in lists:
-        if len(ends):
-            corners = np.concatenate([[0.0], ends])
-            earned = np.concatenate([[0.0], np.cumsum(gain * np.diff(corners))])
-            cost = cost - np.interp(points * occ, corners, earned)
-    return float(cost.min())

@@ -1,22 +1,14 @@
-"""An independent check of a plan: every rule and total recomputed in plain Python from `Problem`.
-
-Shares no code with ``model/``: loops and dictionaries instead of sparse rows, so that a slip in the
-formulation cannot hide itself. A plan is complete only if `verify` finds nothing.
-"""
+"""A check of each rule family: sentences on what a plan breaks, none where it holds."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from allocator.errors import Finding, Rank, Text, Where, plural
-from allocator.plan import Plan
-from allocator.problem import Objective, Problem
+from allocator.errors import Text, plural
 from allocator.rules import (
     Acceptance,
     Balance,
@@ -44,148 +36,12 @@ from allocator.rules import (
     SiteStates,
     WorstGroup,
 )
+from allocator.verify.facts import TOLERANCE, Facts, members_of, missing_share, over, served_share
 
-__all__ = ["CHECKS", "objective_value", "verify"]
-
-TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """A plan's contents by name, gathered once."""
-
-    problem: Problem
-    plan: Plan
-    stints: tuple[int, ...]
-    at: dict[tuple[int, int], list[int]]  # (site, period) -> stints in place
-    places: dict[tuple[int, int, int], float]  # (site, class, period) -> places
-    flows: list[tuple[int, int, int, int, float]]  # arc, group, period, future, people
-    by_cell: dict[tuple[int, int, int, int, int], float]  # (i, s, g, t, w) -> people
+__all__ = ["CHECKS", "deviation_in"]
 
 
-def _gather(problem: Problem, plan: Plan) -> _Facts:
-    stints = tuple(int(p) for p in plan.stints)
-    at: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for p in stints:
-        for t in range(int(problem.stint_first[p]), int(problem.stint_last[p]) + 1):
-            at[int(problem.stint_site[p]), t].append(p)
-    chosen = set(stints)
-    places: dict[tuple[int, int, int], float] = defaultdict(float)
-    for f, n in enumerate(plan.places.tolist()):
-        p = int(problem.offer_stint[f])
-        if p not in chosen:
-            continue
-        for t in range(int(problem.stint_first[p]), int(problem.stint_last[p]) + 1):
-            places[int(problem.stint_site[p]), int(problem.offer_class[f]), t] += n
-    flows = list(
-        zip(
-            plan.served_arc.tolist(), plan.served_group.tolist(), plan.served_period.tolist(),
-            plan.served_future.tolist(), plan.served.tolist(), strict=True,
-        )
-    )  # fmt: skip
-    by_cell: dict[tuple[int, int, int, int, int], float] = defaultdict(float)
-    for a, g, t, w, x in flows:
-        s = int(problem.class_service[problem.arc_class[a]])
-        by_cell[int(problem.arc_area[a]), s, g, t, w] += x
-    return _Facts(problem, plan, stints, at, places, flows, by_cell)
-
-
-def verify(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
-    """Return everything wrong with a plan; an empty tuple means it holds.
-
-    Checks that the plan answers this problem, that its numbers are finite and in range, every rule
-    of the problem, each objective's value, and that no bound is better than its plan. What says itself that
-    it is no plan never holds.
-    """
-    found = list(_shape(problem, plan))
-    if found:
-        return tuple(found)
-    if not plan.is_complete or plan.violations:
-        found.append(_no_plan(plan))
-    facts = _gather(problem, plan)
-    found += _acceptable(facts)
-    for rule in problem.rules:
-        found += [_violation(rule, what) for what in CHECKS[type(rule)](facts, rule)]
-    if plan.is_complete:
-        found += _objectives(facts)
-    return tuple(found)
-
-
-def _violation(rule: Rule, what: Text) -> Finding:
-    return Finding(
-        Rank.ERROR, f"verify-{type(rule).__name__.lower()}", Where(id=rule.id),
-        Text(f"方案违反“{rule.words.zh}”:{what.zh}", f"the plan breaks “{rule.words.en}”: {what.en}"),
-        Text("不要采用此方案;请重新求解。", "Do not use this plan; solve again."),
-    )  # fmt: skip
-
-
-def _plain(code: str, zh: str, en: str) -> Finding:
-    return Finding(
-        Rank.ERROR, f"verify-{code}", Where(),
-        Text(f"方案核验未通过:{zh}", f"the plan failed its check: {en}"),
-        Text("不要采用此方案;请重新求解。", "Do not use this plan; solve again."),
-    )  # fmt: skip
-
-
-def _no_plan(plan: Plan) -> Finding:
-    rules = ", ".join(v.rule for v in plan.violations)
-    of, zu = (f": {rules}", f":{rules}") if rules else ("", "")
-    return Finding(
-        Rank.ERROR, "verify-incomplete", Where(id=rules),
-        Text(f"这不是方案(状态:{plan.status}),不满足硬性要求{zu}。", f"This is no plan (status {plan.status}); it does not keep every hard rule{of}."),
-        Text("不要采用;请放宽求解限额或所列要求后重算。", "Do not use it; raise the limit of the solve or relax the rules named, and run it again."),
-    )  # fmt: skip
-
-
-def _over(value: float, limit: float, scale: float = 0.0) -> bool:
-    """Whether ``value`` exceeds ``limit`` beyond the relative tolerance."""
-    return value > limit + TOLERANCE * max(1.0, abs(value), abs(limit), scale)
-
-
-def _shape(problem: Problem, plan: Plan) -> Iterator[Finding]:
-    if plan.problem != problem.digest:
-        yield _plain("problem", "它所答的是另一个问题", "it answers another problem")
-    if len(plan.places) != len(problem.offer_stint) or plan.unmet.shape != problem.need.shape:
-        yield _plain("shape", "名额或未满足数与问题不符", "places or unmet do not fit the problem")
-        return
-    for name in ("places", "served", "unmet"):
-        values = getattr(plan, name)
-        if not np.all(np.isfinite(values)) or np.any(values < -TOLERANCE):
-            yield _plain(
-                "values", f"{name} 含负数或非有限数", f"{name} holds negative or non-finite numbers"
-            )
-    sets = {
-        "stints": (plan.stints, len(problem.stint_site)),
-        "served_arc": (plan.served_arc, len(problem.arc_area)),
-        "served_group": (plan.served_group, len(problem.groups)),
-        "served_period": (plan.served_period, len(problem.periods)),
-        "served_future": (plan.served_future, len(problem.futures)),
-    }
-    for name, (index, size) in sets.items():
-        if len(index) and (index.min() < 0 or index.max() >= size):
-            yield _plain("index", f"{name} 指向不存在的对象", f"{name} names something unknown")
-    if len({len(getattr(plan, n)) for n in (*list(sets)[1:], "served")}) != 1:
-        yield _plain("shape", "各服务数组长度不一", "the served arrays differ in length")
-    if len(set(plan.stints.tolist())) != len(plan.stints):
-        yield _plain("index", "同一做法选用了两次", "a stint is chosen twice")
-
-
-def _acceptable(facts: _Facts) -> Iterator[Finding]:
-    """Flows are within the willing share of their own need, and never counted twice."""
-    p = facts.problem
-    seen = set()
-    one = p.acceptance.shape[1] == 1
-    for a, g, t, w, x in facts.flows:
-        if (a, g, t, w) in seen:
-            yield _plain("flow", f"路线 {a}、人群 {g}、规划期 {t}、前景 {w} 出现两次", f"arc {a}, group {g}, period {t}, future {w} stands twice")  # fmt: skip
-        seen.add((a, g, t, w))
-        s = int(p.class_service[p.arc_class[a]])
-        most = float(p.acceptance[a, 0 if one else g]) * float(p.need[p.arc_area[a], s, g, t, w])
-        if _over(x, most):
-            yield _plain("flow", f"路线 {a} 服务 {x:.6g} 人,愿意者至多 {most:.6g} 人", f"arc {a} serves {x:.6g} of at most {most:.6g} willing")  # fmt: skip
-
-
-def check_balance(facts: _Facts, rule: Balance) -> Iterator[Text]:
+def check_balance(facts: Facts, rule: Balance) -> Iterator[Text]:
     """Served and unmet add up to the need of every cell."""
     p, unmet = facts.problem, facts.plan.unmet
     for cell, need in np.ndenumerate(p.need):
@@ -194,7 +50,7 @@ def check_balance(facts: _Facts, rule: Balance) -> Iterator[Text]:
             yield Text(f"{p.areas[cell[0]]} {p.services[cell[1]]}:已满足与未满足合计 {got:.6g},需求为 {need:.6g}", f"{p.areas[cell[0]]} {p.services[cell[1]]}: served and unmet are {got:.6g} of {need:.6g}")  # fmt: skip
 
 
-def check_acceptance(facts: _Facts, rule: Acceptance) -> Iterator[Text]:
+def check_acceptance(facts: Facts, rule: Acceptance) -> Iterator[Text]:
     """At every level alpha, flows accepted by at most alpha serve at most alpha of the need."""
     p = facts.problem
     one = p.acceptance.shape[1] == 1
@@ -210,11 +66,11 @@ def check_acceptance(facts: _Facts, rule: Acceptance) -> Iterator[Text]:
             total += x
             if n + 1 < len(ordered) and ordered[n + 1][0] <= phi + 1e-12:
                 continue
-            if _over(total, phi * need):
+            if over(total, phi * need):
                 yield Text(f"{p.areas[cell[0]]}:服务 {total:.6g} 人,愿意者仅 {phi * need:.6g} 人", f"{p.areas[cell[0]]}: {total:.6g} served where {phi * need:.6g} are willing")  # fmt: skip
 
 
-def check_capacity(facts: _Facts, rule: Capacity) -> Iterator[Text]:
+def check_capacity(facts: Facts, rule: Capacity) -> Iterator[Text]:
     """Use of each site and class is within the occupancy bounds of its places."""
     p = facts.problem
     used: dict[tuple[int, int, int, int], float] = defaultdict(float)
@@ -225,13 +81,13 @@ def check_capacity(facts: _Facts, rule: Capacity) -> Iterator[Text]:
     for j, c, t, w in keys:
         n = facts.places.get((j, c, t), 0.0)
         u = used.get((j, c, t, w), 0.0)
-        if _over(u, n * float(p.occupancy_max[c])):
+        if over(u, n * float(p.occupancy_max[c])):
             yield Text(f"{p.sites[j]} {p.classes[c]} {p.periods[t]}:使用 {u:.6g},名额仅 {n:.6g}", f"{p.sites[j]} {p.classes[c]} {p.periods[t]}: {u:.6g} used of {n:.6g}")  # fmt: skip
-        if p.occupancy_min[c] > 0 and _over(n * float(p.occupancy_min[c]), u):
+        if p.occupancy_min[c] > 0 and over(n * float(p.occupancy_min[c]), u):
             yield Text(f"{p.sites[j]} {p.classes[c]} {p.periods[t]}:名额 {n:.6g},仅使用 {u:.6g}", f"{p.sites[j]} {p.classes[c]} {p.periods[t]}: only {u:.6g} of {n:.6g} used")  # fmt: skip
 
 
-def check_scale(facts: _Facts, rule: Scale) -> Iterator[Text]:
+def check_scale(facts: Facts, rule: Scale) -> Iterator[Text]:
     """Every offer in place is within its sizes, and none has places elsewhere."""
     p, chosen = facts.problem, set(facts.stints)
     for f, n in enumerate(facts.plan.places.tolist()):
@@ -242,13 +98,13 @@ def check_scale(facts: _Facts, rule: Scale) -> Iterator[Text]:
                 yield Text(f"{where}:做法未采用,却有名额 {n:.6g}", f"{where}: {n:.6g} places of an option not in place")  # fmt: skip
             continue
         low, high, module = (float(v[f]) for v in (p.offer_min, p.offer_max, p.offer_module))
-        if _over(n, high) or _over(low, n):
+        if over(n, high) or over(low, n):
             yield Text(f"{where}:名额 {n:.6g} 不在 {low:g} 至 {high:g} 之间", f"{where}: {n:.6g} places outside {low:g} to {high:g}")  # fmt: skip
         if module > 0 and abs(n / module - round(n / module)) > 1e-5:
             yield Text(f"{where}:名额 {n:.6g} 不是 {module:g} 的整数倍", f"{where}: {n:.6g} places are not whole units of {module:g}")  # fmt: skip
 
 
-def check_link(facts: _Facts, rule: Link) -> Iterator[Text]:
+def check_link(facts: Facts, rule: Link) -> Iterator[Text]:
     """Everyone served is served at a site that offers the class in the period."""
     p = facts.problem
     for a, _, t, _, x in facts.flows:
@@ -256,7 +112,7 @@ def check_link(facts: _Facts, rule: Link) -> Iterator[Text]:
             yield Text(f"{p.sites[int(p.arc_site[a])]} 未开设 {p.classes[int(p.arc_class[a])]} 却安排了服务", f"{p.sites[int(p.arc_site[a])]} serves {p.classes[int(p.arc_class[a])]} unopened")  # fmt: skip
 
 
-def check_site(facts: _Facts, rule: SiteStates) -> Iterator[Text]:
+def check_site(facts: Facts, rule: SiteStates) -> Iterator[Text]:
     """Stints of a site follow one another from today's state, one in place at a time."""
     p = facts.problem
     for j, name in enumerate(p.sites):
@@ -273,7 +129,7 @@ def check_site(facts: _Facts, rule: SiteStates) -> Iterator[Text]:
                 state = int(p.stint_option[stint])
 
 
-def check_resource(facts: _Facts, rule: Resource) -> Iterator[Text]:
+def check_resource(facts: Facts, rule: Resource) -> Iterator[Text]:
     """Use of the pool, and each payer's share of it, is within supply in every future."""
     p, k = facts.problem, rule.pool
     use = pool_use(facts, k)
@@ -283,14 +139,14 @@ def check_resource(facts: _Facts, rule: Resource) -> Iterator[Text]:
         if rule.in_expectation:
             worst = [sum(float(p.future_weight[w]) * use[t, w] for w in futures)]
         for u in worst:
-            if _over(u, float(rule.supply[t])):
+            if over(u, float(rule.supply[t])):
                 yield Text(f"{p.periods[t]}:使用 {u:,.6g},可用仅 {rule.supply[t]:,.6g}", f"{p.periods[t]}: {u:,.6g} used of {rule.supply[t]:,.6g}")  # fmt: skip
             for payer in rule.payers:
-                if _over(payer.share * u, payer.cap[t]):
+                if over(payer.share * u, payer.cap[t]):
                     yield Text(f"{p.periods[t]}:{payer.id} 负担 {payer.share * u:,.6g},超过其上限", f"{p.periods[t]}: {payer.id} pays {payer.share * u:,.6g} over its cap")  # fmt: skip
 
 
-def pool_use(facts: _Facts, pool: int) -> dict[tuple[int, int], float]:
+def pool_use(facts: Facts, pool: int) -> dict[tuple[int, int], float]:
     """Use of a pool by (period, future)."""
     p, plan = facts.problem, facts.plan
     periods, futures = len(p.periods), len(p.futures)
@@ -310,7 +166,7 @@ def pool_use(facts: _Facts, pool: int) -> dict[tuple[int, int], float]:
     return use
 
 
-def check_coverage(facts: _Facts, rule: Coverage) -> Iterator[Text]:
+def check_coverage(facts: Facts, rule: Coverage) -> Iterator[Text]:
     """The people-weighted share of areas with an open offer in reach meets the target."""
     p = facts.problem
     short = facts.plan.shortfalls.get(rule.id, 0.0)
@@ -320,11 +176,11 @@ def check_coverage(facts: _Facts, rule: Coverage) -> Iterator[Text]:
         target = float(rule.share[t]) * sum(rule.people[:, t].tolist())
         missing += max(0.0, target - covered)
     allowed = 0.0 if rule.is_hard else short
-    if _over(missing, allowed):
+    if over(missing, allowed):
         yield Text(f"距目标尚差 {missing:.6g} 人,方案只申报 {allowed:.6g} 人", f"{missing:.6g} people short of the target, {allowed:.6g} declared")  # fmt: skip
 
 
-def covered_people(facts: _Facts, rule: Coverage, t: int) -> float:
+def covered_people(facts: Facts, rule: Coverage, t: int) -> float:
     """People of areas with a qualifying open offer in reach in a period."""
     p = facts.problem
     standing = {s for (_, at), stints in facts.at.items() if at == t for s in stints}
@@ -336,52 +192,25 @@ def covered_people(facts: _Facts, rule: Coverage, t: int) -> float:
     return sum(float(rule.people[i, t]) for i in sorted(reached))
 
 
-def _missing_share(
-    facts: _Facts, rule: Served | Floor, members: dict[int, set[int]], groups: set[int]
-) -> float:
-    """People missing from a served share: parts and periods summed, futures weighted."""
-    p, missing = facts.problem, 0.0
-    service, share = rule.service, rule.share.tolist()
-    weight = [1.0] * len(p.futures) if rule.is_hard else p.future_weight.tolist()
-    for areas in members.values():
-        for t in range(len(p.periods)):
-            for w in range(len(p.futures)):
-                need = sum(float(p.need[i, service, g, t, w]) for i in areas for g in groups)
-                got = sum(
-                    facts.by_cell.get((i, service, g, t, w), 0.0) for i in areas for g in groups
-                )
-                least = share[t] * need - TOLERANCE * max(1.0, need)
-                missing += max(0.0, least - got) * weight[w]
-    return missing
-
-
-def check_served(facts: _Facts, rule: Served) -> Iterator[Text]:
+def check_served(facts: Facts, rule: Served) -> Iterator[Text]:
     """The served share of the areas and groups meets the target."""
     members = {0: set(rule.areas.tolist())}
-    missing = _missing_share(facts, rule, members, set(rule.groups.tolist()))
+    missing = missing_share(facts, rule, members, set(rule.groups.tolist()))
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
-    if _over(missing, allowed):
+    if over(missing, allowed):
         yield Text(f"距要求的比例尚差 {missing:.6g} 人,方案只申报 {allowed:.6g} 人", f"{missing:.6g} people short of the share, {allowed:.6g} declared")  # fmt: skip
 
 
-def check_floor(facts: _Facts, rule: Floor) -> Iterator[Text]:
+def check_floor(facts: Facts, rule: Floor) -> Iterator[Text]:
     """The served share of every part meets the target."""
     groups = set(range(len(facts.problem.groups)))
-    missing = _missing_share(facts, rule, _members(rule), groups)
+    missing = missing_share(facts, rule, members_of(rule), groups)
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
-    if _over(missing, allowed):
+    if over(missing, allowed):
         yield Text(f"距底线尚差 {missing:.6g} 人,方案只申报 {allowed:.6g} 人", f"{missing:.6g} people short of the floor, {allowed:.6g} declared")  # fmt: skip
 
 
-def _members(rule: Floor | WorstGroup | Deviation | Gini) -> dict[int, set[int]]:
-    members: dict[int, set[int]] = defaultdict(set)
-    for i, part in enumerate(rule.part.tolist()):
-        if part >= 0:
-            members[part].add(i)
-    return members
-
-
-def _weighted_places(facts: _Facts, weight: list[float], t: int) -> float:
+def _weighted_places(facts: Facts, weight: list[float], t: int) -> float:
     p, total = facts.problem, 0.0
     for f, n in enumerate(facts.plan.places.tolist()):
         s = int(p.offer_stint[f])
@@ -390,18 +219,18 @@ def _weighted_places(facts: _Facts, weight: list[float], t: int) -> float:
     return total
 
 
-def check_places_ratio(facts: _Facts, rule: PlacesRatio) -> Iterator[Text]:
+def check_places_ratio(facts: Facts, rule: PlacesRatio) -> Iterator[Text]:
     """Places in being are at least the number the ratio asks."""
     missing = sum(
         max(0.0, float(rule.minimum[t]) - _weighted_places(facts, rule.offer_weight.tolist(), t))
         for t in range(len(facts.problem.periods))
     )
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
-    if _over(missing, allowed):
+    if over(missing, allowed):
         yield Text(f"尚差名额 {missing:.6g},方案只申报 {allowed:.6g}", f"{missing:.6g} places short, {allowed:.6g} declared")  # fmt: skip
 
 
-def check_places_share(facts: _Facts, rule: PlacesShare) -> Iterator[Text]:
+def check_places_share(facts: Facts, rule: PlacesShare) -> Iterator[Text]:
     """The part's share of places meets the target."""
     missing = 0.0
     for t in range(len(facts.problem.periods)):
@@ -409,11 +238,11 @@ def check_places_share(facts: _Facts, rule: PlacesShare) -> Iterator[Text]:
         whole = _weighted_places(facts, rule.whole.tolist(), t)
         missing += max(0.0, float(rule.share[t]) * whole - part)
     allowed = 0.0 if rule.is_hard else facts.plan.shortfalls.get(rule.id, 0.0)
-    if _over(missing, allowed):
+    if over(missing, allowed):
         yield Text(f"距要求的比例尚差名额 {missing:.6g},方案只申报 {allowed:.6g}", f"{missing:.6g} places short of the share, {allowed:.6g} declared")  # fmt: skip
 
 
-def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[Text]:
+def check_resettlement(facts: Facts, rule: Resettlement) -> Iterator[Text]:
     """Where the home is closed, its residents are served over the arcs that count."""
     p = facts.problem
     near = {
@@ -432,11 +261,11 @@ def check_resettlement(facts: _Facts, rule: Resettlement) -> Iterator[Text]:
                     x for a, gg, tt, ww, x in facts.flows
                     if (gg, tt, ww) == (g, t, w) and a in near
                 )  # fmt: skip
-                if _over(need, got):
+                if over(need, got):
                     yield Text(f"{p.sites[rule.site]} 关停时有 {need - got:.6g} 名在住老人未安置", f"{p.sites[rule.site]} closes with {need - got:.6g} residents unplaced")  # fmt: skip
 
 
-def check_hub(facts: _Facts, rule: Hub) -> Iterator[Text]:
+def check_hub(facts: Facts, rule: Hub) -> Iterator[Text]:
     """Every point in place has at least as many hubs in reach as it has points."""
     p = facts.problem
     points, hubs = set(rule.point_options.tolist()), set(rule.hub_options.tolist())
@@ -453,7 +282,7 @@ def check_hub(facts: _Facts, rule: Hub) -> Iterator[Text]:
                 yield Text(f"{name} {p.periods[t]}:可达范围内没有中心", f"{name} {p.periods[t]}: no hub in reach")  # fmt: skip
 
 
-def check_site_count(facts: _Facts, rule: SiteCount) -> Iterator[Text]:
+def check_site_count(facts: Facts, rule: SiteCount) -> Iterator[Text]:
     """The number of sites in the options is within bounds."""
     p, options = facts.problem, set(rule.options.tolist())
     for t in range(len(p.periods)):
@@ -465,7 +294,7 @@ def check_site_count(facts: _Facts, rule: SiteCount) -> Iterator[Text]:
             yield Text(f"{p.periods[t]}:共 {n} 处", f"{p.periods[t]}: {plural(n, 'site')}")
 
 
-def check_forced(facts: _Facts, rule: Forced) -> Iterator[Text]:
+def check_forced(facts: Facts, rule: Forced) -> Iterator[Text]:
     """The named site is in the options (or in none of them) in the period."""
     p, options = facts.problem, set(rule.options.tolist())
     here = facts.at.get((rule.site, rule.period), [])
@@ -474,7 +303,7 @@ def check_forced(facts: _Facts, rule: Forced) -> Iterator[Text]:
         yield Text(where, where)
 
 
-def check_reserved(facts: _Facts, rule: Reserved) -> Iterator[Text]:
+def check_reserved(facts: Facts, rule: Reserved) -> Iterator[Text]:
     """Other groups use at most the share of places that is not kept."""
     p = facts.problem
     classes, groups = set(rule.classes.tolist()), set(rule.groups.tolist())
@@ -485,30 +314,30 @@ def check_reserved(facts: _Facts, rule: Reserved) -> Iterator[Text]:
             used[int(p.arc_site[a]), c, t, w] += x * float(p.places_per_person[c, g])
     for (j, c, t, _), u in used.items():
         n = facts.places.get((j, c, t), 0.0)
-        if _over(u, (1 - rule.share) * n):
+        if over(u, (1 - rule.share) * n):
             yield Text(f"{p.sites[j]}:名额 {n:.6g},其他人群占用 {u:.6g}", f"{p.sites[j]}: others use {u:.6g} of {n:.6g} places")  # fmt: skip
 
 
-def check_deviation(facts: _Facts, rule: Deviation) -> Iterator[Text]:
+def check_deviation(facts: Facts, rule: Deviation) -> Iterator[Text]:
     """Half of the parts' deviation is within the ceiling's share of the people served."""
     if rule.ceiling is None:
         return
-    p, members = facts.problem, _members(rule)
+    p, members = facts.problem, members_of(rule)
     everyone = set().union(*members.values()) if members else set()
     for t in range(len(p.periods)):
         for w in range(len(p.futures)):
-            got, need = _served_share(facts, rule.service, everyone, t, w)
-            moved = _deviation_in(facts, rule, t, w) / 2
-            if _over(moved, float(rule.ceiling[t]) * got, need):
+            got, need = served_share(facts, rule.service, everyone, t, w)
+            moved = deviation_in(facts, rule, t, w) / 2
+            if over(moved, float(rule.ceiling[t]) * got, need):
                 yield Text(f"{p.periods[t]}:服务 {got:.6g} 人,需调整 {moved:.6g} 人才能均等", f"{p.periods[t]}: {moved:.6g} of {got:.6g} would have to move")  # fmt: skip
 
 
-def check_gini(facts: _Facts, rule: Gini) -> Iterator[Text]:
+def check_gini(facts: Facts, rule: Gini) -> Iterator[Text]:
     """Differences between all pairs of parts are within the ceiling's share of the people served."""
-    p, members = facts.problem, list(_members(rule).values())
+    p, members = facts.problem, list(members_of(rule).values())
     for t in range(len(p.periods)):
         for w in range(len(p.futures)):
-            parts = [_served_share(facts, rule.service, areas, t, w) for areas in members]
+            parts = [served_share(facts, rule.service, areas, t, w) for areas in members]
             got, need = (
                 (sum(values) for values in zip(*parts, strict=True)) if parts else (0.0, 0.0)
             )
@@ -516,11 +345,11 @@ def check_gini(facts: _Facts, rule: Gini) -> Iterator[Text]:
             for n, (mine, my_need) in enumerate(parts):
                 for other, other_need in parts[n + 1 :]:
                     apart += abs(other_need * mine - my_need * other) / need if need > 0 else 0.0
-            if _over(apart, float(rule.ceiling[t]) * got, need):
+            if over(apart, float(rule.ceiling[t]) * got, need):
                 yield Text(f"{p.periods[t]}:基尼系数 {apart / got:.6g},上限 {float(rule.ceiling[t]):.6g}", f"{p.periods[t]}: Gini {apart / got:.6g}, ceiling {float(rule.ceiling[t]):.6g}")  # fmt: skip
 
 
-def check_mean_travel(facts: _Facts, rule: MeanTravel) -> Iterator[Text]:
+def check_mean_travel(facts: Facts, rule: MeanTravel) -> Iterator[Text]:
     """People of the service spend at most the stated minutes on average; those sent on are not counted again."""
     p = facts.problem
     onward = {i for r in p.rules if isinstance(r, Referral) for i in r.area.tolist()}
@@ -532,11 +361,11 @@ def check_mean_travel(facts: _Facts, rule: MeanTravel) -> Iterator[Text]:
             people[t, w] += x
             minutes[t, w] += x * float(p.arc_minutes[a])
     for (t, w), n in people.items():
-        if n > 0 and _over(minutes[t, w], float(rule.minutes[t]) * n):
+        if n > 0 and over(minutes[t, w], float(rule.minutes[t]) * n):
             yield Text(f"{p.periods[t]}:平均 {minutes[t, w] / n:.6g} 分钟", f"{p.periods[t]}: {minutes[t, w] / n:.6g} minutes on average")  # fmt: skip
 
 
-def check_nearest(facts: _Facts, rule: Nearest) -> Iterator[Text]:
+def check_nearest(facts: Facts, rule: Nearest) -> Iterator[Text]:
     """Nobody goes past an open place that they reach sooner and would use."""
     p = facts.problem
     phi = np.broadcast_to(p.acceptance, (len(p.arc_area), len(p.groups)))
@@ -554,22 +383,22 @@ def check_nearest(facts: _Facts, rule: Nearest) -> Iterator[Text]:
     for a, g, t, _, x in facts.flows:
         i = int(p.arc_area[a])
         own = int(p.class_service[int(p.arc_class[a])]) == rule.service
-        if own and float(p.arc_minutes[a]) > near[i, g, t] and _over(x, 0.0):
+        if own and float(p.arc_minutes[a]) > near[i, g, t] and over(x, 0.0):
             yield Text(f"{p.areas[i]} {p.periods[t]}:{x:.6g} 人越过了更近的设施", f"{p.areas[i]} {p.periods[t]}: {x:.6g} go past a nearer place")  # fmt: skip
 
 
-def check_room(facts: _Facts, rule: Room) -> Iterator[Text]:
+def check_room(facts: Facts, rule: Room) -> Iterator[Text]:
     """What each stint named offers fits the floor of its building."""
     p, chosen = facts.problem, set(facts.stints)
     used: dict[int, float] = defaultdict(float)
     for f, n in enumerate(facts.plan.places.tolist()):
         used[int(p.offer_stint[f])] += n * float(rule.offer_area[f])
     for s, room in zip(rule.stints.tolist(), rule.room.tolist(), strict=True):
-        if s in chosen and _over(used[s], room):
+        if s in chosen and over(used[s], room):
             yield Text(f"{p.sites[int(p.stint_site[s])]}:需 {used[s]:.6g} 平方米,仅有 {room:.6g} 平方米", f"{p.sites[int(p.stint_site[s])]}: {used[s]:.6g} m2 in {room:.6g}")  # fmt: skip
 
 
-def check_referral(facts: _Facts, rule: Referral) -> Iterator[Text]:
+def check_referral(facts: Facts, rule: Referral) -> Iterator[Text]:
     """Just the share of those served at a site goes on from there to the onward service."""
     p, classes = facts.problem, set(rule.classes.tolist())
     at: dict[tuple[int, int, int, int], float] = defaultdict(float)
@@ -581,11 +410,11 @@ def check_referral(facts: _Facts, rule: Referral) -> Iterator[Text]:
             x = at.get((site, g, t, w), 0.0)
             sent = float(rule.share[t]) * x
             on = facts.by_cell.get((area, rule.service, g, t, w), 0.0)
-            if _over(sent, on) or _over(on, sent):
+            if over(sent, on) or over(on, sent):
                 yield Text(f"{p.sites[site]} {p.periods[t]}:服务 {x:.6g} 人,转介 {on:.6g} 人,应为 {sent:.6g} 人", f"{p.sites[site]} {p.periods[t]}: {on:.6g} of {x:.6g} go on, not {sent:.6g}")  # fmt: skip
 
 
-def check_nothing(facts: _Facts, rule: Rule) -> Iterator[Text]:
+def check_nothing(facts: Facts, rule: Rule) -> Iterator[Text]:
     """A measure that only enters an objective; its value is checked there."""
     yield from ()
 
@@ -618,145 +447,13 @@ CHECKS: dict[type[Rule], Callable[..., Iterator[Text]]] = {
 }
 
 
-def _served_share(
-    facts: _Facts, service: int, areas: set[int], t: int, w: int
-) -> tuple[float, float]:
-    p = facts.problem
-    groups = range(len(p.groups))
-    need = sum(float(p.need[i, service, g, t, w]) for i in areas for g in groups)
-    got = sum(facts.by_cell.get((i, service, g, t, w), 0.0) for i in areas for g in groups)
-    return got, need
-
-
-def _worst_share(facts: _Facts, rule: WorstGroup) -> float:
-    """The least served share over parts, periods and futures."""
-    p, worst = facts.problem, 1.0
-    for areas in _members(rule).values():
-        for t in range(len(p.periods)):
-            for w in range(len(p.futures)):
-                got, need = _served_share(facts, rule.service, areas, t, w)
-                worst = min(worst, got / need) if need > 0 else worst
-    return worst
-
-
-def _deviation(facts: _Facts, rule: Deviation, w: int) -> float:
-    """People by which the parts are off the county's served share in a future, mean of periods."""
-    periods = range(len(facts.problem.periods))
-    return sum(_deviation_in(facts, rule, t, w) for t in periods) / len(periods)
-
-
-def _deviation_in(facts: _Facts, rule: Deviation, t: int, w: int) -> float:
-    members, total = _members(rule), 0.0
+def deviation_in(facts: Facts, rule: Deviation, t: int, w: int) -> float:
+    """Return what parts are apart from the share of the county, in persons, in one period and future."""
+    members, total = members_of(rule), 0.0
     everyone = set().union(*members.values()) if members else set()
-    got_all, need_all = _served_share(facts, rule.service, everyone, t, w)
+    got_all, need_all = served_share(facts, rule.service, everyone, t, w)
     share = got_all / need_all if need_all else 0.0
     for areas in members.values():
-        got, need = _served_share(facts, rule.service, areas, t, w)
+        got, need = served_share(facts, rule.service, areas, t, w)
         total += abs(got - share * need)
     return total
-
-
-def objective_value(problem: Problem, plan: Plan, objective: Objective) -> float:
-    """Return an objective's value recomputed from the plan, in plain Python."""
-    return _value(_gather(problem, plan), objective)
-
-
-def _value(facts: _Facts, objective: Objective) -> float:
-    """Parts that all futures share, plus the futures' parts weighed as the objective says."""
-    p, plan = facts.problem, facts.plan
-    shared = objective.constant
-    if objective.stint is not None:
-        shared += sum(float(objective.stint[s]) for s in facts.stints)
-    if objective.place is not None:
-        shared += sum(
-            float(c) * n for c, n in zip(objective.place, plan.places.tolist(), strict=True)
-        )
-    expected = 0.0  # shortfalls of rules on people are kept as their mean over futures
-    futures = [_future_value(facts, objective, w) for w in range(len(p.futures))]
-    for rule in p.rules:
-        if objective.shortfalls and not rule.is_hard:
-            priced = float(rule.price or 0.0) * plan.shortfalls.get(rule.id, 0.0)
-            if not isinstance(rule, Served | Floor):
-                shared += priced
-            elif objective.risk == "expected":
-                expected += priced
-            else:
-                for w, missing in enumerate(_missing_by_future(facts, rule)):
-                    futures[w] += float(rule.price or 0.0) * missing
-        if rule.id == objective.epigraph and isinstance(rule, WorstGroup):
-            shared -= objective.epigraph_weight * _worst_share(facts, rule)
-    return shared + expected + _weighed(p, objective, futures)
-
-
-def _future_value(facts: _Facts, objective: Objective, w: int) -> float:
-    """The part of an objective that one future alone bears, shortfalls left out."""
-    p, plan, total = facts.problem, facts.plan, 0.0
-    weight = [1.0] * len(p.periods)
-    if objective.period_weight is not None:
-        weight = objective.period_weight.tolist()
-    if objective.person is not None:
-        one = objective.person.shape[1] == 1
-        for a, g, t, of, x in facts.flows:
-            if of == w:
-                total += float(objective.person[a, 0 if one else g]) * x * weight[t]
-    if objective.unmet is not None:
-        each = np.broadcast_to(objective.unmet, p.need.shape[:3])
-        for cell in np.argwhere(plan.unmet[..., w] > 0):
-            i, s, g, t = (int(v) for v in cell)
-            total += float(each[i, s, g]) * float(plan.unmet[i, s, g, t, w]) * weight[t]
-    for rule in p.rules:
-        if rule.id == objective.epigraph and isinstance(rule, Deviation):
-            total += objective.epigraph_weight * _deviation(facts, rule, w)
-    return total
-
-
-def _missing_by_future(facts: _Facts, rule: Served | Floor) -> list[float]:
-    """People missing from a served share in each future, parts and periods summed."""
-    p = facts.problem
-    if isinstance(rule, Served):
-        members, groups = {0: set(rule.areas.tolist())}, set(rule.groups.tolist())
-    else:
-        members, groups = _members(rule), set(range(len(p.groups)))
-    missing = [0.0] * len(p.futures)
-    for w in range(len(p.futures)):
-        for areas in members.values():
-            for t in range(len(p.periods)):
-                cells = [(i, rule.service, g, t, w) for i in areas for g in groups]
-                need = sum(float(p.need[cell]) for cell in cells)
-                got = sum(facts.by_cell.get(cell, 0.0) for cell in cells)
-                missing[w] += max(0.0, float(rule.share[t]) * need - got)
-    return missing
-
-
-def _weighed(p: Problem, objective: Objective, futures: list[float]) -> float:
-    """Weigh the futures' values: mean, worst, mean of the worst share, or worst regret."""
-    if objective.risk == "worst":
-        return max(futures)
-    if objective.risk == "regret":
-        assert objective.future_best is not None
-        best = [float(b) for b in objective.future_best]
-        return max(v - b for v, b in zip(futures, best, strict=True))
-    weight = [float(v) for v in p.future_weight]
-    if objective.risk == "cvar":
-        left, total = objective.risk_share, 0.0
-        for value, chance in sorted(zip(futures, weight, strict=True), reverse=True):
-            part = min(left, chance)
-            total, left = total + part * value, left - part
-        return total / objective.risk_share
-    return sum(value * chance for value, chance in zip(futures, weight, strict=True))
-
-
-def _objectives(facts: _Facts) -> Iterator[Finding]:
-    p, plan = facts.problem, facts.plan
-    if [o.id for o in p.objectives] != [o.id for o in plan.objectives]:
-        yield _plain("objective", "目标与问题不符", "its objectives are not the problem's")
-        return
-    for objective, stated in zip(p.objectives, plan.objectives, strict=True):
-        value = _value(facts, objective)
-        near = TOLERANCE * max(1.0, abs(value))
-        if not math.isfinite(stated.value) or abs(value - stated.value) > near:
-            yield _plain("objective", f"{objective.id} 应为 {value:.9g},而非 {stated.value:.9g}", f"{objective.id} is {value:.9g}, not {stated.value:.9g}")  # fmt: skip
-        if stated.bound > value + near or not math.isfinite(stated.bound):
-            yield _plain("bound", f"{objective.id}:界 {stated.bound:.9g} 竟优于方案", f"{objective.id}: bound {stated.bound:.9g} is better than the plan")  # fmt: skip
-        if stated.unit != objective.unit:
-            yield _plain("objective", f"{objective.id} 的单位应为 {objective.unit},而非 {stated.unit}", f"{objective.id} is in {objective.unit}, not {stated.unit}")  # fmt: skip

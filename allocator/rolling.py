@@ -8,7 +8,7 @@ side by side in the table ``rolling``; ``rolling_figures`` does the same for the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -192,6 +192,10 @@ def _table(before: Run, case: Case, progress: pd.DataFrame, after: Run) -> pd.Da
     sites = case.region.sites.set_index("site_id")
     homes = case.region.homes.set_index("site_id")
     was = before.tables["sites"].query("year == @before.scenario.base_year").set_index("site_id")
+    use = before.tables["use"].query(
+        "year == @before.scenario.base_year and service == 'elderly.resident'"
+    )
+    earlier = use.groupby("site_id")["places"].sum().to_dict()
     told = progress.set_index("site_id")
     stands = _stands(case)
     moved = [s for s, t in stands.items() if s in was.index and t and t != was.loc[s, "state"]]
@@ -208,6 +212,9 @@ def _table(before: Run, case: Case, progress: pd.DataFrame, after: Run) -> pd.Da
         here["today_places_day"] = float(homes["day_places"].get(site, 0)) if "day_places" in homes else 0.0  # fmt: skip
         here["paid_yuan"] = float(told["paid_yuan"].get(site, 0.0))
         is_done = site in old.index and here["today"] == here["planned_type"]
+        if is_done and site in was.index and was.loc[site, "state"] == here["planned_type"]:
+            # A home made larger or smaller stands as its type all along: its size tells.
+            is_done = told["status"].get(site) == "done" or _resized(here, earlier.get(site, 0.0))
         here["status"] = str(told["status"].get(site, "done" if is_done else "open"))
         gap = {"resident": np.nan, "day": np.nan}
         if is_done:
@@ -223,6 +230,12 @@ def _table(before: Run, case: Case, progress: pd.DataFrame, after: Run) -> pd.Da
         "deviation_places_day", "deviation_yuan", *(f"new_{c}" for c in _PLANNED), "change",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def _resized(here: Mapping[str, Any], earlier: float) -> bool:
+    """Whether a home's places today are nearer to the planned size than to the earlier roll's."""
+    today, planned = here["today_places_resident"], here["planned_places_resident"]
+    return bool(abs(today - planned) < abs(today - earlier))
 
 
 def _change(here: dict[str, Any], is_done: bool, was_planned: bool, is_planned: bool) -> str:

@@ -11,7 +11,7 @@ from allocator.errors import InputRefused
 from allocator.io.case import read_case
 from allocator.io.runs import read_run, write_run
 from allocator.io.tables import read_table
-from allocator.rolling import next_scenario, roll
+from allocator.rolling import _resized, next_scenario, roll
 from allocator.run import run
 from allocator.schema import PROGRESS
 
@@ -68,6 +68,12 @@ def test_a_dropped_project_is_not_planned_again(before, later, tmp_path):
     rows = roll(before, later, table).tables["rolling"].set_index("site_id")
     assert rows.loc["S3", "new_type"] != "township-centre"
     assert rows.loc["S3", "change"] in ("dropped", "other-type")
+
+
+@pytest.mark.parametrize(("today", "is_done"), [(56, False), (60, False), (90, True), (101, True)])
+def test_a_home_to_be_extended_is_done_only_once_it_has_grown(today, is_done):
+    here = {"today_places_resident": today, "planned_places_resident": 101.0}
+    assert _resized(here, 56.0) is is_done
 
 
 def test_what_does_not_fit_is_told_at_once(before, later, tmp_path):

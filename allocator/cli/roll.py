@@ -108,7 +108,7 @@ def _project(type_: object, period: object, places: object, language: str, names
     what = names.type(str(type_)).in_language(language)
     beds = float(str(places))
     size = say(language, f",{beds:,.0f}床", f", {beds:,.0f} places") if beds else ""
-    return f"{what}{size}" + say(language, f"({period}年前)", f" (by {period})")
+    return f"{what}{size}" + say(language, f"({period}年底前)", f" (by {period})")
 
 
 def _figures(rows: pd.DataFrame, base: int, language: str) -> Table:

@@ -48,7 +48,8 @@ def equity_chapter(run: Run, names: Names) -> Chapter:
     blocks += [_groups(table, names), _townships(run, table, names)]
     cautions = tuple(Text(c["zh"], c["en"]) for c in run.measures.get("cautions", ()))
     if cautions:
-        blocks.append(Items(cautions))
+        said = Text("“提示”一列依据的提示线：", "What the column of flags goes by:")
+        blocks += [Paragraph(said), Items(cautions)]
     return Chapter("equity", head, tuple(blocks), annex=True)
 
 

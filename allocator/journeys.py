@@ -307,7 +307,7 @@ def _unreached(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iter
             "places-out-of-reach",
             Where(id=service),
             Text(
-                f"{name.zh}:{len(lost)} 个村在时限内(最宽{widest.within_minutes:g}分钟,{by.zh})无任何地点可达,需求计入未满足。{NEAREST.zh}{listed}。",
+                f"{name.zh}:{len(lost)} 个村在时限内(最宽{widest.within_minutes:g}分钟,{by.zh})无任何地点可达,需求计入未满足。{NEAREST.zh}{listed.replace(' min)', '分钟)').replace('; ', '、')}。",
                 f"{name.en}: {plural(len(lost), 'place reaches', 'places reach')} no site within the limits (at most {widest.within_minutes:g} minutes, {by.en}); the need counts as unmet. {NEAREST.en} {listed}.",
             ),
             Text(

@@ -143,6 +143,14 @@ def test_points_of_a_map_vendor_come_back_to_where_they_are(surveyed, tmp_path):
     assert metres.max() < 0.2 and case.region.crs == "EPSG:4490"
     sites = case.region.sites
     assert sites["lon"].notna().all(), "homes without a point stand at the seat of their township"
+    plots = sites["name_en"][sites["name_en"] != ""]
+    assert plots.is_unique and "东岭乡 seat (nominal)" in set(plots)
+
+
+def test_drop_downs_offer_chinese_words_first_and_the_english_ones_too(surveyed):
+    sheet = openpyxl.load_workbook(surveyed / "case.xlsx")[f"{SCHEMAS['areas'].zh} areas"]
+    lists = [v.formula1.strip('"') for v in sheet.data_validations.dataValidation if v.type == "list"]  # fmt: skip
+    assert "县城,乡镇驻地,集镇,村,county-town,township-seat,village" in lists
 
 
 def test_optional_sheets_replace_defaults_and_leave_the_list_of_gaps(surveyed, tmp_path):

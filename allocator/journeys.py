@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -14,9 +15,17 @@ from allocator.compile import class_offers, origins
 from allocator.errors import Finding, InputRefused, Rank, Text, Where, plural
 from allocator.rules import Floats
 from allocator.scenario import Scenario
-from allocator.travel import Arcs, nearest
+from allocator.travel import Arcs
 from allocator.travel.checks import check_against_straight_line, check_missing_pairs
-from allocator.travel.journeys import Places, journey_parts, moved, standing, time_journeys
+from allocator.travel.journeys import (
+    Places,
+    journey_parts,
+    moved,
+    standing,
+    time_journeys,
+    time_nearest,
+)
+from allocator.travel.modes import MODES
 from allocator.travel.network import snap
 
 __all__ = [
@@ -280,7 +289,10 @@ def _unreached(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iter
             continue
         widest = max(mine, key=lambda o: (o.within_minutes, o.id))
         some = areas.take(~reached[: len(areas.ids)])
-        minutes, site = nearest(_timed(case, some, sites, widest.travel, DAY), len(lost))
+        minutes, site = time_nearest(
+            case.travel, some, sites, mode=widest.travel, within_minutes=DAY, crs=case.region.crs
+        )
+        by = MODES.get(widest.travel, Text(widest.travel, widest.travel))
         shown = [
             f"{some.ids[n]} → {sites.ids[site[n]]} ({minutes[n]:.0f} min)"
             if site[n] >= 0
@@ -294,8 +306,8 @@ def _unreached(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iter
             "places-out-of-reach",
             Where(id=service),
             Text(
-                f"{name.zh}:{len(lost)} 个村在时限内无任何地点可达,需求计入未满足。{NEAREST.zh}{listed}。",
-                f"{name.en}: {plural(len(lost), 'place reaches', 'places reach')} no site within the limits; the need counts as unmet. {NEAREST.en} {listed}.",
+                f"{name.zh}:{len(lost)} 个村在时限内(最宽{widest.within_minutes:g}分钟,{by.zh})无任何地点可达,需求计入未满足。{NEAREST.zh}{listed.replace(' min)', '分钟)').replace('; ', '、')}。",
+                f"{name.en}: {plural(len(lost), 'place reaches', 'places reach')} no site within the limits (at most {widest.within_minutes:g} minutes, {by.en}); the need counts as unmet. {NEAREST.en} {listed}.",
             ),
             Text(
                 "可增设备选地点、放宽时限或安排流动服务。",
@@ -387,6 +399,18 @@ def _nearest(case: Case, standing_types: Mapping[str, np.ndarray], people_60: Fl
     areas, sites = _areas(case), _sites(case)
     table = case.region.areas.sort_values("area_id")
     types = case.catalogue.types
+
+    @functools.cache
+    def timed(stands: tuple[bool, ...], mode: str) -> tuple[Floats, np.ndarray]:
+        return time_nearest(
+            case.travel,
+            areas,
+            sites.take(stands),
+            mode=mode,
+            within_minutes=DAY,
+            crs=case.region.crs,
+        )
+
     rows = []
     for service, stands in standing_types.items():
         best = np.full(len(areas.ids), np.inf)
@@ -397,8 +421,7 @@ def _nearest(case: Case, standing_types: Mapping[str, np.ndarray], people_60: Fl
             for offer in types[type_].offers if type_ in types else ():
                 if offer.service != service:
                     continue
-                arcs = _timed(case, areas, sites.take(stands == type_), offer.travel, DAY)
-                minutes, site = nearest(arcs, len(areas.ids))
+                minutes, site = timed(tuple(stands == type_), offer.travel)
                 inside |= minutes <= offer.within_minutes
                 nearer = minutes < best
                 best[nearer], where[nearer] = minutes[nearer], at[site[nearer]]

@@ -57,6 +57,12 @@ class Column:
         """Every header accepted for it."""
         return (self.name, self.zh, *self.synonyms)
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Every word accepted for a choice, those in Chinese first."""
+        every = dict.fromkeys((*(w for w, _ in self.aliases), *self.choices))
+        return tuple(sorted(every, key=str.isascii))
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:

@@ -98,16 +98,19 @@ def test_one_fault_neither_hides_others_nor_brings_false_ones(surveyed, tmp_path
     areas.cell(3, at["registered_60"], "约300")
     areas.cell(4, at["township_id"], "360109")
     places = next(c.column for c in homes[1] if " places" in c.value)
-    homes.cell(2, places, None)
+    homes.cell(2, places).value = None
+    areas.cell(5, at["lat"], 114.5)
+    areas.cell(6, at["area_class"], "山区")
     book.save(folder / "case.xlsx")
     with pytest.raises(InputRefused) as caught:
         read_case(folder)
     told = [(f.code, f.where.row) for f in caught.value.findings if f.rank != "information"]
     assert sorted(told, key=str) == [
-        ("cell-blank", 2), ("cell-not-a-number", 3), ("id-unknown", 4), ("number-in-id-column", 2), ("personal-data", None),
+        ("cell-blank", 2), ("cell-not-a-choice", 6), ("cell-not-a-number", 3), ("cell-out-of-range", 5), ("id-unknown", 4), ("number-in-id-column", 2), ("personal-data", None),
     ]  # fmt: skip
     assert main(["check", str(folder), "--lang", "zh"]) == 2
     text = said(capsys).replace("\n", "")
+    assert "可选:县城、乡镇驻地、集镇、村" in text and "经度、纬度是否填反" in text
     assert "第4行" in text and "不在乡镇表中" in text and "row 4" not in text and "张三" not in text
 
 
@@ -140,6 +143,14 @@ def test_points_of_a_map_vendor_come_back_to_where_they_are(surveyed, tmp_path):
     assert metres.max() < 0.2 and case.region.crs == "EPSG:4490"
     sites = case.region.sites
     assert sites["lon"].notna().all(), "homes without a point stand at the seat of their township"
+    plots = sites["name_en"][sites["name_en"] != ""]
+    assert plots.is_unique and "东岭乡 seat (nominal)" in set(plots)
+
+
+def test_drop_downs_offer_chinese_words_first_and_the_english_ones_too(surveyed):
+    sheet = openpyxl.load_workbook(surveyed / "case.xlsx")[f"{SCHEMAS['areas'].zh} areas"]
+    lists = [v.formula1.strip('"') for v in sheet.data_validations.dataValidation if v.type == "list"]  # fmt: skip
+    assert "县城,乡镇驻地,集镇,村,county-town,township-seat,village" in lists
 
 
 def test_optional_sheets_replace_defaults_and_leave_the_list_of_gaps(surveyed, tmp_path):

@@ -19,8 +19,8 @@ from allocator.journeys import (
     travel_findings,
 )
 from allocator.scenario import Scenario
-from allocator.travel import METHODS, distance_km
-from allocator.travel.journeys import Places, TravelSpec, time_journeys
+from allocator.travel import METHODS, distance_km, make_network, nearest
+from allocator.travel.journeys import Places, TravelSpec, time_journeys, time_nearest
 
 POINTS = {"0101": (109.20, 25.10), "0201": (109.30, 25.20), "0202": (109.35, 25.25),
           "S1": (109.21, 25.11), "S2": (109.31, 25.21)}  # fmt: skip
@@ -270,6 +270,38 @@ def test_the_nearest_planned_facility_is_one_that_has_places_at_the_end(tmp_path
     pd.testing.assert_frame_equal(table, nearest_today(there, BEDS, people))
     none = nearest_planned(case, BEDS, people, sites, use.assign(places=0.0))
     assert (none["site_id"] == "").all() and none["minutes"].isna().all()
+
+
+@pytest.mark.parametrize("methods", [("network",), ("network", "straight-line"), ("straight-line", "network")])  # fmt: skip
+@pytest.mark.parametrize("within", [40.0, 1440.0])
+def test_the_nearest_at_once_is_the_nearest_of_all_journeys(methods, within):
+    """Also where ends lie off the network, or beside each other off the road."""
+    rng = np.random.default_rng(3)
+    side = 12
+    xy = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2) * 1000.0
+    number = np.arange(side * side).reshape(side, side)
+    a = np.concatenate([number[:, :-1].ravel(), number[:-1].ravel()])
+    b = np.concatenate([number[:, 1:].ravel(), number[1:].ravel()])
+    kept = rng.random(len(a)) > 0.45
+    km = np.full(kept.sum(), 1.0)
+    network = make_network(
+        xy, a[kept], b[kept], km=km, minutes=km * rng.uniform(2, 9, len(km)), crs="EPSG:4546", both_ways=True
+    )  # fmt: skip
+
+    def ends(n, seed):
+        points = np.random.default_rng(seed).uniform(-3000, side * 1000 + 2000, (n, 2))
+        return Places(tuple(f"{seed}-{k}" for k in range(n)), points, ("01",) * n)
+
+    spec = TravelSpec(
+        methods=methods, speed_kmh={"car": 30.0}, access_minutes={"car": 2.0}, snap_within_km=0.9,
+        networks={"car": network}, walk_kmh=4.0,
+    )  # fmt: skip
+    people, sites = ends(300, 1), ends(25, 2)
+    asked = {"mode": "car", "within_minutes": within, "crs": "EPSG:4546"}
+    minutes, best = nearest(time_journeys(spec, people, sites, **asked), 300)
+    at_once, chosen = time_nearest(spec, people, sites, **asked)
+    np.testing.assert_allclose(at_once, minutes, rtol=1e-9)
+    assert (chosen == best).all() and (np.isfinite(minutes).sum() > 60)
 
 
 def test_a_service_that_nothing_offers_today_leaves_blanks_not_zero_minutes(tmp_path):

@@ -103,6 +103,11 @@ def test_page_and_workbook_carry_the_same_numbers(page, book):
                     assert sheet.cell(r + 6, n + 1).value * scale == pytest.approx(cell.value)
 
 
+def test_the_summary_names_the_targets_that_are_missed(page):
+    for words in ("未达到的目标：日间照料覆盖不低于80%。", "Targets missed: Day care reaches 80%."):
+        assert page.index(words) < page.index('data-table="objectives"')
+
+
 def test_text_tables_and_layers_say_what_the_run_says(page, tmp_path):
     document = compose([RUN], region=REGION)
     indicators = RUN.tables["indicators"]

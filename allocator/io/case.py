@@ -351,7 +351,7 @@ def _fill_gaps(reading: Reading, rates: Mapping[str, pd.DataFrame], travel: Trav
         added = tables["sites"].iloc[known:].copy()
         reading.findings += [*found, *place_at_seats(added, tables["areas"])]
         tables["sites"] = pd.concat([tables["sites"].iloc[:known], added])
-    reading.findings += least_findings(tables, travel.methods)
+    reading.findings += least_findings(tables, travel.methods, reading.rows_at_fault())
 
 
 def _gaps_of_file(reading: Reading) -> None:

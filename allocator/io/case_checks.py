@@ -57,7 +57,7 @@ def check_case(
     found += check_population(tables, file.base_year)
     found += check_parts_of_wholes(tables, told)
     found += check_facility_types(tables, catalogue)
-    found += check_points(tables, outline, file.seat)
+    found += check_points(tables, outline, file.seat, told)
     found += check_distances(tables)
     return found
 
@@ -307,7 +307,10 @@ def check_facility_types(tables: Tables, catalogue: Catalogue | None) -> Iterato
 
 
 def check_points(
-    tables: Tables, outline: gpd.GeoDataFrame | None, seat: tuple[float, float] | None
+    tables: Tables,
+    outline: gpd.GeoDataFrame | None,
+    seat: tuple[float, float] | None,
+    told: Collection[tuple[str, int | None]] = (),
 ) -> Iterator[Finding]:
     """Points must be pairs, not (0, 0), and lie in the county; swapped axes are recognised."""
     box = _box(outline, seat)
@@ -316,9 +319,12 @@ def check_points(
         half = table["lon"].isna() != table["lat"].isna()
         null = (table["lon"] == 0) & (table["lat"] == 0)
         for row, values in list(table[half].iterrows())[:MAX_EACH]:
+            where = _at(name, row, "lon", values[key])
+            if (name, where.row) in told:
+                continue
             yield error(
                 "point-incomplete",
-                _at(name, row, "lon", values[key]),
+                where,
                 ("经度、纬度只填了一个。", "Only one of lon and lat is given."),
                 ("请补上另一个,或都留空。", "Fill in the other, or leave both blank."),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -259,13 +259,17 @@ def _totals(areas: pd.DataFrame, townships: pd.DataFrame) -> np.ndarray:
     return totals
 
 
-def least_findings(tables: Tables, methods: Sequence[str]) -> list[Finding]:
+def least_findings(
+    tables: Tables, methods: Sequence[str], told: Collection[tuple[str, int | None]] = ()
+) -> list[Finding]:
     """Say which places no source of journeys knows, and which gaps remain.
 
     Parameters
     ----------
     methods
         Sources of journeys in use; see `travel.journeys.SOURCES`.
+    told
+        Tables and rows with a fault already.
     """
     found: list[Finding] = []
     if not set(methods) & {"road-table", "matrix", "network", "surface"}:
@@ -293,7 +297,8 @@ def least_findings(tables: Tables, methods: Sequence[str]) -> list[Finding]:
             continue
         placed = table["lon"].notna() & table["lat"].notna()
         named = table[key].isin(roads | times[name])
-        lost = table[~(placed & by_point) & ~named]
+        sound = np.array([(name, row) not in told for row in table.index], dtype=bool)
+        lost = table[~(placed & by_point) & ~named & sound]
         if name == "sites":
             # Reached through their township's seat.
             seated = lost["township_id"].isin(roads)

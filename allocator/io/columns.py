@@ -85,7 +85,8 @@ def _choice(
     unknown = np.fromiter((c is None for c in chosen), bool, len(chosen))
     if column.required:
         faults.each("cell-blank", rows[cells == ""], header, _BLANK, _FILL)
-    listed = ", ".join(column.choices)
+    zh = "、".join(w for w in column.answers if not w.isascii()) or "、".join(column.choices)
+    en = ", ".join(column.choices)
     for row, cell in zip(rows[unknown], cells[unknown], strict=True):
         near = nearest(cell.casefold(), (w for w in words if w)) if len(cell) < 40 else None
         faults.add(
@@ -94,8 +95,8 @@ def _choice(
             header,
             (f"“{cell[:40]}”不在可选值中。", f"{cell[:40]!r} is not one of the choices."),
             (
-                (f"是否为“{words[near]}”?" if near else "") + f"可选:{listed}。",
-                (f"Did you mean {words[near]!r}? " if near else "") + f"Choices: {listed}.",
+                (f"是否为“{near}”?" if near else "") + f"可选:{zh}。",
+                (f"Did you mean {words[near]!r}? " if near else "") + f"Choices: {en}.",
             ),
         )
     return pd.Series(np.where(unknown, "", chosen), dtype="str")
@@ -144,7 +145,9 @@ def _check_bounds(
     for row, value in zip(rows[bad], values[bad], strict=True):
         negative = value < 0 and low == 0
         hint = ("", "")
-        if column.unit == "degree":
+        if column.unit == "degree" and abs(value) <= 180:
+            hint = ("经度、纬度是否填反?", "Are lon and lat swapped? ")
+        elif column.unit == "degree":
             hint = ("像是投影坐标(米)?", "Projected metres? ")
         elif column.kind == "share" and 1 < value <= 100:
             hint = ("像是百分数?", "A percentage? ")
@@ -253,9 +256,13 @@ class Faults:
         self.where = where
         self.found = found
         self.more = 0
+        # Cells at fault before they were read as a column: they are blank because of it.
+        self.told = {(f.where.row, f.where.column) for f in found if f.rank is Rank.ERROR}
 
     def add(self, code: str, row: int | None, column: str, what: Words, remedy: Words) -> None:
-        """Keep an error."""
+        """Keep an error; that a cell is blank only where no other fault emptied it."""
+        if code == "cell-blank" and (row, column) in self.told:
+            return
         self._keep(error(code, self._at(row, column), what, remedy))
 
     def warn(self, code: str, row: int | None, column: str, what: Words, remedy: Words) -> None:

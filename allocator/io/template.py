@@ -191,7 +191,7 @@ def _validation(column: Column) -> dict[str, Any]:
     if column.kind == "choice":
         rule |= {
             "validate": "list",
-            "source": list(column.choices),
+            "source": list(column.answers),
             "error_message": "请从列表中选择。Choose from the list.",
         }
     elif column.kind in ("integer", "number", "share", "year"):

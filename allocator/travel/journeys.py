@@ -10,13 +10,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from allocator.travel.arcs import Arcs, Floats, make_arcs
-from allocator.travel.network import Network, network_arcs, snap
+from allocator.travel.arcs import Arcs, Floats, Ints, make_arcs, nearest
+from allocator.travel.network import Network, nearest_on_network, network_arcs, snap
 from allocator.travel.straight import as_points, straight_line
 from allocator.travel.surface import Surface, surface_arcs
 from allocator.travel.table import road_table
 
-__all__ = ["SOURCES", "Places", "TravelSpec", "journey_parts", "moved", "standing", "time_journeys"]
+__all__ = [
+    "SOURCES",
+    "Places",
+    "TravelSpec",
+    "journey_parts",
+    "moved",
+    "standing",
+    "time_journeys",
+    "time_nearest",
+]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -162,6 +171,53 @@ def time_journeys(
         *(np.concatenate([getattr(a, c) for a in found]) for c in columns),
         method=np.concatenate([a.method for a in found]),
     )
+
+
+def time_nearest(
+    spec: TravelSpec,
+    origins: Places,
+    destinations: Places,
+    *,
+    mode: str,
+    within_minutes: float,
+    crs: str,
+) -> tuple[Floats, Ints]:
+    """Return minutes to, and position of, the nearest destination of every origin.
+
+    The same as the nearest of all `time_journeys`; on a network it is one search for all.
+
+    Returns
+    -------
+    (N,) minutes, inf where nothing is within the limit; (N,) destination, -1 there.
+    """
+
+    def timed(a: Places, b: Places) -> tuple[Floats, Ints]:
+        arcs = time_journeys(spec, a, b, mode=mode, within_minutes=within_minutes, crs=crs)
+        return nearest(arcs, len(a.ids))
+
+    if spec.methods[0] != "network":
+        return timed(origins, destinations)
+    network = spec.networks[mode]
+    ends = [moved(p.lonlat, crs, network.crs) for p in (origins, destinations)]
+    minutes, best = nearest_on_network(
+        network, *ends, walk_kmh=min(spec.walk_kmh, spec.speed_kmh[mode]),
+        access_minutes=spec.access_minutes.get(mode, 0.0), within_minutes=within_minutes,
+        snap_within_km=spec.snap_within_km,
+    )  # fmt: skip
+    if len(spec.methods) > 1:
+        a_on = _known("network", spec, origins, mode, crs, "from_id")
+        b_on = _known("network", spec, destinations, mode, crs, "to_id")
+        for a_in, b_in in ((~a_on, np.ones(len(b_on), dtype=bool)), (a_on, ~b_on)):
+            rows, columns = np.flatnonzero(a_in), np.flatnonzero(b_in)
+            if not len(rows) or not len(columns):
+                continue
+            other, at = timed(origins.take(a_in), destinations.take(b_in))
+            sooner = (other < minutes[rows]) | (
+                (other == minutes[rows]) & (at >= 0) & (columns[at] < best[rows])
+            )
+            minutes[rows[sooner]] = other[sooner]
+            best[rows[sooner]] = columns[at[sooner]]
+    return minutes, best
 
 
 def standing(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from allocator.travel.arcs import Arcs, Floats, Ints, make_arcs
+from allocator.travel.arcs import Arcs, Floats, Ints, make_arcs, nearest
 from allocator.travel.straight import as_points, distance_km, to_space
 
 __all__ = [
@@ -379,6 +379,8 @@ def nearest_on_network(
 ) -> tuple[Floats, Ints]:
     """Return minutes to, and position of, the nearest destination of every origin, in one search.
 
+    The same as the nearest of all journeys of `network_arcs`, without making them.
+
     Returns
     -------
     (N,) minutes, inf where nothing is in reach; (N,) destination, -1 there.
@@ -399,4 +401,36 @@ def nearest_on_network(
     destination[on] = label[origin.node[on]]
     out = ~(minutes <= within_minutes)
     minutes[out], destination[out] = np.inf, -1
+    points = as_points(origins_lonlat), as_points(destinations_lonlat)
+    i, j = _walkers(network, points, (origin, end), (minutes - access_minutes) / 60 * walk_kmh)
+    if len(i):
+        some, ends = np.unique(i), np.unique(j)
+        arcs = network_arcs(
+            network, points[0][some], points[1][ends], within_minutes=within_minutes,
+            walk_kmh=walk_kmh, access_minutes=access_minutes, snap_within_km=snap_within_km,
+        )  # fmt: skip
+        walked, at = nearest(arcs, len(some))
+        sooner = walked < minutes[some]
+        minutes[some[sooner]] = walked[sooner]
+        destination[some[sooner]] = ends[at[sooner]]
     return minutes, destination
+
+
+def _walkers(
+    network: Network, points: tuple[Floats, Floats], at: tuple[Snap, Snap], within_km: Floats
+) -> tuple[Ints, Ints]:
+    """Return pairs no farther apart than their walks to the road, and than (N,) ``within_km``."""
+    from pyproj import CRS
+
+    system = CRS.from_user_input(network.crs)
+    a, b = (np.flatnonzero(s.node >= 0) for s in at)
+    if not len(a) or not len(b):
+        return a[:0], b[:0]
+    spots = [to_space(p[rows], system) for p, rows in zip(points, (a, b), strict=True)]
+    reach = np.minimum(at[0].km[a] + at[1].km[b].max(), within_km[a])
+    found = cKDTree(spots[1]).query_ball_point(spots[0], reach * 1000)
+    i = np.repeat(a, [len(f) for f in found])
+    j = b[np.concatenate([np.asarray(f, dtype=np.int64) for f in found])]
+    straight = distance_km(points[0][i], points[1][j], network.crs)
+    near = (straight <= at[0].km[i] + at[1].km[j]) & (straight < within_km[i])
+    return i[near], j[near]

@@ -25,6 +25,7 @@ HEADLINES = (
     "places", "places_per_1000", "nursing_share", "resident_met",
     "day_met", "home_met", "investment", "running_gap",
 )  # fmt: skip
+MOST_TARGETS = 5  # named in the summary
 TREND = (
     "places_per_1000", "nursing_share", "township_centres", "destitute_met", "resident_met",
     "day_met", "home_met", "use_free", "care_workers",
@@ -80,7 +81,12 @@ def summary(run: Run, names: Names) -> Chapter:
             near = written(_value(run, id, first) or total)
             words = Text(f"其中至 {first} 年：{near.zh}{_with(unit.zh)}", f"of this by {first}: {near.en}{_with(unit.en)}")  # fmt: skip
         stats.append(Stat(title, written(then), unit, words))
-    items = (*_said_of_projects(run), *_said_of_losers(run), *_said_of_reach(run, names))
+    items = (
+        *_said_of_projects(run),
+        *_said_of_targets(run, names),
+        *_said_of_losers(run),
+        *_said_of_reach(run, names),
+    )
     return Chapter("summary", Text("结论摘要", "Summary"), (Stats(tuple(stats)), Items(items), tables.indicators(run)))  # fmt: skip
 
 
@@ -109,6 +115,20 @@ def _said_of_projects(run: Run) -> list[Text]:
              f"The gap is {gap}: under the data and rules stated here, no plan can be better by more than this.")
     )  # fmt: skip
     return items
+
+
+def _said_of_targets(run: Run, names: Names) -> list[Text]:
+    """Name the targets that the plan misses, a few of them."""
+    every = tables.rules(run, names)
+    missed = [t for n in sorted(every.flagged) if isinstance(t := every.rows[n][0], Text)]
+    if not missed:
+        return []
+    shown, rest = missed[:MOST_TARGETS], len(missed) - MOST_TARGETS
+    more = (f"等 {len(missed)} 项", f" and {rest} more") if rest > 0 else ("", "")
+    return [
+        Text(f"未达到的目标：{'；'.join(t.zh for t in shown)}{more[0]}。未达量见附录“方法与求解精度”。",
+             f"Targets missed: {'; '.join(t.en for t in shown)}{more[1]}. By how much stands in the annex on method and gap.")
+    ]  # fmt: skip
 
 
 def _said_of_losers(run: Run) -> list[Text]:

@@ -5,6 +5,7 @@ Tables have the columns declared in `schema`, sorted by id; nothing here reads a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import geopandas as gpd
@@ -13,7 +14,15 @@ import pandas as pd
 
 from allocator.errors import Text
 
-__all__ = ["Region"]
+__all__ = ["AREA_CLASSES", "Region"]
+
+AREA_CLASSES: Mapping[str, Text] = {
+    "county": Text("全县", "Whole county"),
+    "county-town": Text("县城", "County town"),
+    "township-seat": Text("乡镇驻地", "Township seats"),
+    "village": Text("村", "Villages"),
+}
+"""Names of the classes of areas, and of all together."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -178,7 +178,8 @@ def test_one_yuan_short_of_a_hard_floor_is_no_plan_and_names_the_yuan(case, tmp_
     said = _told(capsys)
     assert code == ExitCode.NO_PLAN and not stored_runs(out)
     assert (
-        "running money within supply" in said and "elderly.resident served to at least 80%" in said
+        "running money within supply" in said
+        and "resident care of elders served to at least 80%" in said
     )
     assert "Tried: with this applied there is a plan" in said and "0.00 points" not in said
 

@@ -12,7 +12,9 @@ import pandas as pd
 from allocator.case import Case
 from allocator.compile.norms import norms_by_period, share_by_period
 from allocator.compile.stints import TO_DATE, Stints, tiers_of
+from allocator.demand import GROUPS
 from allocator.errors import Text, plural
+from allocator.region import AREA_CLASSES
 from allocator.rules import (
     Acceptance,
     Balance,
@@ -265,36 +267,39 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
         t = len(scenario.periods)
         yield SiteCount(
             id=f"sites-{n}",
-            words=_count_words(spec),
+            words=_count_words(case, spec),
             options=_options(sets, spec.types),
             minimum=np.full(t, float(spec.at_least)), maximum=np.full(t, float(spec.at_most)),
         )  # fmt: skip
     elif isinstance(spec, EvenRule):
+        name = _service(case, spec.service)
         limited = _share(scenario, 1.0, spec.from_) > 0
         if spec.index == "gini":
             yield Gini(
-                id=f"even-{n}", words=Text(f"{spec.service}乡镇间满足率基尼系数不超过{spec.at_most:.3g}", f"{spec.service}: Gini index of townships' served shares at most {spec.at_most:.3g}"),
+                id=f"even-{n}", words=Text(f"{name.zh}乡镇间满足率基尼系数不超过{spec.at_most:.3g}", f"{name.en}: Gini index of townships' served shares at most {spec.at_most:.3g}"),
                 service=sets.services.index(spec.service), part=_part(sets),
                 ceiling=np.where(limited, spec.at_most, 1.0),
             )  # fmt: skip
             return
         yield Deviation(
-            id=f"even-{n}", words=Text(f"{spec.service}乡镇间须调剂的服务不超过{spec.at_most:.0%}", f"{spec.service}: at most {spec.at_most:.0%} would have to move between townships"),
+            id=f"even-{n}", words=Text(f"{name.zh}乡镇间须调剂的服务不超过{100 * spec.at_most:.3g}%", f"{name.en}: at most {100 * spec.at_most:.3g}% would have to move between townships"),
             service=sets.services.index(spec.service), part=_part(sets),
             ceiling=np.where(limited, spec.at_most, 1.0),
         )  # fmt: skip
     elif isinstance(spec, TravelRule):
+        name = _service(case, spec.service)
         limited = _share(scenario, 1.0, spec.from_) > 0
         yield MeanTravel(
-            id=f"travel-{n}", words=Text(f"{spec.service}平均出行不超过{spec.at_most_minutes:g}分钟", f"{spec.service}: mean travel at most {spec.at_most_minutes:g} minutes"),
+            id=f"travel-{n}", words=Text(f"{name.zh}平均出行不超过{spec.at_most_minutes:g}分钟", f"{name.en}: mean travel at most {spec.at_most_minutes:g} minutes"),
             service=sets.services.index(spec.service),
             minutes=np.where(limited, spec.at_most_minutes, np.inf),
         )  # fmt: skip
     elif isinstance(spec, ReferralRule | OverflowRule):
         yield _referral(case, scenario, sets, spec, n)
     elif isinstance(spec, NearestRule):
+        name = _service(case, spec.service)
         yield Nearest(
-            id=f"nearest-{n}", words=Text(f"{spec.service}就近使用", f"{spec.service}: people use the nearest open place"),
+            id=f"nearest-{n}", words=Text(f"{name.zh}就近使用", f"{name.en}: people use the nearest open place"),
             service=sets.services.index(spec.service),
         )  # fmt: skip
     elif isinstance(spec, RoomRule):
@@ -302,15 +307,18 @@ def _of_spec(case: Case, scenario: Scenario, sets: Sets, spec: object, n: str) -
     elif isinstance(spec, ReservedRule):
         classes = _classes(case, sets, spec.service, spec.types)
         groups = np.array([sets.groups.index(g) for g in spec.groups], np.int64)
+        whom = [_group(g) for g in spec.groups]
         yield Reserved(
-            id=f"reserved-{n}", words=Text(f"为特困等对象保留{spec.share:.0%}床位", f"{spec.share:.0%} of places kept for {', '.join(spec.groups)}"),
+            id=f"reserved-{n}", words=Text(f"为{'、'.join(g.zh for g in whom)}对象保留{spec.share:.0%}床位", f"{spec.share:.0%} of places kept for {', '.join(g.en.lower() for g in whom)}"),
             classes=classes, groups=groups, share=spec.share,
         )  # fmt: skip
 
 
-def _count_words(spec: SitesRule) -> Text:
+def _count_words(case: Case, spec: SitesRule) -> Text:
     """Say the bounds of a number of sites; one that is not stated is left out."""
-    zh, en = "、".join(spec.types), ", ".join(spec.types)
+    types = case.catalogue.types
+    names = [types[t].name if t in types else Text(t, t) for t in spec.types]
+    zh, en = "、".join(n.zh for n in names), ", ".join(n.en for n in names)
     if spec.at_most >= SitesRule.model_fields["at_most"].default:
         return Text(
             f"{zh}不少于{spec.at_least}处", f"{en}: at least {plural(spec.at_least, 'site')}"
@@ -337,6 +345,17 @@ def _room(case: Case, sets: Sets, spec: RoomRule, n: str) -> Room:
     )  # fmt: skip
 
 
+def _service(case: Case, id: str) -> Text:
+    """Name of a service, its id where the catalogue has none."""
+    known = case.catalogue.services.get(id)
+    return known.name if known else Text(id, id)
+
+
+def _group(id: str) -> Text:
+    """Name of a group of need, its id where it has none."""
+    return GROUPS.get(id, Text(id, id))
+
+
 def _classes(case: Case, sets: Sets, service: str, types: tuple[str, ...] | None) -> Ints:
     """Reach classes of a service, of the facility types named or of all."""
     known = case.catalogue.types.values()
@@ -351,11 +370,12 @@ def _referral(
     """Every site with its onward origin; one that never offers the service sends nobody on."""
     origins = np.flatnonzero(sets.areas["area_id"].str.startswith(f"onward:{n}:"))
     whole = isinstance(spec, OverflowRule)
+    name, to = _service(case, spec.service), _service(case, spec.onward)
     return Referral(
         id=f"{'overflow' if whole else 'referral'}-{n}",
         words=Text(
-            f"{spec.service}就地接收者全部转由{spec.onward}服务" if whole else f"{spec.service}服务对象中{spec.share:.1%}转由{spec.onward}服务",
-            f"all whom {spec.service} receives go on to {spec.onward}" if whole else f"{spec.share:.1%} of those served by {spec.service} go on to {spec.onward}",
+            f"{name.zh}就地接收者全部转由{to.zh}服务" if whole else f"{name.zh}服务对象中{spec.share:.1%}转由{to.zh}服务",
+            f"all whom {name.en.lower()} receives go on to {to.en.lower()}" if whole else f"{spec.share:.1%} of those served by {name.en.lower()} go on to {to.en.lower()}",
         ),
         site=sets.areas["onward"].to_numpy(np.int64)[origins], area=origins.astype(np.int64),
         classes=_classes(case, sets, spec.service, spec.types),
@@ -401,9 +421,10 @@ def _places(case: Case, scenario: Scenario, sets: Sets, spec: PlacesRule, n: str
             if s is not None and wanted[t]:
                 per, value = case.catalogue.units[s.unit].per_persons, s.value
                 minimum[t] = sets.people[s.group][:, t].sum() * value / per
+    name = _service(case, spec.service)
     return PlacesRatio(
         id=f"places-{n}", price=None if spec.hard else 1.0, source=_source(case, scenario, spec.standard),
-        words=Text(f"{spec.service}每{per:,.0f}人不少于{value:g}", f"{spec.service}: at least {value:g} per {per:,.0f} persons"),
+        words=Text(f"{name.zh}每{per:,.0f}人不少于{value:g}", f"{name.en}: at least {value:g} per {per:,.0f} persons"),
         offer_weight=_offers_of(sets, spec.service).astype(float),
         minimum=np.where(wanted > 0, minimum, 0.0),
     )  # fmt: skip
@@ -450,14 +471,15 @@ def _covered(
     )[_offers_of(sets, spec.service)]
     pairs = arcs.merge(offers, on=["site", "class"])[["area", "offer"]].drop_duplicates()
     pairs = pairs.sort_values(["area", "offer"])
-    where = (
-        Text(f"({spec.area_class})", f" ({spec.area_class})") if spec.area_class else Text("", "")
-    )
+    name, where = _service(case, spec.service), Text("", "")
+    if spec.area_class:
+        place = AREA_CLASSES.get(spec.area_class, Text(spec.area_class, spec.area_class))
+        where = Text(f"({place.zh})", f" ({place.en.lower()})")
     return Coverage(
         id=id, price=None if spec.hard else 1.0, source=_source(case, scenario, spec.standard),
         words=Text(
-            f"{share.max():.0%}人口{minutes:g}分钟内可达{spec.service}{where.zh}",
-            f"{share.max():.0%} of people within {minutes:g} minutes of {spec.service}{where.en}",
+            f"{share.max():.0%}人口{minutes:g}分钟内可达{name.zh}{where.zh}",
+            f"{share.max():.0%} of people within {minutes:g} minutes of {name.en.lower()}{where.en}",
         ),
         areas=areas, people=sets.people[spec.people][areas],
         pair_area=pairs["area"].to_numpy(np.int64), pair_offer=pairs["offer"].to_numpy(np.int64),
@@ -468,10 +490,10 @@ def _covered(
 def _served(case: Case, scenario: Scenario, sets: Sets, spec: ServedRule, n: str) -> Rule:
     service = sets.services.index(spec.service)
     share = share_by_period(case, scenario, spec)
-    who, of = (f" {spec.group}", f"{spec.group} ") if spec.group else ("", "")
+    name, who = _service(case, spec.service), _group(spec.group) if spec.group else Text("", "")
     words = Text(
-        f"{spec.service}{who}满足率不低于{share.max():.0%}",
-        f"{of}need for {spec.service} served to at least {share.max():.0%}",
+        f"{name.zh}{f'({who.zh})' if who.zh else ''}满足率不低于{share.max():.0%}",
+        f"{f'{who.en.lower()}: ' if who.en else ''}need for {name.en.lower()} served to at least {share.max():.0%}",
     )
     source = _source(case, scenario, spec.standard)
     price = None if spec.hard else 1.0
@@ -503,12 +525,12 @@ def _resettlement(case: Case, sets: Sets, spec: ResettleRule) -> Iterator[Rule]:
     for i in np.flatnonzero(sets.areas["home"].to_numpy() >= 0):
         site = int(sets.areas["home"].iloc[i])
         arcs = np.flatnonzero((sets.arc_area == i) & (sets.arc_minutes <= spec.within_minutes))
-        name = case.region.sites["site_id"].iloc[site]
+        name = _site_name(case, site)
         yield Resettlement(
-            id=f"resettlement-{name}",
+            id=f"resettlement-{case.region.sites['site_id'].iloc[site]}",
             words=Text(
-                f"{name}关停、撤并前先安置在住老人",
-                f"residents of {name} are placed before it closes or merges",
+                f"{name.zh}关停、撤并前先安置在住老人",
+                f"residents of {name.en} are placed before it closes or merges",
             ),
             site=site, area=int(i), service=service, arcs=arcs,
             closed_options=np.unique(stints.option[(stints.site == site) & ~houses]),

@@ -25,7 +25,15 @@ from allocator.population.cohort import AGES_5
 from allocator.population.people import MARKS, unknown, weakest_mark
 from allocator.population.rates import check_columns, check_numbers
 
-__all__ = ["AREA_CLASSES", "DESTITUTE", "EVERYONE", "Definition", "NeedRates", "ServiceRate"]
+__all__ = [
+    "AREA_CLASSES",
+    "DESTITUTE",
+    "EVERYONE",
+    "GROUPS",
+    "Definition",
+    "NeedRates",
+    "ServiceRate",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,6 +45,16 @@ DESTITUTE = "destitute"
 
 EVERYONE = "all"
 """The one group of a service that knows no need grades."""
+
+GROUPS: Mapping[str, Text] = {
+    "destitute": Text("特困", "Destitute"),
+    "severe": Text("重度失能", "Severe"),
+    "moderate": Text("中度失能", "Moderate"),
+    "mild": Text("轻度失能", "Mild"),
+    "able": Text("能力完好", "Able"),
+    "all": Text("全部", "All"),
+}
+"""Names of the groups of need."""
 
 _CLASS_OF = {
     "urban": "urban",

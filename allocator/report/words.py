@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from allocator.catalogue import Catalogue
+from allocator.demand import GROUPS
 from allocator.errors import Text
 from allocator.io.rates import RATE_TABLES
+from allocator.region import AREA_CLASSES
 from allocator.run import Run
 
 __all__ = [
@@ -38,12 +40,6 @@ SERVICES: Mapping[str, Text] = {
     "elderly.home": Text("上门服务", "Home visits"),
     "elderly.mobile": Text("流动服务", "Mobile service"),
     "elderly.meals": Text("助餐服务", "Meals"),
-}
-AREA_CLASSES: Mapping[str, Text] = {
-    "county": Text("全县", "Whole county"),
-    "county-town": Text("县城", "County town"),
-    "township-seat": Text("乡镇驻地", "Township seats"),
-    "village": Text("村", "Villages"),
 }
 MODES: Mapping[str, Text] = {
     "keep": Text("保留", "keep"),
@@ -87,14 +83,6 @@ MONEY_ITEMS: Mapping[str, Text] = {
     "fees": Text("服务收费", "Fees"),
     "insurance": Text("长期护理保险", "Long-term care insurance"),
     "public": Text("财政承担", "Public money"),
-}
-GROUPS: Mapping[str, Text] = {
-    "destitute": Text("特困", "Destitute"),
-    "severe": Text("重度失能", "Severe"),
-    "moderate": Text("中度失能", "Moderate"),
-    "mild": Text("轻度失能", "Mild"),
-    "able": Text("能力完好", "Able"),
-    "all": Text("全部", "All"),
 }
 STATUS: Mapping[str, Text] = {
     "proved": Text("已达到要求的求解精度", "within the gap that was asked for"),

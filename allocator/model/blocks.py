@@ -109,14 +109,17 @@ def add_capacity(problem: Problem, columns: Columns, rule: Capacity) -> Block:
     n_key = np.concatenate(
         [np.ravel_multi_index((site, kind, t, np.full(len(f), w)), shape) for w in range(z["w"])]
     )
-    keys, row = np.unique(np.r_[x_key, n_key], return_inverse=True)
-    x_row, n_row = row[: len(x_key)], row[len(x_key) :]
+    taken = np.zeros(int(np.prod(shape)), bool)
+    taken[x_key] = taken[n_key] = True
+    keys = np.flatnonzero(taken)
+    row = np.cumsum(taken) - 1
+    x_row, n_row = row[x_key], row[n_key]
     used = problem.places_per_person[problem.arc_class[arc], columns.x_group]
     count = len(keys)
     key_class = np.unravel_index(keys, shape)[1]
-    rows.put(x_row, columns.x + np.arange(len(arc)), used)
     many = np.tile(f, z["w"])
     rows.put(n_row, columns.n + many, -problem.occupancy_max[problem.offer_class[many]])
+    rows.put(x_row, columns.x + np.arange(len(arc)), used)
     upper = rows.block(rule, -INF, 0.0, count)
     low = problem.occupancy_min[key_class] > 0
     if not low.any():

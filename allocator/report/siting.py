@@ -218,7 +218,7 @@ def _far(look: _Looked, a: str, b: str) -> Text:
     return (
         Text("不足 0.1 公里", "under 0.1 km")
         if km < 0.1
-        else Text(f"{km:.1f} 公里", f"{km:.1f} km")
+        else Text(f"约 {km:.1f} 公里", f"{km:.1f} km")
     )
 
 
@@ -246,7 +246,7 @@ def _reasons(look: _Looked, id: str) -> list[Text]:
         elif near:
             km = _far(look, id, near[0])
             other = look.names.site(near[0])
-            out.append(Text(f"最近的其他设施为{other.zh}，直线 {km.zh}", f"the nearest other is {other.en}, {km.en} in a straight line"))  # fmt: skip
+            out.append(Text(f"最近的其他设施为{other.zh}，直线距离{km.zh}", f"the nearest other is {other.en}, {km.en} in a straight line"))  # fmt: skip
         if not len(mine):
             out.insert(0, Text("保留现状", "kept as it is"))
         return out
@@ -255,7 +255,7 @@ def _reasons(look: _Looked, id: str) -> list[Text]:
             return [Text("关停", "closed")]
         other, km = look.names.site(near[0]), _far(look, id, near[0])
         return [
-            Text(f"关停，在住老人先安置；最近的接续设施为{other.zh}，直线 {km.zh}", f"closed once its residents are placed; the nearest facility that goes on is {other.en}, {km.en} in a straight line")
+            Text(f"关停，在住老人先安置；最近的接续设施为{other.zh}，直线距离{km.zh}", f"closed once its residents are placed; the nearest facility that goes on is {other.en}, {km.en} in a straight line")
         ]  # fmt: skip
     return _why_not(look, id, near)
 
@@ -287,7 +287,7 @@ def _why_not(look: _Looked, id: str, near: Sequence[str]) -> list[Text]:
     same = [s for s in near if look.town_of[s] == town]
     if same:
         other, km = look.names.site(same[0]), _far(look, id, same[0])
-        out.append(Text(f"本乡镇已有{other.zh}，直线 {km.zh}", f"its township has {other.en}, {km.en} in a straight line"))  # fmt: skip
+        out.append(Text(f"本乡镇已有{other.zh}，直线距离{km.zh}", f"its township has {other.en}, {km.en} in a straight line"))  # fmt: skip
     full = _used_up(look.run)
     if full:
         out.append(Text(f"{'、'.join(w.zh for w in full)}在期末已用满", f"{' and '.join(w.en.lower() for w in full)} used up at the end"))  # fmt: skip

@@ -292,7 +292,11 @@ def test_with_more_work_the_same_problem_has_a_plan(road):
 @pytest.mark.parametrize("road", ROADS)
 def test_proved_to_have_no_plan_is_said_so_and_not_called_incomplete(road):
     problem = just_enough(18, 2, off=0.5)
-    assert solve(problem, road=road, node_limit=1, threads=1).status is Status.INFEASIBLE
+    told = []
+    plan = solve(
+        problem, road=road, node_limit=1, threads=1, progress=lambda line: told.append(line)
+    )
+    assert plan.status is Status.INFEASIBLE and not any("plan" in line for line in told)
 
 
 def _first_says_nothing(monkeypatch):

@@ -126,7 +126,7 @@ def solve_by_prices(
     elif answer is None and found.least is not None:
         soft, least = found.least
         plan = _incomplete(problem, told(soft, answer=least), plan)
-    if progress is not None:
+    if progress is not None and plan.is_complete:
         progress("plan", plan.objectives[0].bound, plan.objectives[0].value)
     return plan
 

@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 from small_problems import WORDS, random_problem, three_hamlets
 
+from allocator.model import highs
 from allocator.model.blocks import link_rows, objective_coefficients, tightened
 from allocator.model.cuts import cuts_of
 from allocator.model.exact import formulate
@@ -133,3 +134,17 @@ def _one_site_an_area(n, price, share):
         rules=(*(r for r in base.rules if r.id != "capital"), coverage),
         objectives=base.objectives[:1],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_simplex_stopped_after_few_steps_goes_on_to_the_same_relaxation(seed, monkeypatch):
+    problem = random_problem(seed, risk="expected")
+    form = formulate(problem)
+    cost = objective_coefficients(problem, form.columns, problem.objectives[0])
+    _, at_once = highs.relax_and_tighten(form.linear, cost, lambda values: None, 1)
+    runs, solve = [], highs.solve_loaded
+    monkeypatch.setattr(highs, "solve_loaded", lambda h: runs.append(h) or solve(h))
+    monkeypatch.setattr(highs, "_steps_at_once", lambda rows, is_new: 3)
+    _, in_turns = highs.relax_and_tighten(form.linear, cost, lambda values: None, 1)
+    assert len(runs) > 1
+    assert in_turns.value == pytest.approx(at_once.value, rel=1e-9, abs=1e-9)

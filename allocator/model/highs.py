@@ -204,8 +204,8 @@ def relax_and_tighten(
     # Rows come scaled; the solver's own scaling on top doubles the time of the dual simplex.
     h.setOptionValue("simplex_scale_strategy", 0)
     h.passModel(model_of(scaled, cost * factor, True))
-    for _ in range(rounds):
-        solve_loaded(h)
+    for n in range(rounds):
+        solve_relaxation(h, is_new=n == 0)
         if h.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             break
         more = violated(np.array(h.getSolution().col_value))
@@ -222,7 +222,7 @@ def relax_and_tighten(
             m.indices.astype(np.int32), m.data,
         )  # fmt: skip
     else:
-        solve_loaded(h)
+        solve_relaxation(h)
     return problem, Hot(h, factor, scale)
 
 
@@ -266,7 +266,7 @@ class Hot:
             count, cost * self._factor, np.zeros(count), upper, len(row), start.astype(np.int32),
             row[order].astype(np.int32), (value * self._rows[row])[order],
         )  # fmt: skip
-        solve_loaded(self._h)
+        solve_relaxation(self._h)
         return first
 
     def bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
@@ -275,7 +275,7 @@ class Hot:
 
     def solve(self) -> None:
         """Solve again from the last basis."""
-        solve_loaded(self._h)
+        solve_relaxation(self._h)
 
     def remember(self) -> Callable[[], None]:
         """Return a function that leads back to today's basis."""
@@ -283,14 +283,14 @@ class Hot:
 
         def back() -> None:
             self._h.setBasis(basis)
-            solve_loaded(self._h)
+            solve_relaxation(self._h)
 
         return back
 
     def restart(self) -> None:
         """Solve again from nothing, where the last basis leads nowhere."""
         self._h.clearSolver()
-        solve_loaded(self._h)
+        solve_relaxation(self._h, is_new=True)
 
 
 def quiet() -> highspy.Highs:
@@ -348,6 +348,33 @@ def solve_loaded(h: highspy.Highs) -> highspy.HighsStatus:
         return h.run()
     except (RuntimeError, MemoryError) as problem:
         raise _broke_down(str(problem) or "out of memory") from problem
+
+
+def solve_relaxation(h: highspy.Highs, *, is_new: bool = False) -> None:
+    """Solve what was passed, without whole numbers, from its last basis.
+
+    The simplex may go round in circles: after a number of steps it is stopped, and goes on from where it stands
+    with the other of dual and primal, which ends them. The last turn has no limit.
+    """
+    steps = _steps_at_once(h.getNumRow(), is_new)
+    try:
+        for turn in range(_TURNS):
+            h.setOptionValue("simplex_strategy", (_DUAL, _PRIMAL)[turn % 2])
+            h.setOptionValue("simplex_iteration_limit", steps if turn < _TURNS - 1 else _ANY)
+            solve_loaded(h)
+            if h.getModelStatus() != highspy.HighsModelStatus.kIterationLimit:
+                return
+    finally:
+        h.setOptionValue("simplex_strategy", _DUAL)
+
+
+_DUAL, _PRIMAL, _TURNS, _ANY = 1, 4, 9, 2**31 - 1
+"""Numbers of the two ways of the simplex, how many turns it has, and any number of steps."""
+
+
+def _steps_at_once(rows: int, is_new: bool) -> int:
+    """Return how many steps are usual at most: as many as rows for a new problem, a quarter from a basis."""
+    return max(10_000, rows) if is_new else max(10_000, rows // 4)
 
 
 def _run_in_thread(h: highspy.Highs) -> highspy.HighsStatus | None:

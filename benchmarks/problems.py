@@ -21,8 +21,7 @@ _STRUCTURE = (
 
 def ids(prefix: str, n: int) -> tuple[str, ...]:
     """Return n ids that sort as their numbers do."""
-    width = len(str(n))
-    return tuple(f"{prefix}{k:0{width}d}" for k in range(n))
+    return tuple(map(f"{prefix}%0{len(str(n))}d".__mod__, range(n)))
 
 
 def sorted_arcs(area, kind, site, n_areas, n_kinds, n_sites):

@@ -79,11 +79,11 @@ def make_columns(problem: Problem, *, whole_places: bool = False) -> Columns:
     accepted = np.broadcast_to(problem.acceptance > 0, (z["a"], z["g"]))
     open_ = there[problem.arc_site, problem.arc_class]  # (A, T)
     mask = (need > 0) & accepted[:, :, None, None] & open_[:, None, :, None]
-    flat = np.flatnonzero(mask)
-    arc, inner = np.divmod(flat, z["g"] * z["t"] * z["w"])
-    group, period, future = np.unravel_index(inner, mask.shape[1:])
-    first = (problem.arc_area * z["s"] + service) * (z["g"] * z["t"] * z["w"])
-    cell = first[arc] + inner
+    flat, span = np.flatnonzero(mask), z["g"] * z["t"] * z["w"]
+    arc = np.repeat(np.arange(z["a"]), np.count_nonzero(mask.reshape(z["a"], span), axis=1))
+    inner = flat - arc * span
+    group, period, future = (at[inner] for at in np.unravel_index(np.arange(span), mask.shape[1:]))
+    cell = ((problem.arc_area * z["s"] + service) * span)[arc] + inner
     most = need.ravel()[flat]
     u_cell = np.flatnonzero(problem.need.ravel() > 0)
     phi = problem.acceptance[arc, group if problem.acceptance.shape[1] > 1 else 0]

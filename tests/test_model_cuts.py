@@ -145,6 +145,6 @@ def test_a_simplex_stopped_after_few_steps_goes_on_to_the_same_relaxation(seed, 
     runs, solve = [], highs.solve_loaded
     monkeypatch.setattr(highs, "solve_loaded", lambda h: runs.append(h) or solve(h))
     monkeypatch.setattr(highs, "_steps_at_once", lambda rows, is_new: 3)
-    _, in_turns = highs.relax_and_tighten(form.linear, cost, lambda values: None, 1)
+    _, in_turns = highs.relax_and_tighten(form.linear, cost, lambda values: None, 1, in_turns=True)
     assert len(runs) > 1
     assert in_turns.value == pytest.approx(at_once.value, rel=1e-9, abs=1e-9)

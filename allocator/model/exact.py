@@ -275,7 +275,7 @@ def relaxed_prices(problem: Problem) -> tuple[dict[str, Floats], float]:
     cost = objective_coefficients(form.problem, form.columns, objective)
     _, hot = _with_links(form.problem, form.columns, form.linear, cost)
     if hot is None:
-        _, hot = relax_and_tighten(form.linear, cost, lambda _: None, 1)
+        _, hot = relax_and_tighten(form.linear, cost, lambda _: None, 1, in_turns=True)
     if hot.values is None:
         return {}, -np.inf
     prices, at = {}, 0
@@ -362,7 +362,7 @@ def _with_links(
         written[found] = True
         return csr_array(every.matrix[found]), every.lower[found], every.upper[found]
 
-    return relax_and_tighten(linear, cost, more, _ROUNDS)
+    return relax_and_tighten(linear, cost, more, _ROUNDS, in_turns=True)
 
 
 def plan_from_values(

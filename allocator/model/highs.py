@@ -181,6 +181,8 @@ def relax_and_tighten(
     cost: Floats,
     violated: Callable[[Floats], tuple[csr_array, Floats, Floats] | None],
     rounds: int,
+    *,
+    in_turns: bool = False,
 ) -> tuple[Linear, Hot]:
     """Solve the relaxation, add the rows it violates, and go on from the same basis.
 
@@ -190,6 +192,8 @@ def relax_and_tighten(
         Given the relaxation's values, returns more rows with their bounds, or None to stop.
     rounds
         How often at most.
+    in_turns
+        Whether a simplex that takes very many steps goes on the other way (`solve_relaxation`).
 
     Returns
     -------
@@ -205,7 +209,7 @@ def relax_and_tighten(
     h.setOptionValue("simplex_scale_strategy", 0)
     h.passModel(model_of(scaled, cost * factor, True))
     for n in range(rounds):
-        solve_relaxation(h, is_new=n == 0)
+        solve_relaxation(h, in_turns, is_new=n == 0)
         if h.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             break
         more = violated(np.array(h.getSolution().col_value))
@@ -222,15 +226,15 @@ def relax_and_tighten(
             m.indices.astype(np.int32), m.data,
         )  # fmt: skip
     else:
-        solve_relaxation(h)
-    return problem, Hot(h, factor, scale)
+        solve_relaxation(h, in_turns)
+    return problem, Hot(h, factor, scale, in_turns)
 
 
 class Hot:
     """A solved relaxation that keeps its basis while columns are fixed and freed."""
 
-    def __init__(self, h: highspy.Highs, factor: float, rows: Floats) -> None:
-        self._h, self._factor, self._rows = h, factor, rows
+    def __init__(self, h: highspy.Highs, factor: float, rows: Floats, in_turns: bool) -> None:
+        self._h, self._factor, self._rows, self._in_turns = h, factor, rows, in_turns
         self.bound = self.value
 
     @property
@@ -266,7 +270,7 @@ class Hot:
             count, cost * self._factor, np.zeros(count), upper, len(row), start.astype(np.int32),
             row[order].astype(np.int32), (value * self._rows[row])[order],
         )  # fmt: skip
-        solve_relaxation(self._h)
+        solve_relaxation(self._h, self._in_turns)
         return first
 
     def bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
@@ -275,7 +279,7 @@ class Hot:
 
     def solve(self) -> None:
         """Solve again from the last basis."""
-        solve_relaxation(self._h)
+        solve_relaxation(self._h, self._in_turns)
 
     def remember(self) -> Callable[[], None]:
         """Return a function that leads back to today's basis."""
@@ -283,14 +287,14 @@ class Hot:
 
         def back() -> None:
             self._h.setBasis(basis)
-            solve_relaxation(self._h)
+            solve_relaxation(self._h, self._in_turns)
 
         return back
 
     def restart(self) -> None:
         """Solve again from nothing, where the last basis leads nowhere."""
         self._h.clearSolver()
-        solve_relaxation(self._h, is_new=True)
+        solve_relaxation(self._h, self._in_turns, is_new=True)
 
 
 def quiet() -> highspy.Highs:
@@ -350,12 +354,15 @@ def solve_loaded(h: highspy.Highs) -> highspy.HighsStatus:
         raise _broke_down(str(problem) or "out of memory") from problem
 
 
-def solve_relaxation(h: highspy.Highs, *, is_new: bool = False) -> None:
+def solve_relaxation(h: highspy.Highs, in_turns: bool, *, is_new: bool = False) -> None:
     """Solve what was passed, without whole numbers, from its last basis.
 
-    The simplex may go round in circles: after a number of steps it is stopped, and goes on from where it stands
-    with the other of dual and primal, which ends them. The last turn has no limit.
+    The simplex may go round in circles: ``in_turns``, after a number of steps it is stopped, and goes on from
+    where it stands with the other of dual and primal, which ends them. The last turn has no limit.
     """
+    if not in_turns:
+        solve_loaded(h)
+        return
     steps = _steps_at_once(h.getNumRow(), is_new)
     try:
         for turn in range(_TURNS):

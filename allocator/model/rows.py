@@ -37,7 +37,7 @@ class Rows:
     def put(self, row: object, column: object, value: object) -> None:
         """Add entries; row, column and value broadcast together."""
         r, c, v = np.broadcast_arrays(
-            np.asarray(row, np.int64), np.asarray(column, np.int64), np.asarray(value, float)
+            np.asarray(row, np.int32), np.asarray(column, np.int32), np.asarray(value, float)
         )
         self._row.append(r.ravel())
         self._column.append(c.ravel())
@@ -45,8 +45,10 @@ class Rows:
 
     def block(self, rule: Rule, lower: object, upper: object, count: int) -> Block:
         """Close the block with ``count`` rows."""
-        row = np.concatenate(self._row) if self._row else np.zeros(0, np.int64)
-        column = np.concatenate(self._column) if self._row else np.zeros(0, np.int64)
+        if max(count, self._size) > np.iinfo(np.int32).max:
+            raise OverflowError(f"{rule.id}: more rows or columns than a solver numbers")
+        row = np.concatenate(self._row) if self._row else np.zeros(0, np.int32)
+        column = np.concatenate(self._column) if self._row else np.zeros(0, np.int32)
         value = np.concatenate(self._value) if self._row else np.zeros(0)
         matrix = csr_array(coo_array((value, (row, column)), shape=(count, self._size)))
         full = np.zeros(count)

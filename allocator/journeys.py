@@ -276,12 +276,12 @@ def _snapped(case: Case, modes: list[str]) -> Iterator[Finding]:
 def _unreached(case: Case, scenario: Scenario, arcs: Mapping[str, Arcs]) -> Iterator[Finding]:
     """Places from which no site at all could serve them, with the nearest site and its time."""
     areas, sites = _areas(case), _sites(case)
-    offers = class_offers(case, scenario)
+    offers, from_all = class_offers(case, scenario), len(_origins(case, scenario).ids)
     for service in scenario.services:
         mine = [o for o in offers if o.service == service]
         if not mine:
             continue
-        reached = np.zeros(len(_origins(case, scenario).ids), dtype=bool)
+        reached = np.zeros(from_all, dtype=bool)
         for offer in mine:
             reached[arcs[offer.id].origin] = True
         lost = np.flatnonzero(~reached[: len(areas.ids)])

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from allocator.compare import Comparison
 from allocator.errors import Finding, InputRefused, Rank, StudyIncomplete, Text, Where
+from allocator.region import AREA_CLASSES
 from allocator.run import Run
 from allocator.study import Failure
 
@@ -157,9 +158,9 @@ def scoreboard(comparison: Comparison, language: str) -> Table:
         table.add_row(
             row[language], *(number(row[r.scenario.name], row["unit"], language) for r in runs)
         )
-    for area_class, zh, en in (
-        ("county-town", "县城", "county town"), ("township-seat", "乡镇驻地", "township seats"), ("village", "村", "villages"),
-    ):  # fmt: skip
+    for area_class, place in AREA_CLASSES.items():
+        if area_class == "county":
+            continue
         cells = []
         for run in runs:
             part = run.tables["coverage"]
@@ -167,7 +168,10 @@ def scoreboard(comparison: Comparison, language: str) -> Table:
             cells.append(" / ".join(f"{s:.0%}" for s in part.sort_values("service")["share"]))
         services = sorted(set(runs[0].tables["coverage"]["service"]))
         names = " / ".join(words.service(s).in_language(language) for s in services)
-        table.add_row(say(language, f"可达率·{zh}：{names}", f"In reach, {en}: {names}"), *cells)
+        table.add_row(
+            say(language, f"可达率·{place.zh}：{names}", f"In reach, {place.en.lower()}: {names}"),
+            *cells,
+        )
     table.add_row(
         say(language, "求解精度(gap)", "Gap of the solve"), *(f"{r.plan.gap:.3%}" for r in runs)
     )

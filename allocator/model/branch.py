@@ -294,9 +294,8 @@ def prove(
         # The worths of the root prove its bound alone: no site is settled yet.
         root = at_hand = lowered(state, worth, root_rounds, settle=False)
         root_worth = worth.copy()
-        while (
-            at_hand >= best + more
-        ):  # a better plan settles more sites, and those left tell a better
+        # A better plan settles more sites, and those left tell a better one.
+        while at_hand >= best + more:
             before = best
             for cut in (0.5, 0.8, 0.3, 0.1):
                 first = np.argsort(-often, kind="stable")[: r.p]

@@ -27,7 +27,6 @@ __all__ = [
     "quiet",
     "relax_and_tighten",
     "solve_linear",
-    "solve_loaded",
     "stacked",
     "version",
 ]

@@ -66,11 +66,11 @@ def may_give(rule: Rule) -> bool:
 
 def softened(problem: Problem) -> Problem:
     """Return the problem with every hard rule that may give priced, for its first objective alone."""
-    objective = problem.objectives[0]
+    objective, dear = problem.objectives[0], dearest(problem)
     rules = []
     for rule in problem.rules:
         if may_give(rule):
-            rule = replace(rule, price=_price(problem, rule))
+            rule = replace(rule, price=_price(problem, rule, dear))
         elif not rule.is_hard and not objective.shortfalls:
             rule = replace(rule, price=0.0)
         rules.append(rule)
@@ -83,7 +83,7 @@ def elastic(
     problem: Problem, columns: Columns, blocks: Sequence[Block], cost: Floats
 ) -> tuple[Linear, Floats]:
     """Return rows and cost with columns appended by which each row of a rule that may give gives way."""
-    rules = {r.id: r for r in problem.rules}
+    rules, dear = {r.id: r for r in problem.rules}, dearest(problem)
     slack: list[csr_array] = []
     price: list[Floats] = []
     first = np.cumsum([0, *(len(b.lower) for b in blocks)])
@@ -91,11 +91,12 @@ def elastic(
         rule = rules.get(block.rule)
         if rule is None or not may_give(rule):
             continue
+        each = _price(problem, rule, dear)
         for limit, sign in ((block.lower, 1.0), (block.upper, -1.0)):
             rows = np.flatnonzero(np.isfinite(limit) & ~_defines(problem, rule, block))
             entries = (np.full(len(rows), sign), (at + rows, np.arange(len(rows))))
             slack.append(csr_array(entries, shape=(first[-1], len(rows))))
-            price.append(np.full(len(rows), _price(problem, rule)))
+            price.append(np.full(len(rows), each))
     more = np.concatenate(price) if price else np.zeros(0)
     matrix = csr_array(hstack([stacked([b.matrix for b in blocks]), *slack]))
     linear = Linear(
@@ -200,9 +201,9 @@ def _unit(problem: Problem, rule: Rule) -> str:
     )
 
 
-def _price(problem: Problem, rule: Rule) -> float:
-    """Return the price of breaking a rule by one unit of a row."""
-    return _DEAR * (dearest(problem) or 1.0) / max(_size(problem, rule), 1e-6)
+def _price(problem: Problem, rule: Rule, dear: float) -> float:
+    """Return the price of breaking a rule by one unit of a row, where all at stake is ``dear``."""
+    return _DEAR * (dear or 1.0) / max(_size(problem, rule), 1e-6)
 
 
 def dearest(problem: Problem) -> float:

@@ -280,7 +280,7 @@ def run(
         inputs=inputs,
         problem=problem, plan=plan, tables=tables, measures=measures,
         findings=(
-            *case.findings, *seen.findings, *named, *told, *fitted_well, *of_bound, *_limit_findings(plan),
+            *case.findings, *seen.findings, *named, *told, *fitted_well, *of_bound, *_limit_findings(plan, problem, scenario.solve.gap),
             *([_kept_from(looser)] if kept is not None and looser is not None else ()), *found, sure,
         ),
     )  # fmt: skip
@@ -424,22 +424,30 @@ def _not_confirmed() -> Finding:
     )  # fmt: skip
 
 
-def _limit_findings(plan: Plan) -> list[Finding]:
+def _limit_findings(plan: Plan, problem: Problem, asked: float) -> list[Finding]:
+    """Say that a limit came first, and which of several objectives in order it left open."""
     if plan.status is Status.PROVED:
         return []
+    words = {o.id: o.words for o in problem.objectives}
+    late = [o for o in plan.objectives if o.gap > asked]
+    each = Text("", "")
+    if 0 < len(late) < len(plan.objectives):
+        zh = "、".join(f"“{words[o.id].zh}”{o.gap:.2%}" for o in late)
+        en = ", ".join(f"{words[o.id].en} {o.gap:.2%}" for o in late)
+        each = Text(f"其中{zh},其余目标已在{asked:.2%}以内。", f" Only {en}; the other objectives are within {asked:.2%}.")  # fmt: skip
     if plan.status is Status.INTERRUPTED:
         return [
             Finding(
                 Rank.WARNING, "limit", Where(),
-                Text(f"求解被中途停止,保留当时最好的方案,精度为 {plan.gap:.2%}。",
-                     f"The solve was interrupted; this is the best plan until then, kept as at a limit. Its gap is {plan.gap:.2%}."),
+                Text(f"求解被中途停止,保留当时最好的方案,精度为 {plan.gap:.2%}。{each.zh}",
+                     f"The solve was interrupted; this is the best plan until then, kept as at a limit. Its gap is {plan.gap:.2%}.{each.en}"),
                 Text("如需更高精度,请重新运行且不要中断。", "Run it again without interrupting for a smaller gap."),
             )
         ]  # fmt: skip
     return [
         Finding(
             Rank.WARNING, "limit", Where(),
-            Text(f"求解到达限额,精度为 {plan.gap:.2%}。", f"The solve stopped at a limit; its gap is {plan.gap:.2%}."),
+            Text(f"求解到达限额,精度为 {plan.gap:.2%}。{each.zh}", f"The solve stopped at a limit; its gap is {plan.gap:.2%}.{each.en}"),
             Text("如需更高精度,请放宽限额。", "Raise the limit for a smaller gap."),
         )
     ]  # fmt: skip

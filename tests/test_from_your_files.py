@@ -55,7 +55,7 @@ def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
     plan = ["run", str(folder), "first-plan", "-o", str(out)]
     assert main([*plan, "--lang", "zh"]) == 0
     text += said(capsys)
-    assert "求解精度 0.0" in text and "report.html" in text.split("报告:")[-1]
+    assert "各目标求解精度:指标未达量 0.0" in text and "report.html" in text.split("报告:")[-1]
     for word in ("column ", "older-walk", "care_modes", "(build)"):
         assert word not in text, "a Chinese reader is told in Chinese"
     assert main([*plan, "--json"]) == 0

@@ -192,7 +192,8 @@ def measure(
         ],
         "cautions": [{"zh": c.zh, "en": c.en} for c in cautions],
     }
-    return tables, measures, _findings(case, tables, scenario)
+    found = (*_roll_findings(case, tables["use"], scenario), *_findings(case, tables, scenario))
+    return tables, measures, found
 
 
 def _tables(case: Case, judged: Judged) -> dict[str, pd.DataFrame]:
@@ -680,6 +681,31 @@ def _changes(townships: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
     table = pd.DataFrame({"share_today": first, "share_end": last}).reset_index()
     table["change"] = table["share_end"] - table["share_today"]
     return table
+
+
+_OFF_ROLL = 0.1  # share of the beds of today between roll and model that a reader must be told of
+
+
+def _roll_findings(case: Case, use: pd.DataFrame, scenario: Scenario) -> list[Finding]:
+    """Tell where the beds said to be in use today lie far from the roll of the homes."""
+    today = use[(use["year"] == scenario.base_year) & (use["service"] == RESIDENT)]
+    homes = case.region.homes
+    homes = homes[homes["site_id"].isin(today["site_id"])]
+    places, lived = float(today["places"].sum()), float(homes["residents"].sum())
+    modelled = float(today["assigned"].sum())
+    if homes.empty or homes["residents"].isna().any() or not places:
+        return []
+    if abs(modelled - lived) <= _OFF_ROLL * places:
+        return []
+    return [
+        Finding(
+            Rank.WARNING, "today-off-the-roll", Where(file="homes.csv", column="residents"),
+            Text(f"现状床位使用率按模型推算为 {modelled / places:.0%},按名册为 {lived / places:.0%}({lived:,.0f} 人住 {places:,.0f} 张床)。方案的现状列以推算为准。",
+                 f"The model puts {modelled / places:.0%} of today's beds in use, the roll {lived / places:.0%} ({lived:,.0f} residents, {places:,.0f} beds). Figures of today are the model's."),
+            Text("请用入住来源校准意愿曲线(need.willingness: calibrated),或核对名册、收费和参数,再采信床位数。",
+                 "Calibrate the willingness curve by the origins of residents (need.willingness: calibrated), or check roll, fees and rates, before relying on numbers of beds."),
+        )
+    ]  # fmt: skip
 
 
 def _findings(

@@ -379,8 +379,11 @@ _DUAL, _PRIMAL, _TURNS, _ANY = 1, 4, 9, 2**31 - 1
 
 
 def _steps_at_once(rows: int, is_new: bool) -> int:
-    """Return how many steps are usual at most: as many as rows for a new problem, a quarter from a basis."""
-    return max(10_000, rows) if is_new else max(10_000, rows // 4)
+    """Return how many steps no sound solve has been seen to take: four a row for a new problem, one from a basis.
+
+    Too few cost dear: each turn of a new problem starts anew, and the primal is slow on it.
+    """
+    return max(20_000, 4 * rows) if is_new else max(10_000, rows)
 
 
 def _run_in_thread(h: highspy.Highs) -> highspy.HighsStatus | None:

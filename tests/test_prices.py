@@ -456,3 +456,30 @@ def test_resettlement_is_priced_by_the_rows_the_exact_road_writes(seed):
             for e in at
         }  # fmt: skip
         assert mine == there
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_links_leave_every_plan_and_cut_the_relaxation(seed):
+    from allocator.model.highs import model_of, quiet
+
+    problem = problems.capacitated_problem(instances.capacitated(30, 6, seed=seed))
+    if seed % 2:
+        problem = random_problem(seed, families={"resource"}, risk="expected")
+    rx = relax(problem)
+    stints, entries = np.ones(len(rx.stint_cost), bool), np.arange(len(rx.row))
+    held = np.zeros(len(stints), bool)
+
+    def best(links, is_relaxed):
+        small = restrict(rx, stints, entries, fixed=held, links=links)
+        h = quiet()
+        h.setOptionValue("mip_rel_gap", 1e-9)
+        h.passModel(model_of(small.linear, small.cost, is_relaxed))
+        h.run()
+        return h.getInfo().objective_function_value
+
+    whole = best(False, False)
+    assert best(True, False) == pytest.approx(whole, rel=1e-6, abs=1e-6)
+    plain, linked = best(False, True), best(True, True)
+    assert plain <= linked + 1e-6 and linked <= whole + 1e-6
+    if seed % 2 == 0:
+        assert linked > plain + 1e-6 * abs(plain)

@@ -16,6 +16,7 @@ from scipy.sparse import coo_array, csr_array
 from allocator.model.highs import Linear, model_of, quiet, run_heard
 from allocator.model.limits import Limits
 from allocator.model.relaxation import Relaxation
+from allocator.model.rows import stretches
 from allocator.rules import Floats, Ints
 
 __all__ = ["INTERRUPTED", "Answer", "Mask", "Restricted", "restrict", "solve_restricted"]
@@ -23,6 +24,8 @@ __all__ = ["INTERRUPTED", "Answer", "Mask", "Restricted", "restrict", "solve_res
 Mask = npt.NDArray[np.bool_]
 INTERRUPTED = "kInterrupt"
 """Status of an answer that Ctrl-C left the best so far, in the solver's own words."""
+_MOST_LINKS = 50_000
+"""Links of people to what is in doubt up to which they are written out: they say far more than capacities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +46,8 @@ class Answer:
 class Restricted:
     """The small problem as rows and columns: y and n of all stints and offers, x of some entries, u, v.
 
-    Rows in order: a need each, a cell each (``cell_row``, -1 where none), sizes, paths, and from
-    ``shared_row`` on the shared rows.
+    Rows in order: a need each, a cell each (``cell_row``, -1 where none), links, sizes, paths, and
+    from ``shared_row`` on the shared rows.
     """
 
     linear: Linear
@@ -59,11 +62,14 @@ class Restricted:
 
 
 def restrict(
-    rx: Relaxation, stints: Mask, entries: Ints, *, fixed: Mask | None = None, whole: bool = False
-) -> Restricted:
+    rx: Relaxation, stints: Mask, entries: Ints, *, fixed: Mask | None = None, whole: bool = False,
+    links: bool = False,
+) -> Restricted:  # fmt: skip
     """Return the problem with the given stints and entries only; ``fixed`` stints are in place.
 
     ``whole``: places that come in units are counted in units, so that their columns are whole.
+    ``links``: people are held to stints one by one where it is in doubt whether anything is in place,
+    and such people are not too many.
     """
     pr, sh = rx.problem, rx.shared
     n_p, n_f, n_b, n_v = len(rx.stint_cost), len(rx.offer_cost), len(rx.need), len(sh.extra_cost)
@@ -119,6 +125,21 @@ def restrict(
     row_low.append(np.full(len(used), -np.inf))
     row_high.append(np.zeros(len(used)))
     at += len(used)
+    # links, person by person where it is in doubt whether anything is in place
+    sure = np.zeros(len(rx.cell_most), bool)
+    if fixed is not None:
+        sure[rx.ocell[kept & fixed[pr.offer_stint][offer_of]]] = True
+    doubt = np.flatnonzero(~sure[cell])
+    if links and len(doubt) <= _MOST_LINKS:
+        add(at + np.arange(len(doubt)), o_x + doubt, 1.0)
+        offering = np.flatnonzero(kept & ~sure[rx.ocell])
+        begin = np.searchsorted(cell[doubt], rx.ocell[offering], side="left")
+        length = np.searchsorted(cell[doubt], rx.ocell[offering], side="right") - begin
+        which, link = stretches(begin, length)
+        add(at + link, pr.offer_stint[offer_of[offering[which]]], -rx.cap[es[doubt[link]]])
+        row_low.append(np.full(len(doubt), -np.inf))
+        row_high.append(np.zeros(len(doubt)))
+        at += len(doubt)
     # scale; offers nothing is sent to still have their least size
     stint = pr.offer_stint[fs]
     add(at + np.arange(len(fs)), o_n + fs, 1.0)
@@ -197,7 +218,7 @@ def solve_restricted(
         When Ctrl-C came while the solver ran; what it had found by then is kept.
     """
     whole = bool(np.any(rx.problem.offer_module > 0))
-    small = restrict(rx, stints, entries, fixed=fixed, whole=whole)
+    small = restrict(rx, stints, entries, fixed=fixed, whole=whole, links=True)
     z, value, bound, status = _highs(
         small, gap=gap, seconds=min(seconds, limits.left), threads=threads, seed=seed, start=start_y,
         target=target, nodes=limits.nodes,

@@ -250,7 +250,7 @@ def _order(text: str, option: str) -> ForceSpec:
 
 def _price_table(rows: pd.DataFrame, language: str, names: Names) -> Table:
     """One order: each objective's difference with what is proved of it, then figures."""
-    from allocator.report.words import OBJECTIVES, UNITS, word
+    from allocator.report.words import UNITS, objective_name, word
 
     first = rows.iloc[0]
     kind = say(language, "指定", "Forced") if first["order"] == "force" else say(language, "禁止", "Banned")  # fmt: skip
@@ -267,15 +267,13 @@ def _price_table(rows: pd.DataFrame, language: str, names: Names) -> Table:
         table.add_row(none if first["possible"] == "no" else late, why, "")
         return table
     for _, row in rows.iterrows():
-        parts = [
-            word(OBJECTIVES, p).in_language(language) for p in str(row["objective"]).split("+")
-        ]
+        name = objective_name(str(row["objective"])).in_language(language)
         unit = word(UNITS, str(row["unit"])).in_language(language)
         cell = [
             number(float(row[c]), str(row["unit"]), language) for c in ("worse", "least", "most")
         ]
         table.add_row(
-            f"{' + '.join(parts)} ({unit})", cell[0], say(language, f"{cell[1]} 至 {cell[2]}", f"{cell[1]} to {cell[2]}"),
+            f"{name} ({unit})", cell[0], say(language, f"{cell[1]} 至 {cell[2]}", f"{cell[1]} to {cell[2]}"),
         )  # fmt: skip
     for column, (heading, unit) in _figure_columns(rows.columns, language, names).items():
         table.add_row(heading, number(float(first[column]), unit, language), "")

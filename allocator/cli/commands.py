@@ -345,31 +345,20 @@ def export(
     return 0
 
 
-# After the commands above: help lists them in the order in which a newcomer needs them.
 def _gaps(done: Any, language: str) -> str:
     """Return the last line on a plan: its gap; of several objectives in order, each by name."""
+    from allocator.report.words import objective_name
+
     if len(done.plan.objectives) == 1:
         gap = f"{done.plan.gap:.3%}"
-        return say(
-            language,
-            f"方案已独立复核,求解精度 {gap}",
-            f"The plan was checked independently; its gap is {gap}",
-        )
-    from allocator.report.words import OBJECTIVES, word
-
-    def name(id: str) -> str:
-        return say(language, "、", " + ").join(
-            word(OBJECTIVES, p).in_language(language) for p in id.split("+")
-        )
-
-    each = say(language, ";", "; ").join(f"{name(o.id)} {o.gap:.3%}" for o in done.plan.objectives)
-    return say(
-        language,
-        f"方案已独立复核,各目标求解精度:{each}",
-        f"The plan was checked independently; gaps by objective: {each}",
+        return say(language, f"方案已独立复核,求解精度 {gap}", f"The plan was checked independently; its gap is {gap}")  # fmt: skip
+    each = say(language, ";", "; ").join(
+        f"{objective_name(o.id).in_language(language)} {o.gap:.3%}" for o in done.plan.objectives
     )
+    return say(language, f"方案已独立复核,各目标求解精度:{each}", f"The plan was checked independently; gaps by objective: {each}")  # fmt: skip
 
 
+# After the commands above: help lists them in the order in which a newcomer needs them.
 for _command in (compare, alternatives, price, worth, roll, routes, study, equity, project):
     app.command()(_command)
 app.add_typer(catalogue_app, name="catalogue")

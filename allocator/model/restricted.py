@@ -126,11 +126,11 @@ def restrict(
     row_high.append(np.zeros(len(used)))
     at += len(used)
     # links, person by person where it is in doubt whether anything is in place
-    sure = np.zeros(len(rx.cell_most), bool)
-    if fixed is not None:
+    sure = np.full(len(rx.cell_most), not links)
+    if links and fixed is not None:
         sure[rx.ocell[kept & fixed[pr.offer_stint][offer_of]]] = True
     doubt = np.flatnonzero(~sure[cell])
-    if links and len(doubt) <= _MOST_LINKS:
+    if 0 < len(doubt) <= _MOST_LINKS:
         add(at + np.arange(len(doubt)), o_x + doubt, 1.0)
         offering = np.flatnonzero(kept & ~sure[rx.ocell])
         begin = np.searchsorted(cell[doubt], rx.ocell[offering], side="left")

@@ -20,7 +20,6 @@ from allocator.report.words import (
     MARKS,
     MODES,
     MONEY_ITEMS,
-    OBJECTIVES,
     PAYERS,
     POOLS,
     RULE_SOURCES,
@@ -28,6 +27,7 @@ from allocator.report.words import (
     TERMS,
     UNITS,
     Names,
+    objective_name,
     word,
 )
 from allocator.run import Run
@@ -528,9 +528,7 @@ def objectives(run: Run) -> Table:
         known = _UNITS.get(o["unit"])
         kind: Kind = known[0] if known else "decimal"  # type: ignore[assignment]
         unit = known[1] if known else word(UNITS, str(o["unit"]))
-        parts = [word(OBJECTIVES, p) for p in str(o["id"]).split("+")]
-        what = Text("、".join(p.zh for p in parts), " + ".join(p.en for p in parts))
-        rows.append((what, unit, Quantity(o["value"], kind), Quantity(o["bound"], kind), Quantity(o["gap"], "gap"), Quantity(abs(o["value"] - o["bound"]), kind)))  # fmt: skip
+        rows.append((objective_name(str(o["id"])), unit, Quantity(o["value"], kind), Quantity(o["bound"], kind), Quantity(o["gap"], "gap"), Quantity(abs(o["value"] - o["bound"]), kind)))  # fmt: skip
     return Table("objectives", Text("目标与求解精度", "Objectives and gap"), columns, tuple(rows))
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "STATUS",
     "Names",
     "norm_source",
+    "objective_name",
     "short_town",
     "word",
 ]
@@ -268,6 +269,12 @@ def norm_source(text: str) -> Text:
 def word(words: Mapping[str, Text], id: str) -> Text:
     """Return the words of an id, or the id itself in both languages."""
     return words.get(id) or Text(id, id)
+
+
+def objective_name(id: str) -> Text:
+    """Return the words of an objective, those of its parts joined where it is a weighted sum."""
+    parts = [word(OBJECTIVES, p) for p in id.split("+")]
+    return Text("、".join(p.zh for p in parts), " + ".join(p.en for p in parts))
 
 
 def short_town(name: Text) -> Text:

@@ -10,7 +10,15 @@ from enum import StrEnum
 from allocator.errors import Text
 from allocator.rules import Floats, Ints
 
-__all__ = ["FEWEST_SITES", "ObjectiveValue", "Plan", "Status", "Violation", "relative_gap"]
+__all__ = [
+    "FEWEST_SITES",
+    "ObjectiveValue",
+    "Plan",
+    "Status",
+    "Violation",
+    "priced_under",
+    "relative_gap",
+]
 
 FEWEST_SITES = "fewest-sites"
 """The name of prices (services, periods, futures) on rows of no rule: need implies so many whole sites."""
@@ -38,15 +46,24 @@ def relative_gap(value: float, bound: float) -> float:
     return difference / max(abs(value), 1e-6) if math.isfinite(value) else math.inf
 
 
+def priced_under(objective: str) -> str:
+    """Return what the names of prices of a later objective start with."""
+    return f"then {objective}: "
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectiveValue:
-    """Value and proven bound of one objective (constants left out of the gap)."""
+    """Value and proven bound of one objective (constants left out of the gap).
+
+    ``held``: the most that objectives after it let it be; the bounds of these hold of such plans.
+    """
 
     id: str
     unit: str
     value: float
     bound: float
     constant: float = 0.0
+    held: float = math.inf
 
     @property
     def gap(self) -> float:
@@ -93,7 +110,8 @@ class Plan:
     road
         ``exact`` or ``prices``; ``solver`` names solver and version.
     prices
-        Multipliers by rule id, when the road gives them; ``verify`` recomputes the bound from them.
+        Multipliers by rule id, when the road gives them; ``verify`` recomputes the bound from them. Those of
+        later objectives stand under the objective's id as well: see `prices_of`.
     """
 
     problem: str
@@ -120,6 +138,14 @@ class Plan:
     def gap(self) -> float:
         """The largest gap over the objectives in order."""
         return max((o.gap for o in self.objectives), default=0.0)
+
+    def prices_of(self, number: int) -> dict[str, Floats]:
+        """Return by rule id the prices that prove the bound of one objective in order."""
+        later = [priced_under(o.id) for o in self.objectives[1:]]
+        if number:
+            start = later[number - 1]
+            return {k.removeprefix(start): p for k, p in self.prices.items() if k.startswith(start)}
+        return {k: p for k, p in self.prices.items() if not k.startswith(tuple(later))}
 
     @property
     def is_complete(self) -> bool:

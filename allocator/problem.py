@@ -10,7 +10,8 @@ Indices: area ``i``, site ``j``, option ``o``, stint ``p``, offer ``f``, reach c
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from allocator.errors import NO_TEXT, Text
-from allocator.rules import Floats, Ints, Referral, Rule
+from allocator.rules import Floats, Held, Ints, Referral, Rule
 
 __all__ = ["Objective", "Problem"]
 
@@ -180,6 +181,27 @@ class Problem:
             _feed(h, f.name)
             _feed(h, getattr(self, f.name))
         return h.hexdigest()
+
+    def stage(self, number: int, reached: Sequence[float]) -> Problem:
+        """Return the problem of one objective in order, where those before it are `Held` at ``reached``.
+
+        It comes first among the objectives; after it come those held. ``reached`` (number,) without constants.
+        """
+        before = self.objectives[:number]
+        held = [
+            Held(
+                id=f"held:{o.id}", objective=o.id, most=float(most),
+                words=Text(f"“{o.words.zh or o.id}”不劣于已达到的值", f"{o.words.en or o.id} no worse than reached"),
+            )
+            for o, most in zip(before, reached, strict=True)
+        ]  # fmt: skip
+        return replace(
+            self, objectives=(self.objectives[number], *before), rules=(*self.rules, *held)
+        )
+
+    def objective(self, name: str) -> Objective:
+        """Return the objective of this id."""
+        return next(o for o in self.objectives if o.id == name)
 
     def rules_of(self, kind: type[Rule]) -> tuple[Rule, ...]:
         """Return the rules of one family, in order."""

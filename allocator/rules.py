@@ -28,6 +28,7 @@ __all__ = [
     "Floor",
     "Forced",
     "Gini",
+    "Held",
     "Hub",
     "Link",
     "MeanTravel",
@@ -371,3 +372,16 @@ class Referral(Rule):
     classes: Ints
     service: int
     share: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Held(Rule):
+    """An objective of the problem, constant left out, stays at or below a value already reached.
+
+    What a later objective in order may not undo: see `Problem.stage`.
+    """
+
+    limits: ClassVar[Mapping[str, int]] = {"most": -1}
+
+    objective: str
+    most: float

@@ -14,7 +14,7 @@ import pandas as pd
 
 from allocator.errors import Finding, InputRefused, Rank, Text, Where
 from allocator.model.exact import relaxed_prices
-from allocator.model.prices import place_worth, shadow_prices
+from allocator.model.worth import place_worth, shadow_prices
 from allocator.plan import Plan
 from allocator.problem import Problem
 from allocator.rules import Floats, Resource, SiteCount
@@ -71,13 +71,13 @@ def worth_of(
     Raises
     ------
     InputRefused
-        The first objective is a regret over futures: a bound on the mean says nothing of it.
+        The first objective is a regret over futures: another supply moves the best of each future, too.
     """
     objective = problem.objectives[0]
     if objective.risk == "regret":
         raise InputRefused((_no_price_of_regret(),))
     by_prices = plan.road == "prices" and bool(plan.prices)
-    prices = dict(plan.prices) if by_prices else shadow_prices(problem)[0]
+    prices = plan.prices_of(0) if by_prices else shadow_prices(problem)[0]
     if by_prices:
         limits, base = _of_price_road(problem, prices), float(plan.work["price_bound"])
     else:
@@ -95,7 +95,7 @@ def worth_of(
 def _no_price_of_regret() -> Finding:
     return Finding(
         Rank.ERROR, "no-price-of-regret", Where(column="risk.measure"),
-        Text("首要目标是最大后悔值,边际效益对它没有意义。", "The first objective is a regret, which prices say nothing of."),
+        Text("首要目标是最大后悔值:限额一变,各前景自身的最好值也随之改变,边际效益无从谈起。", "The first objective is a regret: another supply moves each future's own best too, so its prices say nothing of it."),
         Text("请对按平均、最坏或 CVaR 求解的情景使用。", "Use it on a scenario solved on the mean, the worst case or CVaR."),
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from allocator.plan import Plan, Status
 from allocator.verify import verify
 from benchmarks import instances, problems
 from benchmarks.full import full_problem
+from benchmarks.in_order import county_in_order
 
 STEPS = (
     (Dual, "__call__"), (restricted, "_highs"), (highs.Hot, "solve"), (highs.Hot, "add_columns"),
@@ -189,3 +190,29 @@ def test_sites_that_break_rules_are_no_plan_for_ctrl_c_to_keep(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         solve_by_prices(problem, node_limit=1, threads=1)
     assert len(calls) == 3
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_later_objective_or_future_keeps_the_plan_of_those_before():
+    """The plan at hand stays; what was not asked any more has a bound that its prices, none, prove."""
+    problem = county_in_order(instances.county(40, 8, seed=1), "both", 1)
+    steps: list[str] = []
+    with _ctrl_c(-1, steps):
+        whole = solve_by_prices(problem, gap=1e-2, threads=1)
+    kept, later = 0, 0
+    for at in np.linspace(0, len(steps) - 1, 12).astype(int):
+        with _ctrl_c(at, []):
+            try:
+                plan = solve_by_prices(problem, gap=1e-2, threads=1)
+            except KeyboardInterrupt:
+                assert kept == 0, "a plan was there before"
+                continue
+        kept += 1
+        later += bool(np.isfinite(plan.objectives[0].held) and plan.prices_of(1)["balance"].any())
+        assert plan.status is Status.INTERRUPTED and plan.is_complete and not plan.reproducible
+        assert verify(problem, plan) == ()
+        assert not [f for f in check_bound(problem, plan) if f.rank is Rank.ERROR]
+        first, best = plan.objectives[0], whole.objectives[0]
+        assert first.bound <= best.value + 1e-6 * abs(best.value)
+        assert best.bound <= first.value + 1e-6 * abs(first.value)
+    assert kept >= 4 and later >= 1

@@ -9,7 +9,7 @@ from small_problems import WORDS, random_problem, three_hamlets
 
 from allocator.model import solve_exactly
 from allocator.plan import Status
-from allocator.rules import Nearest, Rule
+from allocator.rules import Held, Nearest, Rule
 from allocator.verify import verify
 
 
@@ -43,9 +43,9 @@ def test_brute_force_agrees_on_five_hundred_more(seed):
 
 
 def test_the_mixtures_switch_every_family_on():
-    """The fifty problems hold every rule family, both hard and priced where it can be priced."""
+    """The fifty problems hold every rule family but `Held`, which only a plan at hand can ask for."""
     seen = {type(r) for seed in range(50) for r in random_problem(seed, most=60).rules}
-    assert seen == set(Rule.__subclasses__())
+    assert seen == set(Rule.__subclasses__()) - {Held}
 
 
 def test_three_hamlets_are_solved_as_by_hand(three_hamlets):

@@ -13,10 +13,11 @@ from allocator.model.curve import bound_curve, coverage_curve
 from allocator.model.dual import Dual
 from allocator.model.exact import solve_exactly
 from allocator.model.master import Master
-from allocator.model.prices import bound_at, solve_by_prices
+from allocator.model.prices import solve_by_prices
 from allocator.model.relaxation import relax
 from allocator.model.restricted import restrict
 from allocator.model.warm import carried
+from allocator.model.worth import bound_at
 from allocator.plan import FEWEST_SITES, Status
 from allocator.rules import Resettlement
 from allocator.verify import verify

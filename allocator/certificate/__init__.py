@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from allocator.certificate.charges import CHARGES, Account, NoProof
+from allocator.certificate.charges import CHARGES, Account, NoProof, counted
 from allocator.errors import Finding, Rank, Text, Where
-from allocator.plan import FEWEST_SITES, Plan
-from allocator.problem import Objective, Problem
+from allocator.plan import FEWEST_SITES, Plan, priced_under
+from allocator.problem import Problem
 from allocator.rules import Floats, Ints
 
 __all__ = ["bound_from_prices", "check_bound"]
@@ -24,53 +24,70 @@ TOLERANCE = 1e-6
 
 
 def check_bound(problem: Problem, plan: Plan) -> tuple[Finding, ...]:
-    """Return what is to be said of the bound of a plan found by prices; nothing where prices prove all of it.
+    """Return what is to be said of the bounds of a plan found by prices; nothing where prices prove all of them.
 
     An error where the stored prices prove less than the plan says they do; information where they cannot
     be recomputed for this problem, or where branching proved a part that prices alone do not.
     """
     if plan.road != "prices" or not plan.objectives or not plan.prices:
         return ()
-    claimed = plan.objectives[0].bound
-    proved = bound_from_prices(problem, plan.prices)
+    reached = [o.held - o.constant for o in plan.objectives]
+    found: list[Finding] = []
+    for number, objective in enumerate(plan.objectives):
+        if not math.isfinite(objective.bound) and not plan.is_complete:
+            continue
+        stage = problem if len(problem.objectives) == 1 else problem.stage(number, reached[:number])
+        under = priced_under(objective.id) if number else ""
+        by_prices = float(plan.work.get(f"{under}price_bound", objective.bound))
+        branched = bool(plan.work.get(f"{under}nodes"))
+        proved = bound_from_prices(stage, plan.prices_of(number))
+        found += _checked(objective.id, objective.bound, by_prices, branched, proved)
+    return tuple(dict.fromkeys(found))
+
+
+def _checked(
+    name: str, claimed: float, by_prices: float, branched: bool, proved: float | None
+) -> list[Finding]:
+    """Return what is to be said of the bound of one objective."""
     if proved is None:
-        return (
+        return [
             _told(
-                "bound-not-recomputed",
+                "bound-not-recomputed", name,
                 "由价格得出的界未能重新计算:存储的价格不完整,或不是该问题的价格。",
                 "The bound from prices could not be recomputed: the stored prices are incomplete, or not of this problem.",
-            ),
-        )
-    by_prices = float(plan.work.get("price_bound", claimed))
+            )
+        ]  # fmt: skip
     scale = max(1.0, abs(by_prices), abs(proved))
     if by_prices > proved + TOLERANCE * scale or (
-        not plan.work.get("nodes") and claimed > proved + TOLERANCE * scale
+        not branched and claimed > proved + TOLERANCE * scale
     ):
-        return (
+        return [
             Finding(
-                Rank.ERROR, "bound-not-proved", Where(),
+                Rank.ERROR, "bound-not-proved", Where(id=name),
                 Text(f"方案所称的界 {max(by_prices, claimed):.8g} 高于其价格所能证明的 {proved:.8g}。",
                      f"The plan says a bound of {max(by_prices, claimed):.8g}; its prices prove {proved:.8g} only."),
                 Text("不要采信其求解精度;请重新求解。", "Do not rely on its gap; solve again."),
-            ),
-        )  # fmt: skip
+            )
+        ]  # fmt: skip
     if claimed > proved + TOLERANCE * scale:
-        return (
+        return [
             _told(
-                "bound-by-branching",
+                "bound-by-branching", name,
                 f"价格证明了 {proved:.8g};至 {claimed:.8g} 的部分由分枝搜索证明,此处不重算。",
                 f"Prices prove {proved:.8g}; the part up to {claimed:.8g} was proved by branching and is not recomputed here.",
-            ),
-        )
-    return ()
+            )
+        ]  # fmt: skip
+    return []
 
 
-def _told(code: str, zh: str, en: str) -> Finding:
-    return Finding(Rank.INFORMATION, code, Where(), Text(zh, en), Text("无需处理。", "Nothing to do."))  # fmt: skip
+def _told(code: str, name: str, zh: str, en: str) -> Finding:
+    return Finding(Rank.INFORMATION, code, Where(id=name), Text(zh, en), Text("无需处理。", "Nothing to do."))  # fmt: skip
 
 
 def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float | None:
     """Return the bound on the first objective that the prices prove, constant included.
+
+    Under the rules `Held` of a problem it is one of the plans that keep those objectives.
 
     Parameters
     ----------
@@ -80,51 +97,53 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
     Returns
     -------
     float or None
-        None when a price is missing or not allowed, or the objective is a risk other than the mean.
+        None when a price is missing or not allowed.
     """
-    pr, obj = problem, problem.objectives[0]
+    pr = problem
     balance = prices.get("balance")
-    if obj.risk != "expected" or balance is None or np.shape(balance) != pr.need.shape:
+    if balance is None or np.shape(balance) != pr.need.shape:
         return None
-    years = (
-        np.ones(len(pr.periods))
-        if obj.period_weight is None
-        else np.asarray(obj.period_weight, float)
-    )
-    weight = years[:, None] * np.asarray(pr.future_weight, float)
-    unmet = (
-        np.zeros(pr.need.shape[:3])
-        if obj.unmet is None
-        else np.broadcast_to(obj.unmet, pr.need.shape[:3])
-    )
-    leaving = unmet[..., None, None] * weight
-    account = _opened(pr, obj, prices)
     try:
+        account, leaving = _opened(pr, prices)
         if FEWEST_SITES in prices:
             account.total -= _charge_fewest(pr, prices[FEWEST_SITES], account.stint, leaving)
-            worth = np.asarray(balance, float)
-        else:  # worth more than leaving a need unmet costs, it proves less
-            worth = np.minimum(balance, leaving)
         for rule in pr.rules:
             charge = CHARGES.get(type(rule))
-            if charge is not None and np.size(prices.get(rule.id, ())):
+            priced = np.size(prices.get(rule.id, ())) or account.measured(rule)[0]
+            if charge is not None and priced:
                 charge(account, rule)
     except NoProof:
         return None
-    account.total += float((np.minimum(worth, leaving) * pr.need).sum())
-    person = np.zeros((len(pr.arc_area), 1)) if obj.person is None else obj.person
+    worth = np.minimum(
+        balance, leaving
+    )  # worth more than leaving a need unmet costs, it proves less
+    account.total += float((worth * pr.need).sum())
     for j, arcs, offers in _sites(pr):
         account.total += _site(
-            pr, j, arcs, offers, person, weight, worth, account.arc, account.stint, account.place
+            pr, j, arcs, offers, worth, account.arc, account.stint, account.place
         )
-    return account.total + obj.constant
+    return account.total + pr.objectives[0].constant
 
 
-def _opened(pr: Problem, obj: Objective, prices: Mapping[str, Floats]) -> Account:
-    """An account with the objective's own costs."""
+def _opened(pr: Problem, prices: Mapping[str, Floats]) -> tuple[Account, Floats]:
+    """Return an account with the objectives' own costs, and (I, S, G, T, W) what leaving a need unmet costs."""
     n_a, n_g, n_t, n_w = len(pr.arc_area), len(pr.groups), len(pr.periods), len(pr.futures)
+    parts, sure = counted(pr, prices)
+    stint, place = np.zeros(len(pr.stint_site)), np.zeros(len(pr.offer_stint))
+    arc, leaving = np.zeros((n_a, n_g, n_t, n_w)), np.zeros(pr.need.shape)
+    for part in parts:
+        obj = part.objective
+        years = np.ones(n_t) if obj.period_weight is None else np.asarray(obj.period_weight, float)
+        weight = years[:, None] * part.future
+        if obj.stint is not None:
+            stint += part.whole * np.asarray(obj.stint, float)
+        if obj.place is not None:
+            place += part.whole * np.asarray(obj.place, float)
+        if obj.person is not None:
+            arc += np.asarray(obj.person, float)[:, :, None, None] * weight
+        if obj.unmet is not None:
+            leaving += np.broadcast_to(obj.unmet, pr.need.shape[:3])[..., None, None] * weight
     service = pr.class_service[pr.arc_class]
-    shape = (n_a, n_g, n_t, n_w)
     a, g, t, w = np.ogrid[:n_a, :n_g, :n_t, :n_w]
     flat = np.ravel_multi_index((pr.arc_area[a], service[a], g, t, w), pr.need.shape)
     offered = np.zeros((len(pr.sites), len(pr.classes), n_t), bool)
@@ -134,12 +153,8 @@ def _opened(pr: Problem, obj: Objective, prices: Mapping[str, Floats]) -> Accoun
         )
     willing = np.broadcast_to(pr.acceptance, (n_a, n_g))[:, :, None, None] * pr.need.ravel()[flat]
     there = (willing > 0) & offered[pr.arc_site, pr.arc_class][:, None, :, None]
-    return Account(
-        pr, obj, prices,
-        np.zeros(len(pr.stint_site)) if obj.stint is None else np.array(obj.stint, float),
-        np.zeros(len(pr.offer_stint)) if obj.place is None else np.array(obj.place, float),
-        np.zeros(shape), np.broadcast_to(there, shape), flat,
-    )  # fmt: skip
+    there = np.broadcast_to(there, arc.shape)
+    return Account(pr, parts, prices, stint, place, arc, there, flat, total=sure), leaving
 
 
 def _charge_fewest(pr: Problem, given: Floats, stint: Floats, leaving: Floats) -> float:
@@ -188,8 +203,8 @@ def _sites(pr: Problem) -> list[tuple[int, Ints, Ints]]:
 
 
 def _site(
-    pr: Problem, j: int, arcs: Ints, offers: Ints, person: Floats, weight: Floats, worth: Floats,
-    arc_charge: Floats, stint: Floats, place: Floats,
+    pr: Problem, j: int, arcs: Ints, offers: Ints, worth: Floats, arc_cost: Floats, stint: Floats,
+    place: Floats,
 ) -> float:  # fmt: skip
     """Return the least charged cost of any path of stints of one site."""
     gains: dict[tuple[int, int, int], tuple[Floats, Floats]] = {}
@@ -197,8 +212,7 @@ def _site(
         mine = arcs[pr.arc_class[arcs] == c]
         service = pr.class_service[c]
         need = pr.need[pr.arc_area[mine], service]
-        cost = person[mine][:, :, None, None] * weight + arc_charge[mine]
-        gain = (worth[pr.arc_area[mine], service] - cost) / pr.places_per_person[c][
+        gain = (worth[pr.arc_area[mine], service] - arc_cost[mine]) / pr.places_per_person[c][
             None, :, None, None
         ]
         room = (

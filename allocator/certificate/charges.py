@@ -20,6 +20,7 @@ from allocator.rules import (
     Floor,
     Forced,
     Gini,
+    Held,
     Hub,
     Ints,
     MeanTravel,
@@ -37,11 +38,66 @@ from allocator.rules import (
     WorstGroup,
 )
 
-__all__ = ["CHARGES", "Account", "NoProof", "in_place"]
+__all__ = ["CHARGES", "Account", "Counted", "NoProof", "counted", "in_place"]
 
 
 class NoProof(Exception):
     """The prices are not prices of this problem, or prove nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """How much an objective counts: ``whole`` what all futures share, ``future`` (W,) what each bears alone."""
+
+    objective: Objective
+    whole: float
+    future: Floats
+
+
+def counted(pr: Problem, prices: Mapping[str, Floats]) -> tuple[list[Counted], float]:
+    """Return how prices count the first objective and those held, and what that is sure of.
+
+    The first counts once, one held as its price says; futures count by their chance or, under risk, by the
+    prices of their rows, which add up to the whole (its dual: Rockafellar and Uryasev 2000).
+    """
+    found, sure = [], 0.0
+    held = [r for r in pr.rules if isinstance(r, Held)]
+    for objective, rule in [
+        (pr.objectives[0], None),
+        *((pr.objective(r.objective), r) for r in held),
+    ]:
+        whole = 1.0
+        if rule is not None:
+            (whole,) = np.ravel(prices.get(rule.id, np.zeros(1))).tolist()
+            if whole < 0 or not math.isfinite(rule.most):
+                raise NoProof
+            sure -= whole * rule.most
+        future = whole * np.asarray(pr.future_weight, float)
+        if objective.risk != "expected":
+            future = _weighed(
+                pr, objective, whole, np.ravel(prices.get(f"risk:{objective.id}", ()))
+            )
+            if objective.risk == "regret":
+                sure -= float(future @ np.asarray(objective.future_best, float))
+        found.append(Counted(objective, whole, future))
+    return found, sure
+
+
+def _weighed(pr: Problem, objective: Objective, whole: float, given: Floats) -> Floats:
+    """Return the weights of futures that the prices of a risk are, made to add up to the last bit."""
+    if whole == 0.0:
+        return np.zeros(len(pr.futures))
+    if (
+        len(given) != len(pr.futures)
+        or np.any(given < 0)
+        or abs(given.sum() - whole) > 1e-9 * whole
+    ):
+        raise NoProof
+    if objective.risk == "cvar":
+        most = whole * np.asarray(pr.future_weight, float) / objective.risk_share
+        if np.any(given > most * (1 + 1e-9)):
+            raise NoProof
+    return np.asarray(given * (whole / given.sum()))
 
 
 @dataclass(eq=False)
@@ -49,7 +105,7 @@ class Account:
     """What prices add to the cost of each choice, and what they are sure of."""
 
     pr: Problem
-    obj: Objective
+    counted: list[Counted]
     prices: Mapping[str, Floats]
     stint: Floats  # (P,)
     place: Floats  # (F,)
@@ -67,15 +123,15 @@ class Account:
         count: int,
         *,
         defines: bool = False,
-        weight: Floats | float = 1.0,
+        future: Ints | int = -1,
     ) -> Floats:
         """Take the prices of the next rows ``low <= use <= high``; return them (count,).
 
         A price above 0 charges use and pays the upper limit, one below 0 the lower. What a priced rule
-        lacks costs its price times a ``weight``, so there a row's price is at most that, unless it only
-        ``defines`` a column.
+        lacks costs its price, in a ``future`` or (-1) in all, so there a row's price is at most that,
+        unless it only ``defines`` a column.
         """
-        stored = np.ravel(self.prices[rule.id]).astype(float)
+        stored = np.ravel(self.prices.get(rule.id, ())).astype(float)
         first = self.at.get(rule.id, 0)
         price = stored[first : first + count]
         if len(price) != count:
@@ -86,11 +142,30 @@ class Account:
         if not np.isfinite(limit[used]).all():
             raise NoProof
         if rule.price is not None and not defines:
-            most = rule.price * np.asarray(weight, float) if self.obj.shortfalls else 0.0
+            parts = [c for c in self.counted if c.objective.shortfalls]
+            each = sum(
+                (np.append(c.future, c.whole) for c in parts), np.zeros(len(self.pr.futures) + 1)
+            )
+            most = rule.price * each[np.asarray(future)]
             if np.any(np.abs(price) > most * (1 + 1e-12) + 1e-12):
                 raise NoProof
         self.total -= float(price[used] @ limit[used])
         return price
+
+    def measured(self, rule: Rule) -> tuple[bool, float, Floats]:
+        """Return whether any objective counts a measure, and how much: shared by all futures, and of each (W,)."""
+        parts = [
+            c
+            for c in self.counted
+            if c.objective.epigraph == rule.id and c.objective.epigraph_weight
+        ]
+        whole = sum(c.objective.epigraph_weight * c.whole for c in parts)
+        none = np.zeros(len(self.pr.futures))
+        return (
+            bool(parts),
+            whole,
+            sum((c.objective.epigraph_weight * c.future for c in parts), none),
+        )
 
     def boxed(self, reduced: Floats | float) -> None:
         """Add columns from 0 to 1 at these costs: each is 1 where that is cheaper.
@@ -176,8 +251,8 @@ def _charge_share(
 ) -> None:
     need, mine, of = _parts(acc, service, part, groups)
     low = np.asarray(share, float)[None, :, None] * need
-    chance = np.broadcast_to(acc.pr.future_weight, need.shape).ravel()
-    price = acc.rows(rule, low.ravel(), np.inf, low.size, weight=chance).reshape(need.shape)
+    future = np.broadcast_to(np.arange(need.shape[2]), need.shape).ravel()
+    price = acc.rows(rule, low.ravel(), np.inf, low.size, future=future).reshape(need.shape)
     acc.arc += np.where(mine[:, :, None, None], price[of][:, None], 0.0)
 
 
@@ -192,15 +267,17 @@ def _charge_floor(acc: Account, rule: Floor) -> None:
 
 
 def _charge_worst(acc: Account, rule: WorstGroup) -> None:
-    """The least share z is a column from 0 to 1 that the objective wants high."""
-    weight = acc.obj.epigraph_weight if acc.obj.epigraph == rule.id else 0.0
-    if weight == 0.0:
+    """The least share z is a column from 0 to 1 that an objective wants high."""
+    wanted, weight, _ = acc.measured(rule)
+    if not wanted:
         return
     need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(acc.pr.groups)))
     some = need > 0
     low = np.where(some, 0.0, -np.inf)
     price = acc.rows(rule, low.ravel(), np.inf, need.size).reshape(need.shape)
     acc.boxed(-weight - price[some].sum())
+    if not some.any():
+        return
     a_person = np.where(some, price / np.where(some, need, 1.0), 0.0)
     acc.arc += np.where(mine[:, :, None, None], a_person[of][:, None], 0.0)
 
@@ -252,8 +329,8 @@ def _charge_gini(acc: Account, rule: Gini) -> None:
 
 def _charge_mean_deviation(acc: Account, rule: Deviation) -> None:
     """Each part's distance from the county's share, above and below, is a column from 0 to 1."""
-    weight = acc.obj.epigraph_weight if acc.obj.epigraph == rule.id else 0.0
-    if weight == 0.0:
+    wanted, _, weight = acc.measured(rule)
+    if not wanted:
         return
     pr = acc.pr
     need, mine, of = _parts(acc, rule.service, rule.part, np.arange(len(pr.groups)))
@@ -261,7 +338,7 @@ def _charge_mean_deviation(acc: Account, rule: Deviation) -> None:
         for q in np.flatnonzero(need[:, t, w] > 0):
             own = float(need[q, t, w])
             above, below = acc.rows(rule, 0.0, np.inf, 2)
-            cost = weight * own / whole * float(pr.future_weight[w]) / len(pr.periods)
+            cost = float(weight[w]) * own / len(pr.periods)
             acc.boxed(cost + above + below)
             each = (above - below) * (np.where(of == q, 1.0 / own, 0.0) - 1.0 / whole)
             acc.arc[:, :, t, w] += np.where(mine, each[:, None], 0.0)

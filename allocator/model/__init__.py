@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from allocator.errors import Finding, InputRefused, Rank, Text, Where
+from allocator.errors import Finding
 from allocator.model.columns import make_columns
 from allocator.model.exact import Formulation, evaluate, formulate, solve_exactly
 from allocator.plan import Plan
@@ -33,7 +33,6 @@ __all__ = [
     "evaluate",
     "explain",
     "formulate",
-    "not_priced",
     "road_for",
     "solve",
     "solve_exactly",
@@ -49,11 +48,10 @@ LARGEST_EXACT = 150_000  # columns of people served up to which the exact road i
 def road_for(problem: Problem) -> str:
     """Return the road a problem's size calls for: ``exact`` or ``prices``.
 
-    The price road answers one expected objective. It holds every rule, but is taken unasked only under
-    resources and numbers of sites: how near its plans come under the others has not been measured.
+    The price road holds every rule, but is taken unasked only under resources and numbers of sites: how
+    near its plans come under the others has not been measured.
     """
-    simple = len(problem.objectives) == 1 and problem.objectives[0].risk == "expected"
-    simple = simple and not any(isinstance(r, _NOT_UNASKED) for r in problem.rules)
+    simple = not any(isinstance(r, _NOT_UNASKED) for r in problem.rules)
     large = len(make_columns(problem).x_arc) > LARGEST_EXACT
     return "prices" if simple and large else "exact"
 
@@ -88,8 +86,6 @@ def solve(
     ------
     ValueError
         When the road is none of these, or the problem has no objective.
-    InputRefused
-        When the price road is asked for and the problem holds what it cannot: see `not_priced`.
     """
     if road not in ("auto", "exact", "prices"):
         raise ValueError(f"no road {road!r}: auto, exact or prices")
@@ -99,10 +95,6 @@ def solve(
         from allocator.model.prices import solve_by_prices
         from allocator.model.warm import carried
 
-        found = not_priced(problem)
-        if found:
-            raise InputRefused(found)
-
         return solve_by_prices(
             problem, gap=gap, time_limit=math.inf if seconds is None else seconds, node_limit=node_limit, seed=seed, threads=threads,
             start=carried(*start, problem) if start is not None and start[1].prices else None,
@@ -111,36 +103,6 @@ def solve(
     return solve_exactly(
         problem, gap=gap, node_limit=node_limit, seconds=seconds, seed=seed, threads=threads,
         progress=progress,
-    )  # fmt: skip
-
-
-def not_priced(problem: Problem) -> tuple[Finding, ...]:
-    """Return a finding for all that the price road cannot answer in a problem; none if it can.
-
-    It has rows for every rule, and answers one objective on the mean of futures.
-    """
-    found = []
-    if len(problem.objectives) > 1:
-        more = len(problem.objectives) - 1
-        found.append(_objective_not_priced(
-            problem.objectives[1].id,
-            Text(f"价格法只解第一个目标,其后还有{more}个。", f"The price road answers the first objective alone; after it the problem asks for {more} more."),
-        ))  # fmt: skip
-    found += [
-        _objective_not_priced(
-            o.id,
-            Text(f"价格法只求各前景的平均值,不能按“{o.risk}”求解。", f"The price road answers the mean over futures, not {o.risk!r}."),
-        )
-        for o in problem.objectives[:1] if o.risk != "expected"
-    ]  # fmt: skip
-    return tuple(found)
-
-
-def _objective_not_priced(name: str, what: Text) -> Finding:
-    return Finding(
-        Rank.ERROR, "objective-not-on-price-road", Where(column="solve.road", id=name), what,
-        Text("请改为 solve: {road: exact},或只保留第一个目标且取平均。",
-             "Write solve: {road: exact}, or keep the first objective alone, on the mean."),
     )  # fmt: skip
 
 

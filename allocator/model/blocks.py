@@ -26,6 +26,7 @@ from allocator.rules import (
     Floor,
     Forced,
     Gini,
+    Held,
     Hub,
     Ints,
     Link,
@@ -612,6 +613,12 @@ def add_referral(problem: Problem, columns: Columns, rule: Referral) -> Block:
     return rows.block(rule, 0.0, 0.0, int(np.prod(shape)))
 
 
+def add_held(problem: Problem, columns: Columns, rule: Held) -> Block:
+    """An objective at most what was reached of it: ``cost z <= most``, risk and all."""
+    cost = objective_coefficients(problem, columns, problem.objective(rule.objective))
+    return Block(rule.id, csr_array(cost[None, :]), np.array([-INF]), np.array([rule.most]))
+
+
 def _joined(rule: Rule, parts: Sequence[Block]) -> Block:
     return Block(
         rule.id,
@@ -646,6 +653,7 @@ FAMILIES: dict[type[Rule], Callable[..., Block]] = {
     Nearest: add_nearest,
     Room: add_room,
     Referral: add_referral,
+    Held: add_held,
 }
 
 

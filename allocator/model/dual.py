@@ -15,6 +15,7 @@ import numpy as np
 from allocator.model import kernels
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Mask
+from allocator.model.sheet import Risk
 from allocator.rules import Floats
 
 __all__ = ["Dual", "DualState", "search"]
@@ -52,13 +53,61 @@ class Dual:
         self.stint_cost, self.offer_cost = rx.stint_cost, rx.offer_cost
         if self.gu is not None:  # the price of a need is held below what unmet costs, row prices in
             self.high[: self.b] = np.inf
+        self.boxed = np.isfinite(sh.extra_low) & np.isfinite(sh.extra_high)
+        self.by_value = None if sh.v is None else sh.v[sh.values :].T.tocsr()[sh.short.column]
+        if sh.values == len(sh.low):  # what a shortfall costs hangs on no other price
+            self._hold_shorts(self.low, self.high, sh.extra_cost[sh.short.column])
         self.calls = 0
         self.barred: Mask | None = None  # (P,) stints that no site may take
 
+    def _hold_shorts(self, low: Floats, high: Floats, dear: Floats) -> None:
+        """Hold the prices of rows between limits where a shortfall is cheaper than breaking them."""
+        short = self.rx.shared.short
+        row, under = self.b + short.row, short.sign > 0
+        low[row[under]] = np.maximum(low[row[under]], -dear[under])
+        high[row[~under]] = np.minimum(high[row[~under]], dear[~under])
+
+    def within(self, price: Floats) -> None:
+        """Move prices, in place, to the nearest that prove anything: those of risk and of shortfalls."""
+        sh = self.rx.shared
+        if sh.values == len(sh.low):
+            return
+        pi = price[self.b :]
+        for risk in sh.risks:
+            whole = 1.0 if risk.of < 0 else float(pi[risk.of])
+            pi[risk.rows] = _onto(pi[risk.rows], whole, risk.most * whole)
+        if self.by_value is not None and len(sh.short.column):
+            dear = sh.extra_cost[sh.short.column] + self.by_value @ pi[sh.values :]
+            low, high = self.low.copy(), self.high.copy()
+            self._hold_shorts(low, high, np.maximum(dear, 0.0))
+            np.clip(price, low, high, out=price)
+
+    def capped(self, price: Floats) -> tuple[float, Floats]:
+        """Return the bound, no lower, and prices with no need worth more than leaving it unmet costs."""
+        price = price.copy()
+        self.within(price)
+        cost = (
+            self.rx.unmet_cost
+            if self.gu is None
+            else self.rx.unmet_cost + self.gu @ price[self.b :]
+        )
+        price[: self.b] = np.minimum(price[: self.b], cost)
+        return self(price)[0], price
+
+    def start(self) -> Floats:
+        """Return prices to start from: futures weighed by their chance, nothing else priced."""
+        price = np.zeros(self.b + self.m)
+        for risk in self.rx.shared.risks:
+            if risk.of < 0:
+                price[self.b + risk.rows] = self.rx.problem.future_weight
+        self.within(price)
+        return price
+
     def __call__(self, price: Floats) -> tuple[float, Floats]:
-        """Return the bound at these prices and the slope of every price."""
+        """Return the bound at these prices, moved to the nearest that prove anything, and the slope of each."""
         rx, pr, sh = self.rx, self.rx.problem, self.rx.shared
         self.calls += 1
+        self.within(price)
         lam, pi = price[: self.b], price[self.b :]
         self.stint_cost = rx.stint_cost + self.gy @ pi
         if self.barred is not None:
@@ -90,27 +139,49 @@ class Dual:
                 use += sh.x @ self.x
             if sh.u is not None:
                 use += sh.u @ self.u
-            if self.gv is not None and sh.v is not None:
-                reduced = sh.extra_cost + self.gv @ pi
-                self.v = np.where(reduced < 0, sh.extra_high, sh.extra_low)
-                free = ~np.isfinite(self.v)
-                if free.any():
-                    bound = -np.inf if (free & (np.abs(reduced) > 1e-12)).any() else bound
-                    self.v[free] = sh.extra_low[free]
-                bound += float(reduced @ self.v)
-                use += sh.v @ self.v
             # A row with both limits is charged at the limit its price points to.
             limit = np.where(pi >= 0, sh.high, sh.low)
             limit = np.where(
                 np.isfinite(limit), limit, np.where(np.isfinite(sh.high), sh.high, sh.low)
             )
+            limit[~np.isfinite(limit)] = 0.0
+            if self.gv is not None and sh.v is not None:
+                reduced = sh.extra_cost + self.gv @ pi
+                self.v = np.where(
+                    self.boxed, np.where(reduced < 0, sh.extra_high, sh.extra_low), 0.0
+                )
+                bound += float(reduced[self.boxed] @ self.v[self.boxed])
+                use += sh.v @ self.v
+                if sh.values < len(sh.low):  # what is lacked counts in the rows of objectives
+                    at, row = sh.short.column, sh.short.row
+                    lack = np.maximum(sh.short.sign * (limit[row] - use[row]), 0.0)
+                    lack[reduced[at] > 1e-9 * (1.0 + np.abs(pi[row]))] = 0.0
+                    self.v[at] = lack
+                    use += sh.v[:, at] @ lack
             bound -= float(pi @ limit)
             slope[self.b :] = use - limit
             both = np.isfinite(sh.low) & np.isfinite(sh.high) & (sh.low < sh.high) & (pi == 0)
             if both.any():
                 inside = np.clip(use, sh.low, sh.high)
                 slope[self.b :][both] = (use - inside)[both]
+            for risk in sh.risks:  # their sum is given: what all have in common is the level
+                whole = 1.0 if risk.of < 0 else float(pi[risk.of])
+                share = pi[risk.rows] / whole if whole > 0 else pr.future_weight
+                level = float(share @ slope[self.b + risk.rows])
+                slope[self.b + risk.rows] -= level
+                if risk.of >= 0:
+                    slope[self.b + risk.of] += level
         return bound, slope
+
+
+def _onto(v: Floats, whole: float, most: Floats) -> Floats:
+    """Return the values nearest to ``v`` from 0 to ``most`` that add up to ``whole``."""
+    if whole <= 0.0:
+        return np.zeros(len(v))
+    turns = np.sort(np.r_[v, v - most])
+    total = np.clip(v - turns[:, None], 0.0, most).sum(1)
+    out = np.clip(v - np.interp(-whole, -total, turns), 0.0, most)
+    return np.asarray(out * (whole / max(float(out.sum()), 1e-300)))
 
 
 @dataclass
@@ -160,7 +231,24 @@ def scales(dual: Dual) -> Floats:
     use = np.maximum(low, high)
     use = np.where(use > 0, use, np.maximum(per, 1e-9) * np.median(rx.need))
     scale[dual.b :] = 3.0 / np.maximum(per * use, 1e-12)
+    for risk in sh.risks:
+        scale[dual.b + risk.rows] = _scale_of_risk(dual, risk)
     return scale
+
+
+def _scale_of_risk(dual: Dual, risk: Risk) -> float:
+    """Three times the persons of a future over what it may cost, squared: as of any other row."""
+    rx, sh = dual.rx, dual.rx.shared
+    people, cost = float(rx.need.sum()) / len(risk.rows), 0.0
+    if sh.u is not None:
+        cost += float((abs(sh.u[risk.rows]) @ rx.need).mean())
+    if sh.x is not None:
+        reach = max(float(rx.cap.sum()) / max(float(rx.need.sum()), 1e-9), 1.0)
+        cost += float((abs(sh.x[risk.rows]) @ rx.cap).mean()) / reach
+    if sh.v is not None and len(sh.short.column):
+        most = np.where(np.isfinite(sh.low), np.abs(sh.low), 0.0)[sh.short.row]
+        cost += float((abs(sh.v[risk.rows][:, sh.short.column]) @ most).mean())
+    return 3.0 * people / max(cost, 1e-9) ** 2
 
 
 def _worth(dual: Dual, price: Floats, bound: float) -> float:
@@ -200,7 +288,7 @@ def search(
     """
     t0 = time.monotonic()
     scale = scales(dual) if scale is None else scale
-    centre = np.minimum(np.maximum(start, dual.low), dual.high)
+    centre = np.clip(start, dual.low, dual.high)
     bound, slope = dual(centre)
     best = bound
     mean = slope.copy()
@@ -239,6 +327,8 @@ def search(
             if bad >= 5:
                 factor = max(factor * 0.66, 1e-6)
                 bad = 0
+        if k == every and best <= history[0][1]:  # no way up from here: another start is wanted
+            break
         if k % every == 0:
             if best - last_check < 1e-3 * abs(best) and alpha_max > 1e-4:
                 alpha_max *= 0.5

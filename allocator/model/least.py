@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, hstack
 
-from allocator.model.blocks import FAMILIES, Block, tightened
+from allocator.model.blocks import FAMILIES, Block, objective_coefficients, tightened
 from allocator.model.columns import Columns, make_columns
 from allocator.model.highs import Linear, stacked
 from allocator.plan import Plan, Violation
@@ -29,6 +29,7 @@ from allocator.rules import (
     Floor,
     Forced,
     Gini,
+    Held,
     Hub,
     Link,
     MeanTravel,
@@ -48,9 +49,9 @@ from allocator.rules import (
     WorstGroup,
 )
 
-__all__ = ["dearest", "elastic", "may_give", "softened", "violations"]
+__all__ = ["dearest", "elastic", "may_give", "softened", "values_of", "violations"]
 
-_STRUCTURE = (Balance, Acceptance, Capacity, Scale, Link, SiteStates, WorstGroup)
+_STRUCTURE = (Balance, Acceptance, Capacity, Scale, Link, SiteStates, WorstGroup, Held)
 _DEAR = 100.0
 """What breaking a rule by its whole size costs, of all that is at stake in the objective."""
 _TOLERANCE = 1e-6
@@ -75,7 +76,8 @@ def softened(problem: Problem) -> Problem:
             rule = replace(rule, price=0.0)
         rules.append(rule)
     return replace(
-        problem, rules=tuple(rules), objectives=(replace(objective, shortfalls=True, risk="expected"),)
+        problem, rules=tuple(rules),
+        objectives=(replace(objective, shortfalls=True, risk="expected"), *problem.objectives[1:]),
     )  # fmt: skip
 
 
@@ -129,6 +131,13 @@ def violations(problem: Problem, plan: Plan) -> tuple[Violation, ...]:
                 Violation(rule.id, rule.words, _unit(problem, rule), tuple(amounts.tolist()))
             )
     return tuple(found)
+
+
+def values_of(problem: Problem, plan: Plan) -> list[float]:
+    """Return the value of each objective of a problem in a plan, constants left out."""
+    columns = make_columns(problem)
+    z = tightened(problem, columns, _values(problem, columns, plan))
+    return [float(objective_coefficients(problem, columns, o) @ z) for o in problem.objectives]
 
 
 def _values(problem: Problem, columns: Columns, plan: Plan) -> Floats:

@@ -29,7 +29,7 @@ from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, Restricted, restrict, solve_restricted
 from allocator.rules import Floats, Ints
 
-__all__ = ["Master", "better_prices", "near_use", "plan_over_periods"]
+__all__ = ["Master", "better_prices", "near_use", "plan_over_periods", "served_anew"]
 
 _NEAREST = 6
 """Entries nearest to use that each need starts with."""
@@ -165,6 +165,16 @@ def plan_over_periods(
     if trace and answer is not None:
         print("plan", answer.value, round(time.monotonic() - t0, 2))
     return state, answer
+
+
+def served_anew(
+    rx: Relaxation, dual: Dual, state: DualState, best: Answer, *, limits: Limits, seed: int
+) -> Answer | None:
+    """Return the plan at the sites of another, people served anew; None where it does not hold here."""
+    on = best.y > 0.5
+    entries = np.union1d(best.entry, near_use(rx, dual, state, on, _NEAREST, 1))
+    answer = solve_restricted(rx, on, entries, fixed=on, gap=1e-6, limits=limits, seed=seed)
+    return answer if np.isfinite(answer.value) else None
 
 
 def _in_play(rx: Relaxation, state: DualState) -> Mask:

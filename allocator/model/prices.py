@@ -8,8 +8,8 @@ where places are never short, to exchange of sites (`exchange`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,9 +17,9 @@ import numpy as np
 from allocator.model.dual import Dual, DualState, search
 from allocator.model.exchange import Exchange, fits, solve_exchange
 from allocator.model.highs import StoppedTwice
-from allocator.model.least import violations
+from allocator.model.least import values_of, violations
 from allocator.model.limits import Limits
-from allocator.model.master import better_prices, plan_over_periods
+from allocator.model.master import plan_over_periods, served_anew
 from allocator.model.merge import merge_alike
 from allocator.model.primal import complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
@@ -27,22 +27,21 @@ from allocator.model.rescue import Rescue, rescue
 from allocator.model.restricted import INTERRUPTED, Answer, Mask
 from allocator.model.settle import in_doubt, settle
 from allocator.model.warm import Start, plan_from_old
-from allocator.plan import ObjectiveValue, Plan, Status, relative_gap
-from allocator.problem import Problem
+from allocator.model.worth import (
+    ROUNDS,
+    ROUNDS_PERIODS,
+    cold_start,
+    half_of_unmet,
+    prices_by_rule,
+    start_from,
+)
+from allocator.plan import ObjectiveValue, Plan, Status, priced_under, relative_gap
+from allocator.problem import Objective, Problem
 from allocator.rules import Floats, Floor, Served
 
-__all__ = [
-    "bound_at",
-    "place_worth",
-    "prices_by_rule",
-    "shadow_prices",
-    "solve_by_prices",
-    "start_from",
-]
+__all__ = ["solve_by_prices"]
 
 Progress = Callable[[str, float, float], None]
-_ROUNDS, _ROUNDS_PERIODS = 700, 400
-"""Rounds of the price search; over several periods a relaxation goes on from there (`master`)."""
 _FAR, _NEAR = 0.05, 0.005
 """How far a search from nothing and from old prices aims above its best bound, of what is at stake."""
 _FEW_ENTRIES = 300_000
@@ -64,15 +63,15 @@ def solve_by_prices(
     progress: Progress | None = None,
     trace: bool = False,
 ) -> Plan:
-    """Find a plan and a proven bound for the first objective of a problem.
+    """Find a plan and a proven bound for each objective of a problem, in order.
 
     Parameters
     ----------
     gap
         Relative gap at which to stop.
     time_limit, node_limit, work_limit
-        Seconds of wall clock, nodes of each exact problem on the way, and rounds of the price search. A
-        clock that ends some step makes the plan irreproducible, and the plan says so.
+        Of each objective: seconds of wall clock, nodes of each exact problem on the way, and rounds of the
+        price search. A clock that ends some step makes the plan irreproducible, and the plan says so.
     start
         An earlier plan of a like problem in this one's positions, from `allocator.model.warm.carried`.
     progress
@@ -80,34 +79,80 @@ def solve_by_prices(
     """
     import numba
 
-    t0 = time.monotonic()
-    c0 = time.process_time()
+    t0, c0 = time.monotonic(), time.process_time()
     rx = relax(problem)
     small = len(rx.row) < (2_000_000 if rx.cell_free.all() else _FEW_ENTRIES)
     cores = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     numba.set_num_threads(1 if small else max(1, min(threads, cores)))
-    limits = Limits(time_limit, node_limit)
     if trace:
         print("relaxation", round(time.monotonic() - t0, 2))
+    how = _How(gap, time_limit, node_limit, work_limit, seed, threads, progress, trace)
+    first = problem.objectives[0]
+    more = problem.objectives[1:]
+    done = _solve(rx, replace(how, gap=_asked(first, gap) if more else gap), start)
+    plan = done.plan
+    if more:
+        plan = _in_order(problem, done, how)
+    elif first.risk != "expected" and plan.is_complete:
+        plan = _valued(problem, [plan], [np.inf])
+    work = {**plan.work, "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0}
+    return replace(plan, work=work)
+
+
+@dataclass(frozen=True)
+class _How:
+    """How a problem is to be solved, as `solve_by_prices` was asked."""
+
+    gap: float
+    seconds: float
+    nodes: int | None
+    rounds: int | None
+    seed: int
+    threads: int
+    progress: Progress | None
+    trace: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """A plan of one objective, and the answer that it is made of; None where there is no plan."""
+
+    plan: Plan
+    answer: Answer | None
+
+
+def _asked(objective: Objective, gap: float) -> float:
+    """Objectives that follow may cost this one its tolerance: it is solved that much closer."""
+    return max(gap - objective.tolerance, 0.5 * gap)
+
+
+def _solve(
+    rx: Relaxation, how: _How, start: Start | None, best: Answer | None = None,
+    first: Floats | None = None,
+) -> _Done:  # fmt: skip
+    """Find a plan and a bound for the first objective, from an earlier plan, or from a plan and prices at hand."""
+    problem, gap, seed, threads = rx.problem, how.gap, how.seed, how.threads
+    limits = Limits(how.seconds, how.nodes)
     dual = Dual(rx)
-    first = _cold_start(dual) if start is None else start_from(dual, start.prices)
+    if first is None:
+        first = cold_start(dual) if start is None else start_from(dual, start.prices)
     found = Rescue()
     try:
         if fits(rx):
-            state, answer = _exchange(rx, dual, first, gap, limits, seed, trace)
+            state, answer = _exchange(rx, dual, first, gap, limits, seed, how.trace)
         else:
-            state, answer = _by_prices(
-                rx, dual, first, start, gap=gap, limits=limits, rounds=work_limit,
-                threads=threads, seed=seed, progress=progress, trace=trace,
-            )  # fmt: skip
-        if answer is None:
+            state, answer = _by_prices(rx, dual, first, start, how, limits, best)
+        if answer is None and best is None:
             limits.again()
             found = rescue(rx, state, gap=gap, limits=limits, threads=threads, seed=seed)
         if found.answer is not None:  # a plan after all: the work goes on from it
             state, answer = _plan(
                 rx, dual, state, found.answer, gap=gap, limits=limits, threads=threads, seed=seed,
-                trace=trace,
+                trace=how.trace,
             )  # fmt: skip
+        if dual.gu is not None:
+            bound, price = dual.capped(state.price)
+            state = replace(state, bound=bound, price=price) if bound >= state.bound else state
     except StoppedTwice:
         raise
     except KeyboardInterrupt:
@@ -115,10 +160,7 @@ def solve_by_prices(
             raise
         state, answer = limits.state, replace(limits.best, status=INTERRUPTED)
     late = limits.cut or state.clocked or limits.left < 0.0
-    work = {
-        "rounds": float(dual.calls + (state.rounds if fits(rx) else 0)),
-        "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0,
-    }  # fmt: skip
+    work = {"rounds": float(dual.calls + (state.rounds if fits(rx) else 0))}
     told = partial(to_plan, state=state, gap=gap, seed=seed, late=late, work=work)
     plan = told(rx, answer=answer)
     if found.is_infeasible:
@@ -126,33 +168,40 @@ def solve_by_prices(
     elif answer is None and found.least is not None:
         soft, least = found.least
         plan = _incomplete(problem, told(soft, answer=least), plan)
-    if progress is not None and plan.is_complete:
-        progress("plan", plan.objectives[0].bound, plan.objectives[0].value)
-    return plan
+    if how.progress is not None and plan.is_complete:
+        how.progress("plan", plan.objectives[0].bound, plan.objectives[0].value)
+    return _Done(plan, answer)
 
 
 def _by_prices(
-    rx: Relaxation, dual: Dual, first: Floats, start: Start | None, *, gap: float, limits: Limits,
-    rounds: int | None, threads: int, seed: int, progress: Progress | None, trace: bool,
+    rx: Relaxation, dual: Dual, first: Floats, start: Start | None, how: _How, limits: Limits,
+    best: Answer | None,
 ) -> tuple[DualState, Answer | None]:  # fmt: skip
-    """Return prices and the plan that they lead to, from nothing or from an earlier plan."""
+    """Return prices and the plan that they lead to, from nothing, an earlier plan, or the plan at hand."""
+    gap, seed, threads, trace, progress = how.gap, how.seed, how.threads, how.trace, how.progress
     several = len(rx.problem.periods) > 1
-    rounds = rounds or (_ROUNDS_PERIODS if several else _ROUNDS)
+    hard = several or len(rx.problem.objectives) > 1 or rx.shared.values < len(rx.shared.low)
+    rounds = how.rounds or (ROUNDS_PERIODS if several else ROUNDS)
     stall = max(gap * 0.02, 1e-6)
     ambition, every = (_FAR, 50) if start is None else (_NEAR, 25)
-    state = search(
-        dual, first, rounds=rounds, seconds=0.5 * limits.left, warm=start is not None, trace=trace,
+    look = partial(
+        search, dual, rounds=rounds, seconds=0.5 * limits.left, warm=start is not None, trace=trace,
         stall=stall if start is None else 5 * stall, ambition=ambition, every=every,
     )  # fmt: skip
+    state = look(first)
+    if start is None and state.rounds == every and not several:  # stuck at the start
+        state, hard = look(half_of_unmet(dual)), True
     limits.cut |= state.clocked
     limits.state = state
     if progress is not None:
         progress("prices", state.bound, np.inf)
-    best = None
-    if several:
-        state, best = plan_over_periods(
+    if best is not None:
+        best = served_anew(rx, dual, state, best, limits=limits, seed=seed)
+    if hard:
+        state, found = plan_over_periods(
             rx, dual, state, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace
         )
+        best = _better(best, found)
     elif start is not None:
         state, best = plan_from_old(
             rx, dual, state, start.stints, gap=gap, limits=limits, threads=threads,
@@ -168,6 +217,12 @@ def _by_prices(
     return _plan(
         rx, dual, state, best, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace
     )
+
+
+def _better(one: Answer | None, other: Answer | None) -> Answer | None:
+    if one is None or other is None:
+        return one or other
+    return other if other.value < one.value else one
 
 
 def _incomplete(problem: Problem, least: Plan, none: Plan) -> Plan:
@@ -220,102 +275,6 @@ def _is_enough(best: Answer, state: DualState, gap: float) -> bool:
     return relative_gap(best.value, state.bound) <= gap
 
 
-def _cold_start(dual: Dual) -> Floats:
-    """Return the first prices of needs: half their cost when unmet, over many periods; else none.
-
-    With one period the search climbs from nothing in a few rounds, and the cost of unmet need may
-    be a mere prohibition.
-    """
-    start = np.zeros(dual.b + dual.m)
-    if len(dual.rx.problem.periods) > 1:
-        start[: dual.b] = 0.5 * dual.rx.unmet_cost
-    start = np.minimum(start, dual.high)
-    return start
-
-
-def start_from(dual: Dual, prices: Mapping[str, Floats]) -> Floats:
-    """Return a price vector from prices by rule id; a rule not named starts at zero."""
-    rx = dual.rx
-    start = np.zeros(dual.b + dual.m)
-    balance = prices.get("balance")
-    if balance is not None and balance.size == rx.problem.need.size:
-        start[: dual.b] = balance.ravel()[rx.need_key]
-    seen: dict[str, int] = {}
-    for rule, lo, hi in rx.shared.rule:
-        old = prices.get(rule)
-        at = seen.get(rule, 0)
-        if old is not None and len(old) >= at + hi - lo:
-            start[dual.b + lo : dual.b + hi] = old[at : at + hi - lo]
-        seen[rule] = at + hi - lo
-    return start
-
-
-def prices_by_rule(rx: Relaxation, price: Floats) -> dict[str, Floats]:
-    """Return prices by rule id: ``balance`` in the shape of need, others a value a row."""
-    b = len(rx.need)
-    balance = np.zeros(rx.problem.need.size)
-    balance[rx.need_key] = price[:b]
-    out: dict[str, Floats] = {"balance": balance.reshape(rx.problem.need.shape)}
-    for rule, lo, hi in rx.shared.rule:
-        part = price[b + lo : b + hi]
-        out[rule] = np.concatenate([out[rule], part]) if rule in out else part.copy()
-    return out
-
-
-def bound_at(problem: Problem, prices: Mapping[str, Floats]) -> float:
-    """Return the bound, constant included, that given prices prove for a problem, without solving it.
-
-    Any prices bound any problem: those of an old plan bound the new budget at once.
-    """
-    dual = Dual(relax(problem))
-    price = np.minimum(np.maximum(start_from(dual, prices), dual.low), dual.high)
-    return dual(price)[0] + problem.objectives[0].constant
-
-
-def shadow_prices(problem: Problem, *, gap: float = 1e-3) -> tuple[dict[str, Floats], float]:
-    """Return prices by rule id and the bound they prove on the first objective, without a plan."""
-    rx = relax(problem)
-    dual = Dual(rx)
-    several = len(problem.periods) > 1
-    state = search(
-        dual, _cold_start(dual), rounds=_ROUNDS_PERIODS if several else _ROUNDS,
-        seconds=np.inf, stall=max(gap * 0.02, 1e-6),
-    )  # fmt: skip
-    if several:
-        state, _, _ = better_prices(rx, dual, state, gap=gap, limits=Limits())
-    return prices_by_rule(rx, state.price), state.bound + problem.objectives[0].constant
-
-
-def place_worth(
-    problem: Problem, prices: Mapping[str, Floats], plan: Plan
-) -> list[tuple[int, int, int, float]]:
-    """Return (site, class, period, worth) of one more place wherever a plan has places.
-
-    Worth in the unit of the first objective, summed over futures: what the next person in line at the
-    site is worth there at these prices, 0 where places are left over. What the place costs is not taken off.
-    """
-    rx = relax(problem)
-    dual = Dual(rx)
-    price = np.minimum(np.maximum(start_from(dual, prices), dual.low), dual.high)
-    dual(price)
-    gain = (price[: dual.b][rx.row] - dual.cost) / rx.pp
-    kept = np.zeros(len(rx.stint_cost), bool)
-    kept[plan.stints] = True
-    offer_of = np.repeat(np.arange(len(rx.offer_cost)), np.diff(rx.ocell_ptr))
-    held = np.where(kept[problem.offer_stint], plan.places, 0.0) * rx.offer_occ
-    room = np.bincount(rx.ocell, held[offer_of], minlength=len(rx.cell_most))
-    worth: dict[tuple[int, int, int], float] = {}
-    for cell in np.flatnonzero(room > 0):
-        at = np.arange(rx.cell_ptr[cell], rx.cell_ptr[cell + 1])
-        at = at[np.argsort(-gain[at], kind="stable")]
-        full = np.cumsum(rx.cap[at] * rx.pp[at])
-        next_ = int(np.searchsorted(full, room[cell], side="right"))
-        key = (int(rx.cell_site[cell]), int(rx.cell_class[cell]), int(rx.cell_period[cell]))
-        more = max(float(gain[at[next_]]), 0.0) if next_ < len(at) else 0.0
-        worth[key] = worth.get(key, 0.0) + more
-    return [(*key, value) for key, value in sorted(worth.items())]
-
-
 def _exchange(
     rx: Relaxation, dual: Dual, start: Floats, gap: float, limits: Limits, seed: int, trace: bool
 ) -> tuple[DualState, Answer | None]:
@@ -342,6 +301,110 @@ def _exchange(
 def _of_exchange(rx: Relaxation, state: DualState, chosen: Mask) -> Answer:
     answer = Exchange.of(rx).answer(chosen)
     return replace(answer, status=INTERRUPTED) if state.interrupted else answer
+
+
+def _in_order(problem: Problem, done: _Done, how: _How) -> Plan:
+    """Return the plan of the last objective, each before it held within its tolerance of the best plan found."""
+    plans, held = [done.plan], [np.inf]
+    if done.answer is None:
+        return _none_of(problem, done.plan)
+    for number, objective in enumerate(problem.objectives[1:], 1):
+        before = problem.objectives[number - 1]
+        at_hand = [p for p in plans if p.is_complete][-1]
+        value = values_of(problem, at_hand)[number - 1]
+        held[-1] = value + before.tolerance * max(abs(value), 1e-6) + 1e-7
+        stage = problem.stage(number, held)
+        if plans[-1].status is not Status.INTERRUPTED:
+            last = number == len(problem.objectives) - 1
+            now = replace(how, gap=how.gap if last else _asked(objective, how.gap))
+            try:
+                done = _after(stage, done, before, now)
+            except StoppedTwice:
+                raise
+            except KeyboardInterrupt:
+                done = replace(done, plan=replace(at_hand, status=Status.INTERRUPTED))
+        if done.plan.status is Status.INTERRUPTED and done.plan.objectives[0].id != objective.id:
+            done = _as_it_is(stage, done)
+        plans.append(done.plan)
+        held.append(np.inf)
+    return _valued(problem, plans, held)
+
+
+def _after(stage: Problem, done: _Done, before: Objective, how: _How) -> _Done:
+    """Return the plan of a later objective, from that of the one before it."""
+    rx = relax(stage)
+    first = _prices_after(Dual(rx), done.plan.prices, before.id)
+    found = _solve(rx, how, None, done.answer, first)
+    return found if found.answer is not None else replace(found, answer=done.answer)
+
+
+def _as_it_is(stage: Problem, done: _Done) -> _Done:
+    """Return the plan at hand for an objective that is not asked any more: what no prices prove bounds it."""
+    rx = relax(stage)
+    dual = Dual(rx)
+    none = dual.start()
+    told = (_unasked(stage.objectives[0], dual(none)[0]),)
+    prices = prices_by_rule(rx, none)
+    return replace(
+        done, plan=replace(done.plan, objectives=told, prices=prices, work={}, reproducible=False)
+    )
+
+
+def _prices_after(dual: Dual, prices: Mapping[str, Floats], before: str) -> Floats:
+    """Return prices to start from once the objective before is held: its own, times what proves most.
+
+    Held at a price, the objective before brings its prices with it; how dear it is no one knows yet.
+    """
+    own, zero = start_from(dual, {**prices, f"held:{before}": np.ones(1)}), dual.start()
+    given = zero != 0.0
+
+    def at(factor: float) -> tuple[float, Floats]:
+        price = np.where(given, zero, factor * own)
+        return dual(np.clip(price, dual.low, dual.high, out=price))[0], price
+
+    tried = {0.0: at(0.0)}
+    tried |= {f: at(f) for f in 10.0 ** np.arange(-8.0, 9.0)}
+    for step in (3.0, 1.7, 1.3, 1.1):
+        top = max(tried, key=lambda f: tried[f][0])
+        tried |= {f: at(f) for f in (top / step, top * step) if f > 0}
+    return max(tried.values(), key=lambda found: found[0])[1]
+
+
+def _unasked(objective: Objective, bound: float) -> ObjectiveValue:
+    """Return a bound, and nothing else, of an objective that was not solved."""
+    return ObjectiveValue(
+        objective.id, objective.unit, np.inf, bound + objective.constant, objective.constant
+    )
+
+
+def _none_of(problem: Problem, plan: Plan) -> Plan:
+    """Return that there is no plan, as of the whole problem."""
+    later = tuple(_unasked(o, -np.inf) for o in problem.objectives[1:]) if plan.objectives else ()
+    return replace(plan, problem=problem.digest, objectives=(*plan.objectives, *later))
+
+
+def _valued(problem: Problem, plans: Sequence[Plan], held: Sequence[float]) -> Plan:
+    """Return the last plan with the bounds and prices of all, its values computed once more."""
+    last = [p for p in plans if p.is_complete][-1]
+    objectives: list[ObjectiveValue] = []
+    prices: dict[str, Floats] = {}
+    work = {"rounds": sum(p.work.get("rounds", 0.0) for p in plans)}
+    parts = zip(problem.objectives, plans, values_of(problem, last), held, strict=True)
+    for number, (o, plan, value, most) in enumerate(parts):
+        start = priced_under(o.id) if number else ""
+        prices |= {start + rule: price for rule, price in plan.prices.items()}
+        work |= {start + k: plan.work[k] for k in ("price_bound", "nodes") if k in plan.work}
+        bound = min(plan.objectives[0].bound - o.constant, value)
+        objectives.append(
+            ObjectiveValue(o.id, o.unit, value + o.constant, bound + o.constant, o.constant, most + o.constant)
+        )  # fmt: skip
+    stopped = [p.status for p in plans if p.status is not Status.PROVED]
+    status = Status.LIMIT if stopped else Status.PROVED
+    return replace(
+        last, problem=problem.digest, objectives=tuple(objectives), prices=prices, work=work,
+        status=Status.INTERRUPTED if Status.INTERRUPTED in stopped else status,
+        reproducible=all(p.reproducible for p in plans),
+    )  # fmt: skip
 
 
 def to_plan(
@@ -412,8 +475,9 @@ def _shortfalls(rx: Relaxation, done: Answer) -> dict[str, float]:
     use = sh.y @ done.y + sh.n @ done.n
     use = use if sh.x is None else use + sh.x @ x
     use = use if sh.u is None else use + sh.u @ u
-    cover = np.where(np.isinf(sh.extra_high), 0.0, done.v)
-    use = use + sh.v @ cover
+    other = done.v.copy()
+    other[sh.short.column] = 0.0
+    use = use + sh.v @ other
     for rule, lo, hi in sh.rule:
         if price.get(rule) is None:
             continue

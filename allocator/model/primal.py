@@ -73,13 +73,19 @@ def improve(
         plans = [(0.1, 0.97, 6), (0.04, 0.98, 12), (0.01, 2.0, 24)]
     if best is not None and relative_gap(best.value, state.bound) <= gap:
         return best
+    held = rx.shared.values < len(
+        rx.shared.low
+    )  # few plans may keep an objective held: that at hand does
     at = 0
     while at < min(len(plans), steps):
         cut, sure, width = plans[at]
         if best is not None and limits.over():
             break
-        stints, fixed = _pick(rx, y, cut, sure)
+        kept = best.y > 0.5 if best is not None and held else None
+        stints, fixed = _pick(rx, y, cut, sure, kept)
         entries = np.sort(found.order[: found.certain + width * n_b])
+        if best is not None and held:
+            entries = np.union1d(entries, best.entry)
         t0 = time.monotonic()
         part = max(0.4 * limits.left, min(limits.left, 10.0), 1.0)
         answer = solve_restricted(
@@ -98,10 +104,12 @@ def improve(
     return best
 
 
-def _pick(rx: Relaxation, y: Floats, cut: float, sure: float) -> tuple[Mask, Mask]:
-    """Return the stints left in play and those held in place."""
+def _pick(
+    rx: Relaxation, y: Floats, cut: float, sure: float, kept: Mask | None = None
+) -> tuple[Mask, Mask]:
+    """Return the stints left in play, those of a plan ``kept`` among them, and those held in place."""
     pr = rx.problem
-    fixed = y > sure
+    fixed = y > sure if kept is None else (y > sure) & kept
     if len(pr.periods) > 1:  # a path is fixed only where all of it is sure
         share = np.zeros(len(pr.sites))
         np.add.at(share, pr.stint_site[fixed], (pr.stint_last - pr.stint_first + 1)[fixed])
@@ -115,6 +123,8 @@ def _pick(rx: Relaxation, y: Floats, cut: float, sure: float) -> tuple[Mask, Mas
     stints |= idle & ~settled[pr.stint_site]
     if len(pr.periods) > 1:
         stints |= likely_paths(rx, y)
+    if kept is not None:
+        stints |= kept
     return stints, fixed & stints
 
 

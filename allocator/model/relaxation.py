@@ -88,7 +88,10 @@ def relax(problem: Problem, objective: int = 0) -> Relaxation:
     entry_arc, entry_group, cell_ptr, row, cap = entry
     cell_of = np.repeat(np.arange(len(used_cell)), np.diff(cell_ptr))
     years = np.ones(n_t) if obj.period_weight is None else obj.period_weight
-    weight = (years[:, None] * pr.future_weight[None, :])[cell_period, cell_future]
+    chance = (
+        pr.future_weight if obj.risk == "expected" else np.zeros(n_w)
+    )  # else its rows weigh them
+    weight = (years[:, None] * chance[None, :])[cell_period, cell_future]
     cost = np.zeros(len(row))
     if obj.person is not None:
         per = obj.person
@@ -100,7 +103,7 @@ def relax(problem: Problem, objective: int = 0) -> Relaxation:
     if obj.unmet is not None:
         full = np.broadcast_to(np.asarray(obj.unmet, float), (n_i, n_s, n_g))
         at = np.unravel_index(need_key, pr.need.shape)
-        unmet_cost = full[at[0], at[1], at[2]] * years[at[3]] * pr.future_weight[at[4]]
+        unmet_cost = full[at[0], at[1], at[2]] * years[at[3]] * chance[at[4]]
 
     n_p, n_f = sh["p"], sh["f"]
     key = pr.stint_site * (n_t + 1) + (n_t - pr.stint_first)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
 
 from allocator.errors import Text
 from allocator.model.blocks import offering
 from allocator.model.rows import stretches
+from allocator.model.sheet import SharedRows, Sheet
+from allocator.model.valued import add_held, add_risk
 from allocator.plan import FEWEST_SITES
 from allocator.problem import Objective, Problem
 from allocator.rules import (
@@ -24,6 +24,7 @@ from allocator.rules import (
     Floor,
     Forced,
     Gini,
+    Held,
     Hub,
     Ints,
     MeanTravel,
@@ -47,84 +48,6 @@ _MOST_COUNTED = 100
 """Among more whole sites than these, less than one more in the bound is little."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SharedRows:
-    """Sparse rows ``low <= A z <= high`` over all columns, and extra box columns."""
-
-    y: csr_array  # (M, P)
-    n: csr_array  # (M, F)
-    x: csr_array | None  # (M, E)
-    u: csr_array | None  # (M, B)
-    v: csr_array | None  # (M, V)
-    low: Floats
-    high: Floats
-    rule: tuple[tuple[str, int, int], ...]  # (id, first row, end)
-    extra_cost: Floats
-    extra_low: Floats
-    extra_high: Floats
-
-
-class _Sheet:
-    """Triplets of the rows collected so far."""
-
-    def __init__(self, pr: Problem, obj: Objective) -> None:
-        self.pr, self.obj = pr, obj
-        self.rows = 0
-        self.extra = 0
-        self.low: list[Floats] = []
-        self.high: list[Floats] = []
-        self.rule: list[tuple[str, int, int]] = []
-        self.parts: dict[str, list[tuple[Ints, Ints, Floats]]] = {k: [] for k in "ynxuv"}
-        self.extra_cost: list[Floats] = []
-        self.extra_low: list[Floats] = []
-        self.extra_high: list[Floats] = []
-        # What entry, period and need each column stands for.
-        self.entry_arc = self.entry_group = self.entry_t = self.entry_w = np.zeros(0, np.int64)
-        self.entry_row = np.zeros(0, np.int64)
-        self.row_of: NDArray[np.int32] = np.zeros(0, np.int32)
-        self.n_entries = self.n_needs = 0
-
-    def open(
-        self, rule: Rule, low: Floats | float, high: Floats | float, count: int,
-        weight: Floats | float = 1.0,
-    ) -> Ints:  # fmt: skip
-        """Start ``count`` rows for a rule; a priced rule gets a shortfall column a row, at its price times a weight."""
-        at = np.arange(self.rows, self.rows + count)
-        low = np.broadcast_to(np.asarray(low, float), count).copy()
-        high = np.broadcast_to(np.asarray(high, float), count).copy()
-        self.low.append(low)
-        self.high.append(high)
-        self.rule.append((rule.id, self.rows, self.rows + count))
-        self.rows += count
-        if rule.price is not None:
-            price = rule.price if self.obj.shortfalls else 0.0
-            cost = np.broadcast_to(price * np.asarray(weight, float), count)
-            for some, sign in ((np.isfinite(low), 1.0), (np.isfinite(high), -1.0)):
-                col = self.columns(int(some.sum()), cost[some], 0.0, np.inf)
-                self.put("v", at[some], col, np.full(len(col), sign))
-        return at
-
-    def columns(self, count: int, cost: Floats | float, low: float, high: Floats | float) -> Ints:
-        at = np.arange(self.extra, self.extra + count)
-        self.extra += count
-        self.extra_cost.append(np.broadcast_to(np.asarray(cost, float), count).copy())
-        self.extra_low.append(np.full(count, float(low)))
-        self.extra_high.append(np.broadcast_to(np.asarray(high, float), count).copy())
-        return at
-
-    def put(self, block: str, row: Ints, col: Ints, value: Floats | float) -> None:
-        row, col, value = np.broadcast_arrays(row, col, np.asarray(value, float))
-        self.parts[block].append((row.ravel(), col.ravel(), value.ravel()))
-
-    def matrix(self, block: str, n: int) -> csr_array:
-        if not self.parts[block]:
-            return csr_array((self.rows, n))
-        row, col, val = (np.concatenate(p) for p in zip(*self.parts[block], strict=True))
-        made = coo_array((val, (row, col)), shape=(self.rows, n)).tocsr()
-        made.eliminate_zeros()
-        return made
-
-
 def shared_rows(
     pr: Problem,
     obj: Objective,
@@ -138,10 +61,11 @@ def shared_rows(
     n_needs: int,
 ) -> SharedRows:
     """Return the shared rows of every rule of a problem but the balance."""
-    s = _Sheet(pr, obj)
+    s = Sheet(pr, obj)
     s.entry_arc, s.entry_group = entry_arc, entry_group.astype(np.int64)
     s.row_of, s.n_entries, s.n_needs = row_of, n_entries, n_needs
-    if any(isinstance(r, _OVER_ENTRIES) for r in pr.rules) or len(pr.periods) > 1:
+    by_entry = any(isinstance(r, _OVER_ENTRIES) for r in pr.rules) or obj.risk != "expected"
+    if by_entry or len(pr.periods) > 1:
         s.entry_t, s.entry_w = cell_period[cell_of], cell_future[cell_of]
     else:
         s.entry_t = s.entry_w = np.zeros(1, np.int64)
@@ -150,22 +74,16 @@ def shared_rows(
         if add is not None:
             add(s, rule)
     _add_fewest(s)
-    x = s.matrix("x", n_entries) if s.parts["x"] else None
-    u = s.matrix("u", n_needs) if s.parts["u"] else None
-    v = s.matrix("v", s.extra) if s.extra else None
-    return SharedRows(
-        y=s.matrix("y", len(pr.stint_site)), n=s.matrix("n", len(pr.offer_stint)), x=x, u=u, v=v,
-        low=_join(s.low), high=_join(s.high), rule=tuple(s.rule),
-        extra_cost=_join(s.extra_cost), extra_low=_join(s.extra_low), extra_high=_join(s.extra_high),
-    )  # fmt: skip
+    values = s.rows
+    if obj.risk != "expected":
+        add_risk(s, obj, -1)
+    for rule in pr.rules:
+        if isinstance(rule, Held):
+            add_held(s, rule)
+    return s.made(values)
 
 
-def _join(parts: Iterable[Floats]) -> Floats:
-    parts = list(parts)
-    return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def _need_at(s: _Sheet, service: int, areas: Ints, groups: Ints) -> tuple[Ints, Floats]:
+def _need_at(s: Sheet, service: int, areas: Ints, groups: Ints) -> tuple[Ints, Floats]:
     """Return flat positions (areas, groups, T, W) in need, and the needs."""
     _, n_s, n_g, n_t, n_w = s.pr.need.shape
     t, w = np.arange(n_t)[:, None], np.arange(n_w)[None, :]
@@ -174,11 +92,11 @@ def _need_at(s: _Sheet, service: int, areas: Ints, groups: Ints) -> tuple[Ints, 
     return flat, s.pr.need.ravel()[flat]
 
 
-def _entry_service(s: _Sheet) -> Ints:
+def _entry_service(s: Sheet) -> Ints:
     return s.pr.class_service[s.pr.arc_class[s.entry_arc]]
 
 
-def _add_resource(s: _Sheet, r: Resource) -> None:
+def _add_resource(s: Sheet, r: Resource) -> None:
     pr = s.pr
     n_t, n_w = len(pr.periods), len(pr.futures)
     k = r.pool
@@ -211,7 +129,7 @@ def _add_resource(s: _Sheet, r: Resource) -> None:
         s.put("x", rows[place[s.entry_t[e]], of], e, use[e])
 
 
-def _add_acceptance(s: _Sheet, r: Acceptance) -> None:
+def _add_acceptance(s: Sheet, r: Acceptance) -> None:
     pr = s.pr
     _, n_s, n_g, n_t, n_w = pr.need.shape
     group = s.entry_group if pr.acceptance.shape[1] > 1 else np.zeros_like(s.entry_group)
@@ -235,7 +153,7 @@ def _add_acceptance(s: _Sheet, r: Acceptance) -> None:
             s.put("x", rows[number], e, np.ones(len(e)))
 
 
-def _add_served(s: _Sheet, r: Served) -> None:
+def _add_served(s: Sheet, r: Served) -> None:
     pr = s.pr
     areas = np.zeros(len(pr.areas), bool)
     areas[r.areas] = True
@@ -243,11 +161,11 @@ def _add_served(s: _Sheet, r: Served) -> None:
     _share_rows(s, r, r.service, part, r.groups, r.share)
 
 
-def _add_floor(s: _Sheet, r: Floor) -> None:
+def _add_floor(s: Sheet, r: Floor) -> None:
     _share_rows(s, r, r.service, r.part, np.arange(len(s.pr.groups)), r.share)
 
 
-def _part_need(s: _Sheet, service: int, part: Ints, groups: Ints) -> Floats:
+def _part_need(s: Sheet, service: int, part: Ints, groups: Ints) -> Floats:
     """Return the need (N, T, W) of each part."""
     n = int(part.max()) + 1 if len(part) else 0
     total = s.pr.need[:, service][:, groups].sum(1)
@@ -256,7 +174,7 @@ def _part_need(s: _Sheet, service: int, part: Ints, groups: Ints) -> Floats:
     return out
 
 
-def _part_entries(s: _Sheet, service: int, part: Ints, groups: Ints) -> tuple[Ints, Ints]:
+def _part_entries(s: Sheet, service: int, part: Ints, groups: Ints) -> tuple[Ints, Ints]:
     """Return the entries of a service and groups in any part, and their parts."""
     wanted = np.zeros(len(s.pr.groups), bool)
     wanted[groups] = True
@@ -265,24 +183,24 @@ def _part_entries(s: _Sheet, service: int, part: Ints, groups: Ints) -> tuple[In
     return e, of[e]
 
 
-def _share_rows(s: _Sheet, r: Rule, service: int, part: Ints, groups: Ints, share: Floats) -> None:
+def _share_rows(s: Sheet, r: Rule, service: int, part: Ints, groups: Ints, share: Floats) -> None:
     need = _part_need(s, service, part, groups)
     n, n_t, n_w = need.shape
     low = np.asarray(share, float)[None, :, None] * need
-    chance = np.broadcast_to(s.pr.future_weight, low.shape).ravel()
-    rows = s.open(r, low.ravel(), np.inf, low.size, chance).reshape(n, n_t, n_w)
+    future = np.broadcast_to(np.arange(n_w), low.shape).ravel()
+    rows = s.open(r, low.ravel(), np.inf, low.size, future).reshape(n, n_t, n_w)
     e, of = _part_entries(s, service, part, groups)
     s.put("x", rows[of, s.entry_t[e], s.entry_w[e]], e, np.ones(len(e)))
 
 
-def _add_worst(s: _Sheet, r: WorstGroup) -> None:
-    weight = s.obj.epigraph_weight if s.obj.epigraph == r.id else 0.0
-    if weight == 0.0:
+def _add_worst(s: Sheet, r: WorstGroup) -> None:
+    if not s.wants(r):
         return
     groups = np.arange(len(s.pr.groups))
     need = _part_need(s, r.service, r.part, groups)
     n, n_t, n_w = need.shape
-    z = s.columns(1, -weight, 0.0, 1.0)
+    z = s.columns(1, 0.0, 0.0, 1.0)
+    s.measure(r, z, -1.0, -1)
     rows = s.open(r, np.where(need > 0, 0.0, -np.inf).ravel(), np.inf, need.size).reshape(
         n, n_t, n_w
     )
@@ -292,13 +210,13 @@ def _add_worst(s: _Sheet, r: WorstGroup) -> None:
     s.put("x", rows[of, t, w], e, 1.0 / need[of, t, w])
 
 
-def _add_deviation(s: _Sheet, r: Deviation) -> None:
+def _add_deviation(s: Sheet, r: Deviation) -> None:
     _add_mean_deviation(s, r)
     if r.ceiling is not None:
         _add_ceiling(s, r, np.asarray(r.ceiling, float))
 
 
-def _add_ceiling(s: _Sheet, r: Deviation, ceiling: Floats) -> None:
+def _add_ceiling(s: Sheet, r: Deviation, ceiling: Floats) -> None:
     """Each part's people over or under its share of all served, together at most 2 ceiling of them (Hoover)."""
     for t, _, need, e, of in _served_parts(s, r.service, r.part):
         share = need / need.sum()
@@ -314,7 +232,7 @@ def _add_ceiling(s: _Sheet, r: Deviation, ceiling: Floats) -> None:
         s.put("x", limit, e, np.full(len(e), -2.0 * ceiling[t]))
 
 
-def _add_gini(s: _Sheet, r: Gini) -> None:
+def _add_gini(s: Sheet, r: Gini) -> None:
     """Of every two parts, the difference of people served weighed by the other's need; together below the ceiling."""
     for t, _, need, e, of in _served_parts(s, r.service, r.part):
         share = need / need.sum()
@@ -340,7 +258,7 @@ def _add_gini(s: _Sheet, r: Gini) -> None:
 
 
 def _served_parts(
-    s: _Sheet, service: int, part: Ints
+    s: Sheet, service: int, part: Ints
 ) -> Iterator[tuple[int, int, Floats, Ints, Ints]]:
     """Yield (period, future, need of each part, entries in any part, their parts) where there is need."""
     groups = np.arange(len(s.pr.groups))
@@ -352,9 +270,9 @@ def _served_parts(
             yield t, w, need[:, t, w], e[here], of[here]
 
 
-def _add_mean_deviation(s: _Sheet, r: Deviation) -> None:
-    weight = s.obj.epigraph_weight if s.obj.epigraph == r.id else 0.0
-    if weight == 0.0:
+def _add_mean_deviation(s: Sheet, r: Deviation) -> None:
+    """How far each part's share is from the county's is a column; times its need it is people."""
+    if not s.wants(r):
         return
     groups = np.arange(len(s.pr.groups))
     need = _part_need(s, r.service, r.part, groups)
@@ -368,9 +286,8 @@ def _add_mean_deviation(s: _Sheet, r: Deviation) -> None:
                 continue
             here = (t == ti) & (w == wi)
             for q in np.flatnonzero(need[:, ti, wi] > 0):
-                share = need[q, ti, wi] / total[ti, wi]
-                cost = weight * share * s.pr.future_weight[wi] / n_t
-                d = s.columns(1, cost, 0.0, 1.0)
+                d = s.columns(1, 0.0, 0.0, 1.0)
+                s.measure(r, d, float(need[q, ti, wi]) / n_t, wi)
                 mine = 1.0 / need[q, ti, wi]
                 value = np.where(of[here] == q, mine, 0.0) - 1.0 / total[ti, wi]
                 rows = s.open(r, 0.0, np.inf, 2)
@@ -379,7 +296,7 @@ def _add_mean_deviation(s: _Sheet, r: Deviation) -> None:
                 s.put("x", rows[1], e[here], -value)
 
 
-def _add_capacity(s: _Sheet, r: Capacity) -> None:
+def _add_capacity(s: Sheet, r: Capacity) -> None:
     """Least use of places: a shared row for every cell of an offer that asks for it."""
     pr = s.pr
     least = pr.occupancy_min[pr.offer_class]
@@ -402,7 +319,7 @@ def _add_capacity(s: _Sheet, r: Capacity) -> None:
     s.put("x", rows[at[e], s.entry_w[e]], e, pp)
 
 
-def _add_reserved(s: _Sheet, r: Reserved) -> None:
+def _add_reserved(s: Sheet, r: Reserved) -> None:
     pr = s.pr
     n_c, n_t, n_w = len(pr.classes), len(pr.periods), len(pr.futures)
     of_class = np.zeros(n_c, bool)
@@ -426,7 +343,7 @@ def _add_reserved(s: _Sheet, r: Reserved) -> None:
     s.put("x", rows[at[e], s.entry_w[e]], e, pp)
 
 
-def _add_resettlement(s: _Sheet, r: Resettlement) -> None:
+def _add_resettlement(s: Sheet, r: Resettlement) -> None:
     """A row a group, period and future: those of one group do not stand in for another's."""
     pr = s.pr
     need = pr.need[r.area, r.service]  # (G, T, W)
@@ -451,7 +368,7 @@ def _stints_in(pr: Problem, options: Ints) -> Ints:
     return np.flatnonzero(of[pr.stint_option])
 
 
-def _add_hub(s: _Sheet, r: Hub) -> None:
+def _add_hub(s: Sheet, r: Hub) -> None:
     pr = s.pr
     n_t = len(pr.periods)
     points = _stints_in(pr, r.point_options)
@@ -473,7 +390,7 @@ def _add_hub(s: _Sheet, r: Hub) -> None:
         s.put("y", row[keep], h[q[keep]], np.full(int(keep.sum()), -1.0))
 
 
-def _add_site_count(s: _Sheet, r: SiteCount) -> None:
+def _add_site_count(s: Sheet, r: SiteCount) -> None:
     pr = s.pr
     rows = s.open(r, r.minimum, r.maximum, len(pr.periods))
     p = _stints_in(pr, r.options)
@@ -481,18 +398,18 @@ def _add_site_count(s: _Sheet, r: SiteCount) -> None:
     s.put("y", rows[t], p[q], np.ones(len(q)))
 
 
-def _add_forced(s: _Sheet, r: Forced) -> None:
+def _add_forced(s: Sheet, r: Forced) -> None:
     p = _stints_in(s.pr, r.options)
     p = p[(s.pr.stint_site[p] == r.site) & s.pr.stint_periods[p, r.period]]
     rows = s.open(r, 1.0, np.inf, 1) if r.wanted else s.open(r, -np.inf, 0.0, 1)
     s.put("y", rows[0], p, np.ones(len(p)))
 
 
-def _add_places_ratio(s: _Sheet, r: PlacesRatio) -> None:
+def _add_places_ratio(s: Sheet, r: PlacesRatio) -> None:
     _places(s, r, np.asarray(r.offer_weight, float)[:, None], np.asarray(r.minimum, float))
 
 
-def _add_places_share(s: _Sheet, r: PlacesShare) -> None:
+def _add_places_share(s: Sheet, r: PlacesShare) -> None:
     share = np.asarray(r.share, float)
     value = (
         np.asarray(r.part, float)[:, None] - np.asarray(r.whole, float)[:, None] * share[None, :]
@@ -500,7 +417,7 @@ def _add_places_share(s: _Sheet, r: PlacesShare) -> None:
     _places(s, r, value, np.zeros(len(share)))
 
 
-def _places(s: _Sheet, r: Rule, value: Floats, low: Floats) -> None:
+def _places(s: Sheet, r: Rule, value: Floats, low: Floats) -> None:
     pr = s.pr
     rows = s.open(r, low, np.inf, len(pr.periods))
     f, t = np.nonzero(pr.stint_periods[pr.offer_stint])
@@ -508,7 +425,7 @@ def _places(s: _Sheet, r: Rule, value: Floats, low: Floats) -> None:
     s.put("n", rows[t], f, value[f, t])
 
 
-def _add_coverage(s: _Sheet, r: Coverage) -> None:
+def _add_coverage(s: Sheet, r: Coverage) -> None:
     pr = s.pr
     n_t = len(pr.periods)
     people = np.asarray(r.people, float)
@@ -530,7 +447,7 @@ def _add_coverage(s: _Sheet, r: Coverage) -> None:
         s.put("y", row[area[there]], stint[there], np.full(int(there.sum()), -1.0))
 
 
-def _add_fewest(s: _Sheet) -> None:
+def _add_fewest(s: Sheet) -> None:
     """Fewest whole sites that need implies, a row a service, period and future where opening costs.
 
     Places of K sites of at most ``size`` and the unmet hold all need, ``size K + unmet >= need``;
@@ -577,7 +494,7 @@ def _hard(r: Rule) -> Rule:
     return Rule(id=r.id, words=r.words, source=r.source, price=None)
 
 
-def _add_mean_travel(s: _Sheet, r: MeanTravel) -> None:
+def _add_mean_travel(s: Sheet, r: MeanTravel) -> None:
     """Minutes over what is allowed on average, over all served of the service."""
     pr, n_w = s.pr, len(s.pr.futures)
     minutes = np.asarray(r.minutes, float)
@@ -594,7 +511,7 @@ def _add_mean_travel(s: _Sheet, r: MeanTravel) -> None:
     s.put("x", rows[place[t], s.entry_w[e]], e, over)
 
 
-def _add_room(s: _Sheet, r: Room) -> None:
+def _add_room(s: Sheet, r: Room) -> None:
     rows = s.open(r, -np.inf, 0.0, len(r.stints))
     place = np.full(len(s.pr.stint_site), -1)
     place[r.stints] = np.arange(len(r.stints))
@@ -603,7 +520,7 @@ def _add_room(s: _Sheet, r: Room) -> None:
     s.put("y", rows, r.stints, -np.asarray(r.room, float))
 
 
-def _add_referral(s: _Sheet, r: Referral) -> None:
+def _add_referral(s: Sheet, r: Referral) -> None:
     """People sent on from a site: a share of those served there."""
     pr = s.pr
     shape = (len(r.site), len(pr.groups), len(pr.periods), len(pr.futures))
@@ -617,7 +534,7 @@ def _add_referral(s: _Sheet, r: Referral) -> None:
             s.put("x", rows[n, s.entry_group[e], s.entry_t[e], s.entry_w[e]], e, value)
 
 
-def _add_nearest(s: _Sheet, r: Nearest) -> None:
+def _add_nearest(s: Sheet, r: Nearest) -> None:
     """Where a nearer site is open nobody goes farther: a row an entry with farther ones, nearest first."""
     pr = s.pr
     mine = np.flatnonzero(_entry_service(s) == r.service)
@@ -641,7 +558,7 @@ def _add_nearest(s: _Sheet, r: Nearest) -> None:
     s.put("y", rows[opened], stint, need[opened])
 
 
-_ADD: dict[type[Rule], Callable[[_Sheet, Any], None]] = {
+_ADD: dict[type[Rule], Callable[[Sheet, Any], None]] = {
     Acceptance: _add_acceptance, Capacity: _add_capacity, Coverage: _add_coverage,
     Deviation: _add_deviation, Floor: _add_floor, Forced: _add_forced, Gini: _add_gini,
     Hub: _add_hub,
@@ -656,6 +573,7 @@ _OVER_ENTRIES = (
     Deviation,
     Floor,
     Gini,
+    Held,
     MeanTravel,
     Nearest,
     Referral,

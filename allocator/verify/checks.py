@@ -18,6 +18,7 @@ from allocator.rules import (
     Floor,
     Forced,
     Gini,
+    Held,
     Hub,
     Link,
     MeanTravel,
@@ -36,9 +37,18 @@ from allocator.rules import (
     SiteStates,
     WorstGroup,
 )
-from allocator.verify.facts import TOLERANCE, Facts, members_of, missing_share, over, served_share
+from allocator.verify.facts import (
+    TOLERANCE,
+    Facts,
+    deviation_in,
+    members_of,
+    missing_share,
+    over,
+    served_share,
+)
+from allocator.verify.values import value_of
 
-__all__ = ["CHECKS", "deviation_in"]
+__all__ = ["CHECKS"]
 
 
 def check_balance(facts: Facts, rule: Balance) -> Iterator[Text]:
@@ -414,6 +424,17 @@ def check_referral(facts: Facts, rule: Referral) -> Iterator[Text]:
                 yield Text(f"{p.sites[site]} {p.periods[t]}:服务 {x:.6g} 人,转介 {on:.6g} 人,应为 {sent:.6g} 人", f"{p.sites[site]} {p.periods[t]}: {on:.6g} of {x:.6g} go on, not {sent:.6g}")  # fmt: skip
 
 
+def check_held(facts: Facts, rule: Held) -> Iterator[Text]:
+    """An objective is no worse than was reached of it."""
+    objective = facts.problem.objective(rule.objective)
+    value = value_of(facts, objective) - objective.constant
+    if over(value, rule.most):
+        yield Text(
+            f"为 {value:.9g},至多应为 {rule.most:.9g}",
+            f"it is {value:.9g}, at most {rule.most:.9g} was reached",
+        )
+
+
 def check_nothing(facts: Facts, rule: Rule) -> Iterator[Text]:
     """A measure that only enters an objective; its value is checked there."""
     yield from ()
@@ -444,16 +465,5 @@ CHECKS: dict[type[Rule], Callable[..., Iterator[Text]]] = {
     Nearest: check_nearest,
     Room: check_room,
     Referral: check_referral,
+    Held: check_held,
 }
-
-
-def deviation_in(facts: Facts, rule: Deviation, t: int, w: int) -> float:
-    """Return what parts are apart from the share of the county, in persons, in one period and future."""
-    members, total = members_of(rule), 0.0
-    everyone = set().union(*members.values()) if members else set()
-    got_all, need_all = served_share(facts, rule.service, everyone, t, w)
-    share = got_all / need_all if need_all else 0.0
-    for areas in members.values():
-        got, need = served_share(facts, rule.service, areas, t, w)
-        total += abs(got - share * need)
-    return total

@@ -9,7 +9,16 @@ from allocator.plan import Plan
 from allocator.problem import Problem
 from allocator.rules import Deviation, Floor, Gini, Served, WorstGroup
 
-__all__ = ["TOLERANCE", "Facts", "gather", "members_of", "missing_share", "over", "served_share"]
+__all__ = [
+    "TOLERANCE",
+    "Facts",
+    "deviation_in",
+    "gather",
+    "members_of",
+    "missing_share",
+    "over",
+    "served_share",
+]
 
 TOLERANCE = 1e-6
 
@@ -97,3 +106,15 @@ def served_share(
     need = sum(float(p.need[i, service, g, t, w]) for i in areas for g in groups)
     got = sum(facts.by_cell.get((i, service, g, t, w), 0.0) for i in areas for g in groups)
     return got, need
+
+
+def deviation_in(facts: Facts, rule: Deviation, t: int, w: int) -> float:
+    """Return what parts are apart from the share of the county, in persons, in one period and future."""
+    members, total = members_of(rule), 0.0
+    everyone = set().union(*members.values()) if members else set()
+    got_all, need_all = served_share(facts, rule.service, everyone, t, w)
+    share = got_all / need_all if need_all else 0.0
+    for areas in members.values():
+        got, need = served_share(facts, rule.service, areas, t, w)
+        total += abs(got - share * need)
+    return total

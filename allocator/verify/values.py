@@ -7,8 +7,7 @@ import numpy as np
 from allocator.plan import Plan
 from allocator.problem import Objective, Problem
 from allocator.rules import Deviation, Floor, Served, WorstGroup
-from allocator.verify.checks import deviation_in
-from allocator.verify.facts import Facts, gather, members_of, served_share
+from allocator.verify.facts import Facts, deviation_in, gather, members_of, served_share
 
 __all__ = ["objective_value", "value_of"]
 

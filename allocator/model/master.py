@@ -29,7 +29,7 @@ from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, Restricted, restrict, solve_restricted
 from allocator.rules import Floats, Ints
 
-__all__ = ["Master", "better_prices", "near_use", "plan_over_periods", "served_anew"]
+__all__ = ["Master", "at_sites", "better_prices", "near_use", "plan_over_periods", "served_anew"]
 
 _NEAREST = 6
 """Entries nearest to use that each need starts with."""
@@ -112,18 +112,21 @@ class Master:
 
 
 def better_prices(
-    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, limits: Limits, trace: bool = False
+    rx: Relaxation, dual: Dual, state: DualState, *, gap: float, limits: Limits,
+    links: bool = False, trace: bool = False,
 ) -> tuple[DualState, Master | None, Mask]:  # fmt: skip
     """Return better prices with their bound, the relaxation they are from, and the stints in it.
 
-    None where the relaxation is too large or has no value: the prices are then as they were.
+    With ``links`` people are held to sites one by one, where they are not too many: it is the price road's own
+    bound then, at ten times the work. None where the relaxation is too large or has no value: the prices are then
+    as they were.
     """
     stints = _in_play(rx, state)
     entries = near_use(rx, dual, state, stints, _NEAREST, 1)
     if len(entries) > _MOST:
         return state, None, stints
     t0 = time.monotonic()
-    master = Master(rx, restrict(rx, stints, entries))
+    master = Master(rx, restrict(rx, stints, entries, links=links))
     for _ in range(_ROUNDS):
         if master.hot.values is None:
             return state, None, stints
@@ -171,8 +174,15 @@ def served_anew(
     rx: Relaxation, dual: Dual, state: DualState, best: Answer, *, limits: Limits, seed: int
 ) -> Answer | None:
     """Return the plan at the sites of another, people served anew; None where it does not hold here."""
+    near = near_use(rx, dual, state, best.y > 0.5, _NEAREST, 1)
+    return at_sites(rx, best, np.union1d(best.entry, near), limits=limits, seed=seed)
+
+
+def at_sites(
+    rx: Relaxation, best: Answer, entries: Ints, *, limits: Limits, seed: int
+) -> Answer | None:
+    """Return the best service over some entries at the sites of a plan; None where it does not hold here."""
     on = best.y > 0.5
-    entries = np.union1d(best.entry, near_use(rx, dual, state, on, _NEAREST, 1))
     answer = solve_restricted(rx, on, entries, fixed=on, gap=1e-6, limits=limits, seed=seed)
     return answer if np.isfinite(answer.value) else None
 

@@ -15,11 +15,12 @@ from functools import partial
 import numpy as np
 
 from allocator.model.dual import Dual, DualState, search
+from allocator.model.eased import eased
 from allocator.model.exchange import Exchange, fits, solve_exchange
 from allocator.model.highs import StoppedTwice
 from allocator.model.least import values_of, violations
 from allocator.model.limits import Limits
-from allocator.model.master import plan_over_periods, served_anew
+from allocator.model.master import at_sites, better_prices, plan_over_periods, served_anew
 from allocator.model.merge import merge_alike
 from allocator.model.primal import complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
@@ -37,13 +38,17 @@ from allocator.model.worth import (
 )
 from allocator.plan import ObjectiveValue, Plan, Status, priced_under, relative_gap
 from allocator.problem import Objective, Problem
-from allocator.rules import Floats, Floor, Served
+from allocator.rules import Floats, Floor, Held, Served
 
 __all__ = ["solve_by_prices"]
 
 Progress = Callable[[str, float, float], None]
 _FAR, _NEAR = 0.05, 0.005
 """How far a search from nothing and from old prices aims above its best bound, of what is at stake."""
+_MOST_EASED, _LESS_EASED = 0.7, (0.2, 0.04)
+"""Of the time what an eased problem may take; what it is eased by until it is not eased any more."""
+_MANY_TIES = 20_000
+"""Entries above which small exact problems of an objective that is eased would hold nearly all of them."""
 _FEW_ENTRIES = 300_000
 """Entries below which one thread answers: where cores are busy, two cost several times as much."""
 _FEW_IN_DOUBT = 60
@@ -87,13 +92,14 @@ def solve_by_prices(
     if trace:
         print("relaxation", round(time.monotonic() - t0, 2))
     how = _How(gap, time_limit, node_limit, work_limit, seed, threads, progress, trace)
-    first = problem.objectives[0]
-    more = problem.objectives[1:]
-    done = _solve(rx, replace(how, gap=_asked(first, gap) if more else gap), start)
+    first, several = problem.objectives[0], len(problem.objectives) > 1
+    now = replace(how, gap=_asked(first, gap)) if several else how
+    easier = eased(problem) if start is None and not fits(rx) else None
+    done = _solve(rx, now, start) if easier is None else _from_eased(rx, easier, now)
     plan = done.plan
-    if more:
+    if several:
         plan = _in_order(problem, done, how)
-    elif first.risk != "expected" and plan.is_complete:
+    elif plan.is_complete and (first.risk != "expected" or plan.status is Status.INTERRUPTED):
         plan = _valued(problem, [plan], [np.inf])
     work = {**plan.work, "wall_s": time.monotonic() - t0, "cpu_s": time.process_time() - c0}
     return replace(plan, work=work)
@@ -173,6 +179,45 @@ def _solve(
     return _Done(plan, answer)
 
 
+def _from_eased(rx: Relaxation, easier: Problem, how: _How) -> _Done:
+    """Return the plan of an eased problem as one of the problem itself, and what prices prove of that."""
+    problem, limits = rx.problem, Limits(how.seconds)
+    part = replace(how, seconds=_MOST_EASED * how.seconds, progress=None)
+    done = _solve(relax(easier), part, None)
+    if done.answer is None:
+        return _solve(rx, how, None)
+    if done.plan.status is Status.INTERRUPTED:
+        return _as_it_is(problem, done)
+    prices = done.plan.prices
+    try:
+        for factor in _LESS_EASED:
+            less = relax(eased(problem, factor) or easier)
+            dual = Dual(less)
+            state = _climbed(dual, start_from(dual, prices), replace(how, seconds=limits.left))
+            if not limits.over():
+                state, _, _ = better_prices(
+                    less, dual, state, gap=how.gap, limits=limits, trace=how.trace
+                )
+            prices = prices_by_rule(less, state.price)
+        left = max(limits.left, 0.05 * how.seconds)
+        last = replace(how, seconds=left)
+        found = _solve(rx, last, None, done.answer, start_from(Dual(rx), prices))
+    except StoppedTwice:
+        raise
+    except KeyboardInterrupt:
+        return _as_it_is(problem, replace(done, plan=replace(done.plan, status=Status.INTERRUPTED)))
+    sure = found.plan.reproducible and done.plan.reproducible and not limits.cut
+    return replace(found, plan=replace(found.plan, reproducible=sure))
+
+
+def _climbed(dual: Dual, first: Floats, how: _How) -> DualState:
+    """Return better prices from such as are near."""
+    return search(
+        dual, first, rounds=how.rounds or ROUNDS, seconds=how.seconds, warm=True, trace=how.trace,
+        stall=max(0.02 * how.gap, 1e-6), ambition=_NEAR, every=25,
+    )  # fmt: skip
+
+
 def _by_prices(
     rx: Relaxation, dual: Dual, first: Floats, start: Start | None, how: _How, limits: Limits,
     best: Answer | None,
@@ -180,9 +225,19 @@ def _by_prices(
     """Return prices and the plan that they lead to, from nothing, an earlier plan, or the plan at hand."""
     gap, seed, threads, trace, progress = how.gap, how.seed, how.threads, how.trace, how.progress
     several = len(rx.problem.periods) > 1
+    held = any(isinstance(r, Held) for r in rx.problem.rules)
     hard = several or len(rx.problem.objectives) > 1 or rx.shared.values < len(rx.shared.low)
     rounds = how.rounds or (ROUNDS_PERIODS if several else ROUNDS)
     stall = max(gap * 0.02, 1e-6)
+    if best is not None and not held:  # of an eased problem: its plan stays, its prices get better
+        state = _climbed(dual, first, how)
+        limits.state, limits.cut = state, limits.cut or state.clocked
+        best = at_sites(rx, best, best.entry, limits=limits, seed=seed)
+        if best is None or len(rx.row) > _MANY_TIES:
+            return state, best
+        return _plan(
+            rx, dual, state, best, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace
+        )
     ambition, every = (_FAR, 50) if start is None else (_NEAR, 25)
     look = partial(
         search, dual, rounds=rounds, seconds=0.5 * limits.left, warm=start is not None, trace=trace,
@@ -197,6 +252,10 @@ def _by_prices(
         progress("prices", state.bound, np.inf)
     if best is not None:
         best = served_anew(rx, dual, state, best, limits=limits, seed=seed)
+    if held and not several:
+        state, _, _ = better_prices(
+            rx, dual, state, gap=gap, limits=limits, links=True, trace=trace
+        )
     if hard:
         state, found = plan_over_periods(
             rx, dual, state, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace

@@ -47,6 +47,8 @@ _FAR, _NEAR = 0.05, 0.005
 """How far a search from nothing and from old prices aims above its best bound, of what is at stake."""
 _MOST_EASED, _LESS_EASED = 0.7, (0.2, 0.04)
 """Of the time what an eased problem may take; what it is eased by until it is not eased any more."""
+_FEW_NODES = 50
+"""Nodes of each exact problem where nobody says, under objectives in order or risk: gaps stay that none can close."""
 _MANY_TIES = 20_000
 """Entries above which small exact problems of an objective that is eased would hold nearly all of them."""
 _FEW_ENTRIES = 300_000
@@ -93,6 +95,8 @@ def solve_by_prices(
         print("relaxation", round(time.monotonic() - t0, 2))
     how = _How(gap, time_limit, node_limit, work_limit, seed, threads, progress, trace)
     first, several = problem.objectives[0], len(problem.objectives) > 1
+    if node_limit is None and (several or first.risk != "expected"):
+        how = replace(how, nodes=_FEW_NODES)
     now = replace(how, gap=_asked(first, gap)) if several else how
     easier = eased(problem) if start is None and not fits(rx) else None
     done = _solve(rx, now, start) if easier is None else _from_eased(rx, easier, now)

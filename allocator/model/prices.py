@@ -374,14 +374,15 @@ def _in_order(problem: Problem, done: _Done, how: _How) -> Plan:
     for number, objective in enumerate(problem.objectives[1:], 1):
         before = problem.objectives[number - 1]
         at_hand = [p for p in plans if p.is_complete][-1]
-        value = values_of(problem, at_hand)[number - 1]
+        value, other = values_of(problem, at_hand)[number - 1 : number + 1]
         held[-1] = value + before.tolerance * max(abs(value), 1e-6) + 1e-7
         stage = problem.stage(number, held)
         if plans[-1].status is not Status.INTERRUPTED:
             last = number == len(problem.objectives) - 1
             now = replace(how, gap=how.gap if last else _asked(objective, how.gap))
             try:
-                done = _after(stage, done, before, now)
+                size = max(abs(other), 1e-6) / max(abs(value), 1e-6)
+                done = _after(stage, done, before, now, size)
             except StoppedTwice:
                 raise
             except KeyboardInterrupt:
@@ -393,10 +394,10 @@ def _in_order(problem: Problem, done: _Done, how: _How) -> Plan:
     return _valued(problem, plans, held)
 
 
-def _after(stage: Problem, done: _Done, before: Objective, how: _How) -> _Done:
+def _after(stage: Problem, done: _Done, before: Objective, how: _How, size: float) -> _Done:
     """Return the plan of a later objective, from that of the one before it."""
     rx = relax(stage)
-    first = _prices_after(Dual(rx), done.plan.prices, before.id)
+    first = _prices_after(Dual(rx), done.plan.prices, before.id, size)
     found = _solve(rx, how, None, done.answer, first)
     return found if found.answer is not None else replace(found, answer=done.answer)
 
@@ -413,10 +414,11 @@ def _as_it_is(stage: Problem, done: _Done) -> _Done:
     )
 
 
-def _prices_after(dual: Dual, prices: Mapping[str, Floats], before: str) -> Floats:
+def _prices_after(dual: Dual, prices: Mapping[str, Floats], before: str, size: float) -> Floats:
     """Return prices to start from once the objective before is held: its own, times what proves most.
 
     Held at a price, the objective before brings its prices with it; how dear it is no one knows yet.
+    ``size``: about what one unit of the objective before is of this one.
     """
     own, zero = start_from(dual, {**prices, f"held:{before}": np.ones(1)}), dual.start()
     given = zero != 0.0
@@ -425,11 +427,14 @@ def _prices_after(dual: Dual, prices: Mapping[str, Floats], before: str) -> Floa
         price = np.where(given, zero, factor * own)
         return dual(np.clip(price, dual.low, dual.high, out=price))[0], price
 
-    tried = {0.0: at(0.0)}
-    tried |= {f: at(f) for f in 10.0 ** np.arange(-8.0, 9.0)}
+    tried = {f: at(f) for f in 10.0 ** np.arange(-8.0, 9.0)}
     for step in (3.0, 1.7, 1.3, 1.1):
         top = max(tried, key=lambda f: tried[f][0])
-        tried |= {f: at(f) for f in (top / step, top * step) if f > 0}
+        tried |= {f: at(f) for f in (top / step, top * step)}
+    if max(found[0] for found in tried.values()) > at(0.0)[0]:
+        return max(tried.values(), key=lambda found: found[0])[1]
+    # None proves more than nothing does: of those of the size that both objectives have, the best.
+    tried = {f: at(f) for f in size * 2.0 ** np.arange(-3.0, 4.0)}
     return max(tried.values(), key=lambda found: found[0])[1]
 
 

@@ -195,7 +195,7 @@ def test_sites_that_break_rules_are_no_plan_for_ctrl_c_to_keep(monkeypatch):
 @pytest.mark.slow
 def test_ctrl_c_in_a_later_objective_or_future_keeps_the_plan_of_those_before():
     """The plan at hand stays; what was not asked any more has a bound that its prices, none, prove."""
-    problem = county_in_order(instances.county(40, 8, seed=1), "both", 1)
+    problem = county_in_order(instances.county(24, 6, seed=1), "both", 1)
     steps: list[str] = []
     with _ctrl_c(-1, steps):
         whole = solve_by_prices(problem, gap=1e-2, threads=1)

@@ -18,6 +18,7 @@ from allocator.rules import (
     Floor,
     Forced,
     Gini,
+    Held,
     Hub,
     MeanTravel,
     Nearest,
@@ -69,6 +70,7 @@ def _with_every_family():
              offer_area=np.array([30.0, 40.0])),
         Referral(id="referral", words=WORDS, site=np.array([0]), area=np.array([2]),
                  classes=np.array([0]), service=0, share=0.1 * one),
+        Held(id="held:unmet", words=WORDS, objective="unmet", most=15.0),
     )  # fmt: skip
     plain = three_hamlets()
     willing = np.array([[1.0], [0.5], [0.8], [1.0]])

@@ -192,3 +192,13 @@ def test_prices_that_weigh_futures_wrongly_prove_nothing(spoil):
         problem = _stages(problem, plan)[1]
         prices = {**plan.prices_of(1), "held:main": np.array([-1.0])}
     assert bound_from_prices(problem, prices) is None
+
+
+def test_a_plan_that_gives_up_what_was_reached_breaks_the_rule_that_holds_it():
+    """Both homes leave 8 of 20 unmet: a stage that holds unmet at 7 is not kept, one at 8 is."""
+    problem = three_hamlets()
+    plan = solve_exactly(problem.stage(1, [8.0]), gap=0.0)
+    kept, broken = problem.stage(1, [8.0]), problem.stage(1, [7.0])
+    assert verify(kept, plan) == ()
+    found = verify(broken, replace(plan, problem=broken.digest))
+    assert [(f.code, f.where.id) for f in found] == [("verify-held", "held:unmet")]

@@ -114,9 +114,8 @@ def bound_from_prices(problem: Problem, prices: Mapping[str, Floats]) -> float |
                 charge(account, rule)
     except NoProof:
         return None
-    worth = np.minimum(
-        balance, leaving
-    )  # worth more than leaving a need unmet costs, it proves less
+    # Worth more than leaving a need unmet costs, it proves less.
+    worth = np.minimum(balance, leaving)
     account.total += float((worth * pr.need).sum())
     for j, arcs, offers in _sites(pr):
         account.total += _site(

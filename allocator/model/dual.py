@@ -55,7 +55,7 @@ class Dual:
             self.high[: self.b] = np.inf
         self.boxed = np.isfinite(sh.extra_low) & np.isfinite(sh.extra_high)
         self.by_value = None if sh.v is None else sh.v[sh.values :].T.tocsr()[sh.short.column]
-        if sh.values == len(sh.low):  # what a shortfall costs hangs on no other price
+        if not sh.has_values:  # what a shortfall costs hangs on no other price
             self._hold_shorts(self.low, self.high, sh.extra_cost[sh.short.column])
         self.calls = 0
         self.barred: Mask | None = None  # (P,) stints that no site may take
@@ -70,7 +70,7 @@ class Dual:
     def within(self, price: Floats) -> None:
         """Move prices, in place, to the nearest that prove anything: those of risk and of shortfalls."""
         sh = self.rx.shared
-        if sh.values == len(sh.low):
+        if not sh.has_values:
             return
         pi = price[self.b :]
         for risk in sh.risks:
@@ -86,13 +86,13 @@ class Dual:
         """Return the bound, no lower, and prices with no need worth more than leaving it unmet costs."""
         price = price.copy()
         self.within(price)
-        cost = (
-            self.rx.unmet_cost
-            if self.gu is None
-            else self.rx.unmet_cost + self.gu @ price[self.b :]
-        )
-        price[: self.b] = np.minimum(price[: self.b], cost)
+        price[: self.b] = np.minimum(price[: self.b], self.unmet_cost(price))
         return self(price)[0], price
+
+    def unmet_cost(self, price: Floats) -> Floats:
+        """Return what leaving each need unmet costs, charges of rows in."""
+        cost = self.rx.unmet_cost
+        return cost if self.gu is None else cost + self.gu @ price[self.b :]
 
     def start(self) -> Floats:
         """Return prices to start from: futures weighed by their chance, nothing else priced."""
@@ -129,9 +129,8 @@ class Dual:
             lam, self.cost, rx.row, rx.cap, rx.cell_ptr, self.idx, self.ratio, self.x_len,
             self.served, self.x, self.gx is not None,
         )  # fmt: skip
-        unmet_cost = rx.unmet_cost if self.gu is None else rx.unmet_cost + self.gu @ pi
         slope = np.empty(self.b + self.m)
-        bound = kernels.balance(rx.need, lam, unmet_cost, self.served, self.u, slope)
+        bound = kernels.balance(rx.need, lam, self.unmet_cost(price), self.served, self.u, slope)
         bound += float(self.site_value.sum())
         if self.m:
             use = sh.y @ self.y + sh.n @ self.n
@@ -152,7 +151,7 @@ class Dual:
                 )
                 bound += float(reduced[self.boxed] @ self.v[self.boxed])
                 use += sh.v @ self.v
-                if sh.values < len(sh.low):  # what is lacked counts in the rows of objectives
+                if sh.has_values:  # what is lacked counts in the rows of objectives
                     at, row = sh.short.column, sh.short.row
                     lack = np.maximum(sh.short.sign * (limit[row] - use[row]), 0.0)
                     lack[reduced[at] > 1e-9 * (1.0 + np.abs(pi[row]))] = 0.0
@@ -188,7 +187,7 @@ def _onto(v: Floats, whole: float, most: Floats) -> Floats:
 class DualState:
     """What the search has found so far: ``bound`` is what the prices prove, ``branched`` the tree.
 
-    ``clocked``: the clock ended the search; ``interrupted``: Ctrl-C did.
+    ``clocked``: the clock ended the search; ``interrupted``: Ctrl-C did; ``stuck``: no way led up from the start.
     """
 
     price: Floats
@@ -201,6 +200,7 @@ class DualState:
     nodes: int = 0
     clocked: bool = False
     interrupted: bool = False
+    stuck: bool = False
 
 
 def scales(dual: Dual) -> Floats:
@@ -298,7 +298,7 @@ def search(
     goal = best + ambition * _worth(dual, centre, best)
     bad = 0
     history = [(0.0, best)]
-    clocked = False
+    clocked = stuck = False
     last_check = best
     done = 1
     length, _, alpha = kernels.direction(slope, mean, centre, dual.low, dual.high, scale, alpha_max)
@@ -327,7 +327,8 @@ def search(
             if bad >= 5:
                 factor = max(factor * 0.66, 1e-6)
                 bad = 0
-        if k == every and best <= history[0][1]:  # no way up from here: another start is wanted
+        if k == every and best <= history[0][1]:  # another start is wanted
+            stuck = True
             break
         if k % every == 0:
             if best - last_check < 1e-3 * abs(best) and alpha_max > 1e-4:
@@ -343,4 +344,4 @@ def search(
         if time.monotonic() - t0 > seconds:
             clocked = True
             break
-    return DualState(centre, best, mean, y_mean, done, history, clocked=clocked)
+    return DualState(centre, best, mean, y_mean, done, history, clocked=clocked, stuck=stuck)

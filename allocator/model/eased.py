@@ -35,9 +35,11 @@ def eased(problem: Problem, factor: float = 1.0) -> Problem | None:
         next_ = Objective(id="travel", unit="", person=problem.arc_minutes[:, None])
         if not _tells_apart(next_):
             return None
-    part = (
-        factor * _PART * _all_unserved(problem, objective) / max(_all_served(problem, next_), 1e-12)
-    )
+    # Against what it costs to serve everybody over some arc.
+    need = float((problem.own_need * problem.future_weight).sum())
+    assert next_.person is not None  # it tells arcs apart
+    served = need * float(np.median(np.abs(next_.person)))
+    part = factor * _PART * _all_unserved(problem, objective) / max(served, 1e-12)
     more = replace(
         objective, person=_times(next_.person, part), place=_times(next_.place, part), stint=_times(next_.stint, part)
     )  # fmt: skip
@@ -64,13 +66,4 @@ def _all_unserved(problem: Problem, objective: Objective) -> float:
         total += float(np.mean(prices) * need.sum()) if prices else 0.0
     if objective.epigraph is not None:
         total += abs(objective.epigraph_weight)
-    return total
-
-
-def _all_served(problem: Problem, objective: Objective) -> float:
-    """Return about what an objective costs where everybody is served over some arc."""
-    need = float((problem.own_need * problem.future_weight).sum())
-    total = 0.0
-    if objective.person is not None:
-        total += need * float(np.median(np.abs(objective.person)))
     return total

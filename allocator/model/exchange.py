@@ -35,7 +35,7 @@ def fits(rx: Relaxation) -> bool:
         return False
     if rx.shared.x is not None or rx.shared.u is not None or rx.shared.n.nnz:
         return False
-    if rx.shared.values < len(rx.shared.low):
+    if rx.shared.has_values:
         return False
     offering = np.bincount(pr.offer_stint, minlength=len(rx.stint_cost))
     per_site = np.bincount(pr.stint_site, offering > 0, minlength=len(pr.sites))

@@ -230,7 +230,7 @@ def _by_prices(
     gap, seed, threads, trace, progress = how.gap, how.seed, how.threads, how.trace, how.progress
     several = len(rx.problem.periods) > 1
     held = any(isinstance(r, Held) for r in rx.problem.rules)
-    hard = several or len(rx.problem.objectives) > 1 or rx.shared.values < len(rx.shared.low)
+    hard = several or len(rx.problem.objectives) > 1 or rx.shared.has_values
     rounds = how.rounds or (ROUNDS_PERIODS if several else ROUNDS)
     stall = max(gap * 0.02, 1e-6)
     if best is not None and not held:  # of an eased problem: its plan stays, its prices get better
@@ -248,7 +248,7 @@ def _by_prices(
         stall=stall if start is None else 5 * stall, ambition=ambition, every=every,
     )  # fmt: skip
     state = look(first)
-    if start is None and state.rounds == every and not several:  # stuck at the start
+    if start is None and state.stuck and not several:
         state, hard = look(half_of_unmet(dual)), True
     limits.cut |= state.clocked
     limits.state = state

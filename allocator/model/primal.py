@@ -73,19 +73,18 @@ def improve(
         plans = [(0.1, 0.97, 6), (0.04, 0.98, 12), (0.01, 2.0, 24)]
     if best is not None and relative_gap(best.value, state.bound) <= gap:
         return best
-    held = rx.shared.values < len(
-        rx.shared.low
-    )  # few plans may keep an objective held: that at hand does
     at = 0
     while at < min(len(plans), steps):
         cut, sure, width = plans[at]
         if best is not None and limits.over():
             break
-        kept = best.y > 0.5 if best is not None and held else None
-        stints, fixed = _pick(rx, y, cut, sure, kept)
+        kept = None
         entries = np.sort(found.order[: found.certain + width * n_b])
-        if best is not None and held:
-            entries = np.union1d(entries, best.entry)
+        if (
+            best is not None and rx.shared.has_values
+        ):  # few plans keep what is held: that at hand does
+            kept, entries = best.y > 0.5, np.union1d(entries, best.entry)
+        stints, fixed = _pick(rx, y, cut, sure, kept)
         t0 = time.monotonic()
         part = max(0.4 * limits.left, min(limits.left, 10.0), 1.0)
         answer = solve_restricted(

@@ -64,6 +64,11 @@ class SharedRows:
     risks: tuple[Risk, ...]
     values: int
 
+    @property
+    def has_values(self) -> bool:
+        """Whether any row is of an objective."""
+        return self.values < len(self.low)
+
 
 class Sheet:
     """Triplets of the rows collected so far."""
@@ -90,7 +95,6 @@ class Sheet:
         self.risks: list[Risk] = []
         # What entry, period and need each column stands for.
         self.entry_arc = self.entry_group = self.entry_t = self.entry_w = np.zeros(0, np.int64)
-        self.entry_row = np.zeros(0, np.int64)
         self.row_of: NDArray[np.int32] = np.zeros(0, np.int32)
         self.n_entries = self.n_needs = 0
 

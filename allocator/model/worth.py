@@ -42,9 +42,8 @@ def cold_start(dual: Dual) -> Floats:
 
 def half_of_unmet(dual: Dual) -> Floats:
     """Return prices of needs of half what leaving them unmet costs."""
-    start, unmet = dual.start(), dual.rx.unmet_cost
-    unmet = unmet if dual.gu is None else unmet + dual.gu @ start[dual.b :]
-    start[: dual.b] = 0.5 * unmet
+    start = dual.start()
+    start[: dual.b] = 0.5 * dual.unmet_cost(start)
     return np.minimum(start, dual.high)
 
 

@@ -1,9 +1,10 @@
 """OR-Library instances against their published optima.
 
-    python -m benchmarks.orlib FOLDER
+    python -m benchmarks.orlib FOLDER [--only pmed] [--peer]
 
 Reads every p-median and warehouse file named in ``FOLDER/optima.csv``, solves it by prices and
-prints instance, published, found, bound, gap, seconds. Exits 1 when a published optimum is missed.
+prints instance, published, found, bound, gap, seconds. With ``--peer`` every p-median file is given to
+pbp-pmedian right after, and CPU seconds are summed. Exits 1 when a published optimum is missed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import instances, problems
+from benchmarks import instances, peers, problems
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,13 +24,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="instances whose name starts so")
     parser.add_argument("--gap", type=float, default=1e-4)
     parser.add_argument("--limit", type=float, default=60.0, help="wall seconds an instance")
+    parser.add_argument("--peer", action="store_true", help="pbp-pmedian too, on the medians")
+    parser.add_argument("--peer-limit", type=float, default=600.0, help="its wall seconds")
     a = parser.parse_args(argv)
     from allocator.model.prices import solve_by_prices
 
     solve_by_prices(
         problems.capacitated_problem(instances.capacitated(60, 12, seed=1)), time_limit=10
     )
-    missed = 0
+    missed, ours_s, peers_s = 0, 0.0, 0.0
     print(
         f"{'instance':14s} {'published':>14s} {'found':>14s} {'bound':>14s} {'gap':>9s} {'wall_s':>7s} {'cpu_s':>7s}"
     )
@@ -37,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         rows = [r for r in csv.DictReader(f) if r["instance"].startswith(a.only)]
     for r in rows:
         path = a.folder / f"{r['instance']}.txt"
-        if r["model"] == "p-median":
+        median = r["model"] == "p-median"
+        if median:
             made = instances.read_pmed(path)
             problem = problems.median_problem(made["distance"], made["p"])
             label = r["instance"]
@@ -47,16 +51,31 @@ def main(argv: list[str] | None = None) -> int:
             label = r["instance"] + (f"/{capacity:.0f}" if capacity else "")
         t0, c0 = time.monotonic(), time.process_time()
         plan = solve_by_prices(problem, gap=a.gap, time_limit=a.limit)
+        wall_s, cpu_s = time.monotonic() - t0, time.process_time() - c0
         o = plan.objectives[0]
         published = float(r["optimum"])
         hit = o.value <= published * (1 + a.gap)
         missed += not hit
         print(
             f"{label:14s} {published:14.3f} {o.value:14.3f} {o.bound:14.3f} {o.gap:9.5f} "
-            f"{time.monotonic() - t0:7.2f} {time.process_time() - c0:7.2f}{'' if hit else '  missed'}",
+            f"{wall_s:7.2f} {cpu_s:7.2f}{'' if hit else '  missed'}",
             flush=True,
         )
+        if a.peer and median:
+            t0, c0 = time.monotonic(), time.process_time()
+            value, _ = peers.pbp(label, made, a.peer_limit)
+            peer_s = time.process_time() - c0
+            ours_s, peers_s = ours_s + cpu_s, peers_s + peer_s
+            print(
+                f"{'  pbp-pmedian':14s} {published:14.3f} {value:14.3f} {'':24s} "
+                f"{time.monotonic() - t0:7.2f} {peer_s:7.2f}",
+                flush=True,
+            )
     print(f"{len(rows) - missed} of {len(rows)} published optima found within {a.gap:g}")
+    if a.peer and ours_s:
+        print(
+            f"medians: {ours_s:.2f} CPU s, pbp-pmedian {peers_s:.1f} CPU s, {peers_s / ours_s:.0f} x"
+        )
     return 1 if missed else 0
 
 

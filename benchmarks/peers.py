@@ -15,6 +15,7 @@ import argparse
 import importlib.util
 import json
 import multiprocessing
+import re
 import resource
 import sys
 import time
@@ -347,6 +348,9 @@ def main(argv: list[str] | None = None) -> int:
     if a.build:
         print(json.dumps(build()))
         return 0
+    for name in a.names:
+        if name not in instances.NAMED and not re.fullmatch(r"median-\d+x\d+", name):
+            parser.error(f"no instance {name}: median-NxP or one of {', '.join(instances.NAMED)}")
     wrong = 0
     for name in a.names:
         for line in measure(name, a.seed, a.limit):

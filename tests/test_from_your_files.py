@@ -63,6 +63,8 @@ def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
     assert result["status"] == "proved" and result["gap"] <= 0.001
     met = result["score"]["resident_met"]
     assert met["2030"] >= 0.6 - 1e-6 and met["2030"] > met["2025"]
+    used = result["score"]["day_met"]["2030"] > 0.0
+    assert used == (sheets is gcj02), "day care is used where a town area lies in reach on foot"
     (report,) = out.glob("*-report")
     html = (report / "report.html").read_text(encoding="utf-8")
     assert "青石县" in html and "数据缺口清单" in html and "没有本地出行速度" in html

@@ -72,6 +72,8 @@ rules:
   - {{served: {{service: elderly.home, share: 0.5}}}}
   # 县城15分钟可达日间照料 / day care within 15 minutes in the county town
   - {{coverage: {{service: elderly.day, area_class: county-town, within_minutes: 15, share: 0.8}}}}
+  # 建成的日间照料有人用 / and day care that is used, not only within reach
+  - {{served: {{service: elderly.day, area_class: county-town, share: 0.5}}}}
   # 先安置后撤并 / a home closes only when its residents are placed nearby
   - {{resettlement: {{within_minutes: 60}}}}
 objective: [cost-to-targets, unmet, travel]

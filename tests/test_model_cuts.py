@@ -136,6 +136,19 @@ def _one_site_an_area(n, price, share):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("first", (1, 2))
+def test_the_solver_takes_another_number_of_threads_in_the_same_process(first):
+    """Its workers are made once a process: a linear problem asked with another number was refused."""
+    problem = three_hamlets()
+    form = formulate(problem)
+    cost = objective_coefficients(problem, form.columns, problem.objectives[0])
+    values = [
+        [solve_linear(form.linear, cost, threads=n, relax=relax, gap=0.0).value for relax in (False, True)]
+        for n in (first, 3 - first, first)
+    ]  # fmt: skip
+    assert values[0] == pytest.approx(values[1]) and values[0] == pytest.approx(values[2])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_simplex_stopped_after_few_steps_goes_on_to_the_same_relaxation(seed, monkeypatch):
     problem = random_problem(seed, risk="expected")

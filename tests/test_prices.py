@@ -10,15 +10,16 @@ from small_problems import random_problem
 from allocator.certificate import bound_from_prices, check_bound
 from allocator.model import formulate, solve
 from allocator.model.curve import bound_curve, coverage_curve
-from allocator.model.dual import Dual
+from allocator.model.dual import Dual, search
 from allocator.model.exact import solve_exactly
+from allocator.model.limits import Limits
 from allocator.model.master import Master
-from allocator.model.prices import solve_by_prices
+from allocator.model.prices import _climbed_on, _How, solve_by_prices
 from allocator.model.relaxation import relax
 from allocator.model.restricted import restrict
-from allocator.model.warm import carried
-from allocator.model.worth import bound_at
-from allocator.plan import FEWEST_SITES, Status
+from allocator.model.warm import carried, plan_near
+from allocator.model.worth import bound_at, cold_start, start_from
+from allocator.plan import FEWEST_SITES, Status, relative_gap
 from allocator.rules import Resettlement
 from allocator.verify import verify
 from benchmarks import instances, problems
@@ -350,6 +351,37 @@ def test_an_earlier_plan_carries_over_by_names_and_its_start_proves_as_much(seed
     assert cold.objectives[0].bound <= warm.objectives[0].value + 1e-6
     known = cold.objectives[0].bound
     assert known - 0.05 * abs(known) <= bound_at(after, start.prices) <= known + 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", (1, 2))
+def test_more_money_for_a_large_county_is_planned_near_the_old_plan(seed):
+    """So many sites waver at more money that few decided anew would leave most of it unspent."""
+    d = instances.county(2600, 120, seed=seed)
+    before = problems.county_problem(d)
+    after = problems.county_problem({**d, "budget": 1.1 * d["budget"]})
+    start = carried(before, solve_by_prices(before, gap=2e-3, threads=1), after)
+    rx = relax(after)
+    dual = Dual(rx)
+    state = search(dual, start_from(dual, start.prices), warm=True, ambition=0.005, every=25)
+    found = plan_near(rx, dual, state, start.stints, gap=2e-3, limits=Limits(), seed=0)
+    assert found is not None
+    assert relative_gap(found.value, state.bound) <= 2e-3
+    warm = solve_by_prices(after, gap=2e-3, threads=1, start=start)
+    assert warm.gap <= 2e-3 and verify(after, warm) == ()
+
+
+@pytest.mark.slow
+def test_a_search_that_stalls_short_of_the_bound_goes_on():
+    """Its steps had shrunk to nothing 0.18 % below: the plan then stayed outside the gap for a minute and more."""
+    dual = Dual(relax(problems.county_problem(instances.county(5000, 500, seed=24))))
+    first = search(dual, cold_start(dual), rounds=500, stall=4e-5, ambition=0.05, every=50)
+    how = _How(2e-3, np.inf, None, None, 0, 1, None, False)
+    limits = Limits()
+    better = _climbed_on(dual, first, how, limits)
+    assert better.bound - first.bound > 1e-3 * abs(first.bound)
+    assert dual(better.price)[0] == pytest.approx(better.bound, rel=1e-12)
+    assert not limits.cut
 
 
 def test_a_new_year_takes_the_prices_of_the_last_one_known():

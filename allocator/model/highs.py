@@ -348,7 +348,14 @@ def solve_loaded(h: highspy.Highs) -> highspy.HighsStatus:
         When the solver ends in an exception of its own.
     """
     try:
-        return h.run()
+        status = h.run()
+        if (
+            status == highspy.HighsStatus.kError
+            and h.getModelStatus() == highspy.HighsModelStatus.kNotset
+        ):  # refused: the workers of the process were made for another number of threads
+            highspy.Highs.resetGlobalScheduler(True)
+            status = h.run()
+        return status
     except (RuntimeError, MemoryError) as problem:
         raise _broke_down(str(problem) or "out of memory") from problem
 

@@ -45,6 +45,8 @@ __all__ = ["solve_by_prices"]
 Progress = Callable[[str, float, float], None]
 _FAR, _NEAR = 0.05, 0.005
 """How far a search from nothing and from old prices aims above its best bound, of what is at stake."""
+_AGAIN = 4
+"""Searches at most that go on from where the first one stalled."""
 _MOST_EASED, _LESS_EASED = 0.7, (0.2, 0.04)
 """Of the time what an eased problem may take; what it is eased by until it is not eased any more."""
 _FEW_NODES = 50
@@ -222,6 +224,17 @@ def _climbed(dual: Dual, first: Floats, how: _How) -> DualState:
     )  # fmt: skip
 
 
+def _climbed_on(dual: Dual, state: DualState, how: _How, limits: Limits) -> DualState:
+    """Return better prices where a search stalled short of them: looked for anew nearby while that gains."""
+    for _ in range(_AGAIN):
+        more = _climbed(dual, state.price, replace(how, seconds=0.2 * limits.left))
+        limits.cut |= more.clocked
+        if more.bound - state.bound <= max(0.02 * how.gap, 1e-6) * abs(state.bound):
+            break
+        state = more
+    return state
+
+
 def _by_prices(
     rx: Relaxation, dual: Dual, first: Floats, start: Start | None, how: _How, limits: Limits,
     best: Answer | None,
@@ -250,6 +263,8 @@ def _by_prices(
     state = look(first)
     if start is None and state.stuck and not several:
         state, hard = look(half_of_unmet(dual)), True
+    if start is None and not several and how.rounds is None:
+        state = _climbed_on(dual, state, how, limits)
     limits.cut |= state.clocked
     limits.state = state
     if progress is not None:

@@ -267,7 +267,7 @@ def _highs(
     """Hand the arrays to HiGHS; return (z, value, bound, status)."""
     import highspy
 
-    highspy.Highs.resetGlobalScheduler(True)
+    highspy.Highs.resetGlobalScheduler(True)  # its workers are of the last number of threads asked
     h = quiet()
     h.setOptionValue("mip_rel_gap", gap)
     h.setOptionValue("mip_max_nodes", nodes)
@@ -281,7 +281,6 @@ def _highs(
     if start is not None:
         h.setSolution(len(start), np.arange(len(start), dtype=np.int32), start)
     run_heard(h)
-    highspy.Highs.resetGlobalScheduler(True)  # another number of threads would be refused
     info = h.getInfo()
     status = str(h.getModelStatus()).rsplit(".", 1)[-1]
     feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible

@@ -14,7 +14,7 @@ from allocator.model.dual import Dual, DualState
 from allocator.model.limits import Limits
 from allocator.model.master import near_use, plan_over_periods
 from allocator.model.relaxation import Relaxation
-from allocator.model.restricted import Answer, solve_restricted
+from allocator.model.restricted import Answer, Mask, solve_restricted
 from allocator.plan import Plan, relative_gap
 from allocator.problem import Problem
 from allocator.rules import Floats, Ints
@@ -23,10 +23,14 @@ __all__ = ["Start", "carried", "plan_from_old"]
 
 _NEAREST = 2
 """Entries nearest to use that each need has in the plan near the old one."""
-_FEW = 0.05
-"""Share of the sites that are decided anew at most."""
-_AGREES, _LIKELY = 0.35, 0.2
-"""Mean answer from which an old stint is kept, and from which another one is in play."""
+_AGREES, _SURE, _LIKELY = 0.35, 0.6, 0.2
+"""Mean answer from which an old stint is kept at first and later, and from which another one is in play."""
+_FEW, _SOME = 0.05, 0.15
+"""Share of the sites that are decided anew at most, where old stints are kept at first and later."""
+_FEW_NEEDS = 2_500
+"""Needs below which the relaxation of all that is near costs less than the solver's own searches among sites."""
+_FAR_OFF = 2.0
+"""Times the gap from which a plan is so far off that too few sites were decided anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,24 +143,48 @@ def plan_near(
 
     One period. None where they disagree at more than a few sites, or no plan keeps the others as they were.
     """
-    pr, t0 = rx.problem, time.monotonic()
-    y = state.y_mean
+    pr, y, best = rx.problem, state.y_mean, None
     held = np.zeros(len(y), bool)
     held[stints] = True
-    fixed = held & (y > _AGREES)
-    settled = np.zeros(len(pr.sites), bool)
-    settled[pr.stint_site[fixed]] = True
-    if len(pr.sites) - settled.sum() > _FEW * len(pr.sites):
-        return None
     idle = np.bincount(pr.offer_stint, minlength=len(y)) == 0
-    open_ = fixed | ((held | idle | (y > _LIKELY)) & ~settled[pr.stint_site])
-    entries = near_use(rx, dual, state, open_, _NEAREST, 0)
-    answer = solve_restricted(
-        rx, open_, entries, fixed=fixed, gap=min(gap * 0.2, 1e-3),
-        limits=limits, seconds=max(0.3 * limits.left, 0.01), seed=seed,
-        target=state.bound + 0.98 * gap * abs(state.bound),
-    )  # fmt: skip
-    if trace:
-        print("near", int(settled.sum()), int(open_.sum()), len(entries), answer.status,
-              answer.value, answer.bound, round(time.monotonic() - t0, 2))  # fmt: skip
-    return answer if np.isfinite(answer.value) else None
+    for least, most in _tries(rx, held & (y > _SURE)):
+        t0 = time.monotonic()
+        fixed = held & (y > least)
+        settled = _settled(rx, fixed)
+        if 1.0 - settled.mean() > most:
+            break
+        open_ = fixed | ((held | idle | (y > _LIKELY)) & ~settled[pr.stint_site])
+        entries = near_use(rx, dual, state, open_, _NEAREST, 0)
+        answer = solve_restricted(
+            rx, open_, entries, fixed=fixed, gap=min(gap * 0.2, 1e-3),
+            limits=limits, seconds=max(0.3 * limits.left, 0.01), seed=seed,
+            target=state.bound + 0.98 * gap * abs(state.bound),
+        )  # fmt: skip
+        if trace:
+            print("near", int(settled.sum()), int(open_.sum()), len(entries), answer.status,
+                  answer.value, answer.bound, round(time.monotonic() - t0, 2))  # fmt: skip
+        if np.isfinite(answer.value) and (best is None or answer.value < best.value):
+            best = answer
+        if best is not None and relative_gap(best.value, state.bound) <= _FAR_OFF * gap:
+            break
+    return best
+
+
+def _tries(rx: Relaxation, sure: Mask) -> list[tuple[float, float]]:
+    """Return from which mean answer old stints are kept, try by try, and what share of sites that may leave open.
+
+    Small problems go on to their relaxation; large ones decide more sites anew before that, and
+    at once where answers waver at many.
+    """
+    few, some = (_AGREES, _FEW), (_SURE, _SOME)
+    if len(rx.need) < _FEW_NEEDS:
+        return [few]
+    wavers = 1.0 - float(_settled(rx, sure).mean())
+    return [some] if wavers > _FEW else [few, some]
+
+
+def _settled(rx: Relaxation, fixed: Mask) -> Mask:
+    """Which sites have a stint that is fixed."""
+    settled = np.zeros(len(rx.problem.sites), bool)
+    settled[rx.problem.stint_site[fixed]] = True
+    return settled

@@ -64,7 +64,7 @@ def _with_links(name: str) -> bool:
     return not name.startswith("county")
 
 
-def highs_arrays(name: str, d: dict, limit: float) -> tuple[float, float]:
+def highs_arrays(name: str, d: dict, limit: float, gap: float = GAP) -> tuple[float, float]:
     """Solve the whole model as arrays in HiGHS, in its better form."""
     from allocator.model.blocks import objective_coefficients
     from allocator.model.exact import formulate
@@ -73,7 +73,7 @@ def highs_arrays(name: str, d: dict, limit: float) -> tuple[float, float]:
     problem = problem_of(name, d)
     form = formulate(problem, links=_with_links(name))
     cost = objective_coefficients(problem, form.columns, problem.objectives[0])
-    out = solve_linear(form.linear, cost, gap=GAP, seconds=limit)
+    out = solve_linear(form.linear, cost, gap=gap, seconds=limit)
     constant = problem.objectives[0].constant
     return out.value + constant, out.bound + constant
 

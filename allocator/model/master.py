@@ -29,7 +29,15 @@ from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, Restricted, restrict, solve_restricted
 from allocator.rules import Floats, Ints
 
-__all__ = ["Master", "at_sites", "better_prices", "near_use", "plan_over_periods", "served_anew"]
+__all__ = [
+    "Master",
+    "at_sites",
+    "better_prices",
+    "near_use",
+    "plan_among",
+    "plan_over_periods",
+    "served_anew",
+]
 
 _NEAREST = 6
 """Entries nearest to use that each need starts with."""
@@ -168,6 +176,22 @@ def plan_over_periods(
     if trace and answer is not None:
         print("plan", answer.value, round(time.monotonic() - t0, 2))
     return state, answer
+
+
+def plan_among(
+    rx: Relaxation, state: DualState, stints: Mask, fixed: Mask, entries: Ints, *, gap: float,
+    limits: Limits, seed: int, trace: bool = False,
+) -> Answer | None:  # fmt: skip
+    """Return a plan by one descent among some stints and entries, those ``fixed`` in place.
+
+    None where their relaxation is farther from the bound than the gap: below, it leaves out too much that binds;
+    above, a plan among them would be no good.
+    """
+    master = Master(rx, restrict(rx, stints, entries, fixed=fixed))
+    off = np.inf if master.hot.values is None else abs(master.value - state.bound)
+    if off > gap * abs(state.bound):
+        return None
+    return _descended(rx, master, stints, state, np.inf, limits, seed, 1, trace)
 
 
 def served_anew(

@@ -12,7 +12,7 @@ import numpy as np
 
 from allocator.model.dual import Dual, DualState
 from allocator.model.limits import Limits
-from allocator.model.master import near_use, plan_over_periods
+from allocator.model.master import near_use, plan_among, plan_over_periods
 from allocator.model.relaxation import Relaxation
 from allocator.model.restricted import Answer, Mask, solve_restricted
 from allocator.plan import Plan, relative_gap
@@ -23,12 +23,14 @@ __all__ = ["Start", "carried", "plan_from_old"]
 
 _NEAREST = 2
 """Entries nearest to use that each need has in the plan near the old one."""
-_AGREES, _SURE, _LIKELY = 0.35, 0.6, 0.2
-"""Mean answer from which an old stint is kept at first and later, and from which another one is in play."""
-_FEW, _SOME = 0.05, 0.15
-"""Share of the sites that are decided anew at most, where old stints are kept at first and later."""
+_AGREES, _LIKELY = 0.35, 0.2
+"""Mean answer from which an old stint is kept, and from which another one is in play."""
+_SURE, _HARDLY = 0.8, 0.1
+"""The same where more sites are decided anew."""
+_FEW, _WAVERS = 0.05, 0.6
+"""Share of the sites that are decided anew at most, and the mean answer of an old stint below which its site wavers."""
 _FEW_NEEDS = 2_500
-"""Needs below which the relaxation of all that is near costs less than the solver's own searches among sites."""
+"""Needs below which the relaxation of all that is near costs less than a second try near the old plan."""
 _FAR_OFF = 2.0
 """Times the gap from which a plan is so far off that too few sites were decided anew."""
 
@@ -141,50 +143,54 @@ def plan_near(
 ) -> Answer | None:  # fmt: skip
     """Return a plan that decides anew only the sites where old plan and new prices disagree.
 
-    One period. None where they disagree at more than a few sites, or no plan keeps the others as they were.
+    One period. Where they disagree at more than a few, or no good plan keeps the others as they were, a large
+    problem decides more of them by one descent. None where neither leads to a plan.
     """
-    pr, y, best = rx.problem, state.y_mean, None
-    held = np.zeros(len(y), bool)
+    t0 = time.monotonic()
+    held = np.zeros(len(state.y_mean), bool)
     held[stints] = True
-    idle = np.bincount(pr.offer_stint, minlength=len(y)) == 0
-    for least, most in _tries(rx, held & (y > _SURE)):
-        t0 = time.monotonic()
-        fixed = held & (y > least)
-        settled = _settled(rx, fixed)
-        if 1.0 - settled.mean() > most:
-            break
-        open_ = fixed | ((held | idle | (y > _LIKELY)) & ~settled[pr.stint_site])
-        entries = near_use(rx, dual, state, open_, _NEAREST, 0)
+    large = len(rx.need) >= _FEW_NEEDS
+    agreed = held & (state.y_mean > (_WAVERS if large else _AGREES))
+    best = None
+    if _unsettled(rx, agreed) <= _FEW * len(rx.problem.sites):
+        fixed, open_ = _kept(rx, state, held, _AGREES, _LIKELY)
         answer = solve_restricted(
-            rx, open_, entries, fixed=fixed, gap=min(gap * 0.2, 1e-3),
-            limits=limits, seconds=max(0.3 * limits.left, 0.01), seed=seed,
+            rx, open_, near_use(rx, dual, state, open_, _NEAREST, 0), fixed=fixed,
+            gap=min(gap * 0.2, 1e-3), limits=limits, seconds=max(0.3 * limits.left, 0.01), seed=seed,
             target=state.bound + 0.98 * gap * abs(state.bound),
         )  # fmt: skip
         if trace:
-            print("near", int(settled.sum()), int(open_.sum()), len(entries), answer.status,
-                  answer.value, answer.bound, round(time.monotonic() - t0, 2))  # fmt: skip
-        if np.isfinite(answer.value) and (best is None or answer.value < best.value):
-            best = answer
+            print("near", _unsettled(rx, fixed), answer.status, answer.value, answer.bound,
+                  round(time.monotonic() - t0, 2))  # fmt: skip
+        best = answer if np.isfinite(answer.value) else None
         if best is not None and relative_gap(best.value, state.bound) <= _FAR_OFF * gap:
-            break
+            return best
+    if large:
+        fixed, open_ = _kept(rx, state, held, _SURE, _HARDLY)
+        entries = near_use(rx, dual, state, open_, _NEAREST, 0)
+        found = plan_among(
+            rx, state, open_, fixed, entries, gap=gap, limits=limits, seed=seed, trace=trace
+        )
+        if found is not None and (best is None or found.value < best.value):
+            best = found
+        if trace:
+            print("among", _unsettled(rx, fixed), found and found.value,
+                  round(time.monotonic() - t0, 2))  # fmt: skip
     return best
 
 
-def _tries(rx: Relaxation, sure: Mask) -> list[tuple[float, float]]:
-    """Return from which mean answer old stints are kept, try by try, and what share of sites that may leave open.
+def _kept(
+    rx: Relaxation, state: DualState, held: Mask, sure: float, likely: float
+) -> tuple[Mask, Mask]:
+    """Return the old stints that are kept, and with them those in play at the other sites."""
+    pr, y = rx.problem, state.y_mean
+    fixed = held & (y > sure)
+    settled = np.zeros(len(pr.sites), bool)
+    settled[pr.stint_site[fixed]] = True
+    idle = np.bincount(pr.offer_stint, minlength=len(y)) == 0
+    return fixed, fixed | ((held | idle | (y > likely)) & ~settled[pr.stint_site])
 
-    Small problems go on to their relaxation; large ones decide more sites anew before that, and
-    at once where answers waver at many.
-    """
-    few, some = (_AGREES, _FEW), (_SURE, _SOME)
-    if len(rx.need) < _FEW_NEEDS:
-        return [few]
-    wavers = 1.0 - float(_settled(rx, sure).mean())
-    return [some] if wavers > _FEW else [few, some]
 
-
-def _settled(rx: Relaxation, fixed: Mask) -> Mask:
-    """Which sites have a stint that is fixed."""
-    settled = np.zeros(len(rx.problem.sites), bool)
-    settled[rx.problem.stint_site[fixed]] = True
-    return settled
+def _unsettled(rx: Relaxation, fixed: Mask) -> int:
+    """How many sites have no stint that is fixed."""
+    return len(rx.problem.sites) - len(np.unique(rx.problem.stint_site[fixed]))

@@ -67,6 +67,7 @@ def test_a_workbook_of_villages_becomes_a_report_by_commands_alone(
     assert used == (sheets is gcj02), "day care is used where a town area lies in reach on foot"
     (report,) = out.glob("*-report")
     html = (report / "report.html").read_text(encoding="utf-8")
+    assert "falls: ." not in html, "a township without an English name goes by its own"
     assert "青石县" in html and "数据缺口清单" in html and "没有本地出行速度" in html
     assert "weighted person-year</td>" not in html and "老年人步行2.7" in html
     book = openpyxl.load_workbook(report / "plan.xlsx", read_only=True)

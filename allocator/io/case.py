@@ -123,7 +123,7 @@ def _case(
     rates: Mapping[str, pd.DataFrame],
     travel: TravelSpec,
 ) -> Case:
-    tables = {n: _sorted(t, SCHEMAS[n]) for n, t in reading.tables.items()}
+    tables = {n: _sorted(_named(t), SCHEMAS[n]) for n, t in reading.tables.items()}
     case_yaml = read_bytes(reading.folder / "case.yaml")
     return Case(
         region=Region(
@@ -154,6 +154,13 @@ def _case(
 
 def _text(sentence: Sentence | None) -> Text:
     return NO_TEXT if sentence is None else Text(sentence.zh, sentence.en)
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which what has no English name goes by its Chinese one."""
+    if "name_en" not in table or "name_zh" not in table:
+        return table
+    return table.assign(name_en=table["name_en"].where(table["name_en"] != "", table["name_zh"]))
 
 
 def _sorted(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -208,7 +208,7 @@ def _around(x: float, y: float, r: float) -> Box:
 def _township_names(d: Drawing, frame: _Frame, run: Run, taken: list[Box], size: float = 11) -> None:  # fmt: skip
     for row in township_points(run).sort_values("lat", ascending=False).itertuples():
         x, y = frame.at(row.lon, row.lat)
-        short = short_town(Text(str(row.name_zh), str(row.name_en) or str(row.name_zh)))
+        short = short_town(Text(str(row.name_zh), str(row.name_en)))
         name = Text(_cut(short.zh, 12), _cut(short.en, 24))
         _label(d, taken, x, y, name, size, 2, fill="#3c4650")
 

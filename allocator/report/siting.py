@@ -58,7 +58,7 @@ def _look(runs: Sequence[Run], region: Region, names: Names) -> _Looked:
     end = run.scenario.years[-1]
     sites, use, flows = run.tables["sites"], run.tables["use"], run.tables["flows"]
     towns = run.tables["townships"].drop_duplicates("township_id")
-    sources = {str(r.township_id): Text(str(r.name_zh), str(r.name_en) or str(r.name_zh)) for r in towns.itertuples()}  # fmt: skip
+    sources = {str(r.township_id): Text(str(r.name_zh), str(r.name_en)) for r in towns.itertuples()}  # fmt: skip
     if "onward" in run.tables:  # those whom a site sends on come from there, not from a township
         sent = run.tables["onward"].rename(columns={"to_site": "site_id"})
         flows = pd.concat([flows, sent.assign(township_id="onward:" + sent["from_site"].astype(str))])  # fmt: skip

@@ -131,10 +131,7 @@ def _screens(unchecked: str) -> Text:
 
 def _town_names(run: Run) -> dict[str, Text]:
     towns = run.tables["townships"].drop_duplicates("township_id")
-    return {
-        str(r.township_id): Text(str(r.name_zh), str(r.name_en) or str(r.name_zh))
-        for r in towns.itertuples()
-    }
+    return {str(r.township_id): Text(str(r.name_zh), str(r.name_en)) for r in towns.itertuples()}
 
 
 def _site_name(row: Any) -> Text:
@@ -299,7 +296,7 @@ def townships(run: Run, service: str, names: Names) -> Table:
         before = float(first["share"][r.township_id])
         rows.append(
             (
-                Text(str(r.name_zh), str(r.name_en) or str(r.name_zh)), Quantity(r.people_60, "people"), Quantity(r.need, "people"),
+                Text(str(r.name_zh), str(r.name_en)), Quantity(r.people_60, "people"), Quantity(r.need, "people"),
                 Quantity(r.served, "people"), Quantity(r.unmet, "people"), Quantity(r.free_choice, "people"),
                 Quantity(before, "share"), Quantity(r.share, "share"), Quantity(r.share - before, "change"),
                 Quantity(r.mean_minutes, "minutes"),
@@ -508,7 +505,7 @@ def gains(runs: Sequence[Run], service: str, names: Names) -> Table:
         if row.change < -5e-4:
             flagged.add(n)
         cells = [v.get(row.township_id, WITHHELD) for v in values.values()]
-        rows.append((Text(str(row.name_zh), str(row.name_en) or str(row.name_zh)), *cells))
+        rows.append((Text(str(row.name_zh), str(row.name_en)), *cells))
     name = names.service(service)
     return Table("gains", Text(f"各乡镇{name.zh}满足率较现状的变化（个百分点）", f"{name.en}: change of the served share against today (percentage points)"), tuple(columns), tuple(rows), flagged=frozenset(flagged))  # fmt: skip
 
@@ -594,7 +591,7 @@ def population(run: Run) -> Table:
     for id, first in wide[years[0]].iterrows():
         people = [Quantity(float(wide[y]["people"][id]), "people") for y in years]
         elders = [Quantity(float(wide[y]["people_60"][id]), "people") for y in years]
-        name = Text(str(first["name_zh"]), str(first["name_en"]) or str(first["name_zh"]))
+        name = Text(str(first["name_zh"]), str(first["name_en"]))
         share = Quantity(elders[-1].value / people[-1].value if people[-1].value else 0.0, "share")
         rows.append((name, *people, *elders, share))
     sums = [Quantity(float(wide[y][c].sum()), "people") for c in ("people", "people_60") for y in years]  # fmt: skip

@@ -13,7 +13,7 @@ from allocator.model.curve import bound_curve, coverage_curve
 from allocator.model.dual import Dual, search
 from allocator.model.exact import solve_exactly
 from allocator.model.limits import Limits
-from allocator.model.master import Master
+from allocator.model.master import Master, plan_in_doubt
 from allocator.model.prices import _climbed_on, _How, solve_by_prices
 from allocator.model.relaxation import relax
 from allocator.model.restricted import restrict
@@ -360,13 +360,20 @@ def test_more_money_for_a_large_county_is_planned_near_the_old_plan(seed):
     d = instances.county(2600, 120, seed=seed)
     before = problems.county_problem(d)
     after = problems.county_problem({**d, "budget": 1.1 * d["budget"]})
-    start = carried(before, solve_by_prices(before, gap=2e-3, threads=1), after)
+    old = solve_by_prices(before, gap=2e-3, threads=1)
+    assert old.gap <= 2e-3 and verify(before, old) == ()
+    start = carried(before, old, after)
     rx = relax(after)
     dual = Dual(rx)
     state = search(dual, start_from(dual, start.prices), warm=True, ambition=0.005, every=25)
     found = plan_near(rx, dual, state, start.stints, gap=2e-3, limits=Limits(), seed=0)
     assert found is not None
     assert relative_gap(found.value, state.bound) <= 2e-3
+    likely = state.y_mean > 0.5
+    found = plan_in_doubt(rx, dual, state, likely, gap=2e-3, limits=Limits(), seed=0)
+    assert found is not None and found.value >= state.bound
+    far = replace(state, bound=1.1 * state.bound)  # no relaxation comes near such a bound
+    assert plan_in_doubt(rx, dual, far, likely, gap=2e-3, limits=Limits(), seed=0) is None
     warm = solve_by_prices(after, gap=2e-3, threads=1, start=start)
     assert warm.gap <= 2e-3 and verify(after, warm) == ()
 

@@ -30,17 +30,18 @@ from allocator.model.restricted import Answer, Mask, Restricted, restrict, solve
 from allocator.rules import Floats, Ints
 
 __all__ = [
-    "Master",
-    "at_sites",
-    "better_prices",
-    "near_use",
-    "plan_among",
-    "plan_over_periods",
-    "served_anew",
-]
+    "FEWEST", "FEW_NEEDS", "Master", "at_sites", "better_prices", "kept", "near_use", "plan_in_doubt",
+    "plan_over_periods", "served_anew", "unsettled",
+]  # fmt: skip
 
 _NEAREST = 6
 """Entries nearest to use that each need starts with."""
+FEWEST = 2
+"""The same where most sites are held."""
+_SURE, _HARDLY = 0.8, 0.1
+"""Mean answer from which a stint is held, and from which another is in play, in a descent over sites in doubt."""
+FEW_NEEDS = 2_500
+"""Needs below which the relaxation of all that is near costs less than trying fewer sites first."""
 _MORE = 4
 """Entries that each need gains at most in a round."""
 _ROUNDS = 12
@@ -178,20 +179,43 @@ def plan_over_periods(
     return state, answer
 
 
-def plan_among(
-    rx: Relaxation, state: DualState, stints: Mask, fixed: Mask, entries: Ints, *, gap: float,
-    limits: Limits, seed: int, trace: bool = False,
+def plan_in_doubt(
+    rx: Relaxation, dual: Dual, state: DualState, held: Mask, *, gap: float, limits: Limits,
+    seed: int, trace: bool = False,
 ) -> Answer | None:  # fmt: skip
-    """Return a plan by one descent among some stints and entries, those ``fixed`` in place.
+    """Return a plan by one descent over the sites in doubt; stints of ``held`` that are sure stay in place.
 
-    None where their relaxation is farther from the bound than the gap: below, it leaves out too much that binds;
-    above, a plan among them would be no good.
+    None where the relaxation of what is in play is farther from the bound than the gap: below, it leaves out too
+    much that binds; above, a plan among it would be no good.
     """
+    t0 = time.monotonic()
+    fixed, stints = kept(rx, state, held, _SURE, _HARDLY)
+    entries = near_use(rx, dual, state, stints, FEWEST, 0)
     master = Master(rx, restrict(rx, stints, entries, fixed=fixed))
     off = np.inf if master.hot.values is None else abs(master.value - state.bound)
     if off > gap * abs(state.bound):
         return None
-    return _descended(rx, master, stints, state, np.inf, limits, seed, 1, trace)
+    answer = _descended(rx, master, stints, state, np.inf, limits, seed, 1, trace)
+    if trace and answer is not None:
+        print("in doubt", unsettled(rx, fixed), answer.value, round(time.monotonic() - t0, 2))
+    return answer
+
+
+def kept(
+    rx: Relaxation, state: DualState, held: Mask, sure: float, likely: float
+) -> tuple[Mask, Mask]:
+    """Return the stints of ``held`` that are sure, and with them those in play at the other sites."""
+    pr, y = rx.problem, state.y_mean
+    fixed = held & (y > sure)
+    settled = np.zeros(len(pr.sites), bool)
+    settled[pr.stint_site[fixed]] = True
+    idle = np.bincount(pr.offer_stint, minlength=len(y)) == 0
+    return fixed, fixed | ((held | idle | (y > likely)) & ~settled[pr.stint_site])
+
+
+def unsettled(rx: Relaxation, fixed: Mask) -> int:
+    """How many sites have no stint that is fixed."""
+    return len(rx.problem.sites) - len(np.unique(rx.problem.stint_site[fixed]))
 
 
 def served_anew(

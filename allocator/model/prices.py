@@ -20,7 +20,14 @@ from allocator.model.exchange import Exchange, fits, solve_exchange
 from allocator.model.highs import StoppedTwice
 from allocator.model.least import values_of, violations
 from allocator.model.limits import Limits
-from allocator.model.master import at_sites, better_prices, plan_over_periods, served_anew
+from allocator.model.master import (
+    FEW_NEEDS,
+    at_sites,
+    better_prices,
+    plan_in_doubt,
+    plan_over_periods,
+    served_anew,
+)
 from allocator.model.merge import merge_alike
 from allocator.model.primal import complete_from, improve
 from allocator.model.relaxation import Relaxation, relax
@@ -278,6 +285,11 @@ def _by_prices(
     if hard:
         state, found = plan_over_periods(
             rx, dual, state, gap=gap, limits=limits, threads=threads, seed=seed, trace=trace
+        )
+        best = _better(best, found)
+    elif start is None and len(rx.need) >= FEW_NEEDS and not limits.over():
+        found = plan_in_doubt(
+            rx, dual, state, state.y_mean > 0.5, gap=gap, limits=limits, seed=seed, trace=trace
         )
         best = _better(best, found)
     elif start is not None:

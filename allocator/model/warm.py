@@ -12,25 +12,27 @@ import numpy as np
 
 from allocator.model.dual import Dual, DualState
 from allocator.model.limits import Limits
-from allocator.model.master import near_use, plan_among, plan_over_periods
+from allocator.model.master import (
+    FEW_NEEDS,
+    FEWEST,
+    kept,
+    near_use,
+    plan_in_doubt,
+    plan_over_periods,
+    unsettled,
+)
 from allocator.model.relaxation import Relaxation
-from allocator.model.restricted import Answer, Mask, solve_restricted
+from allocator.model.restricted import Answer, solve_restricted
 from allocator.plan import Plan, relative_gap
 from allocator.problem import Problem
 from allocator.rules import Floats, Ints
 
 __all__ = ["Start", "carried", "plan_from_old"]
 
-_NEAREST = 2
-"""Entries nearest to use that each need has in the plan near the old one."""
 _AGREES, _LIKELY = 0.35, 0.2
 """Mean answer from which an old stint is kept, and from which another one is in play."""
-_SURE, _HARDLY = 0.8, 0.1
-"""The same where more sites are decided anew."""
 _FEW, _WAVERS = 0.05, 0.6
 """Share of the sites that are decided anew at most, and the mean answer of an old stint below which its site wavers."""
-_FEW_NEEDS = 2_500
-"""Needs below which the relaxation of all that is near costs less than a second try near the old plan."""
 _FAR_OFF = 2.0
 """Times the gap from which a plan is so far off that too few sites were decided anew."""
 
@@ -149,48 +151,24 @@ def plan_near(
     t0 = time.monotonic()
     held = np.zeros(len(state.y_mean), bool)
     held[stints] = True
-    large = len(rx.need) >= _FEW_NEEDS
+    large = len(rx.need) >= FEW_NEEDS
     agreed = held & (state.y_mean > (_WAVERS if large else _AGREES))
     best = None
-    if _unsettled(rx, agreed) <= _FEW * len(rx.problem.sites):
-        fixed, open_ = _kept(rx, state, held, _AGREES, _LIKELY)
+    if unsettled(rx, agreed) <= _FEW * len(rx.problem.sites):
+        fixed, open_ = kept(rx, state, held, _AGREES, _LIKELY)
         answer = solve_restricted(
-            rx, open_, near_use(rx, dual, state, open_, _NEAREST, 0), fixed=fixed,
+            rx, open_, near_use(rx, dual, state, open_, FEWEST, 0), fixed=fixed,
             gap=min(gap * 0.2, 1e-3), limits=limits, seconds=max(0.3 * limits.left, 0.01), seed=seed,
             target=state.bound + 0.98 * gap * abs(state.bound),
         )  # fmt: skip
         if trace:
-            print("near", _unsettled(rx, fixed), answer.status, answer.value, answer.bound,
+            print("near", unsettled(rx, fixed), answer.status, answer.value, answer.bound,
                   round(time.monotonic() - t0, 2))  # fmt: skip
         best = answer if np.isfinite(answer.value) else None
         if best is not None and relative_gap(best.value, state.bound) <= _FAR_OFF * gap:
             return best
     if large:
-        fixed, open_ = _kept(rx, state, held, _SURE, _HARDLY)
-        entries = near_use(rx, dual, state, open_, _NEAREST, 0)
-        found = plan_among(
-            rx, state, open_, fixed, entries, gap=gap, limits=limits, seed=seed, trace=trace
-        )
+        found = plan_in_doubt(rx, dual, state, held, gap=gap, limits=limits, seed=seed, trace=trace)
         if found is not None and (best is None or found.value < best.value):
             best = found
-        if trace:
-            print("among", _unsettled(rx, fixed), found and found.value,
-                  round(time.monotonic() - t0, 2))  # fmt: skip
     return best
-
-
-def _kept(
-    rx: Relaxation, state: DualState, held: Mask, sure: float, likely: float
-) -> tuple[Mask, Mask]:
-    """Return the old stints that are kept, and with them those in play at the other sites."""
-    pr, y = rx.problem, state.y_mean
-    fixed = held & (y > sure)
-    settled = np.zeros(len(pr.sites), bool)
-    settled[pr.stint_site[fixed]] = True
-    idle = np.bincount(pr.offer_stint, minlength=len(y)) == 0
-    return fixed, fixed | ((held | idle | (y > likely)) & ~settled[pr.stint_site])
-
-
-def _unsettled(rx: Relaxation, fixed: Mask) -> int:
-    """How many sites have no stint that is fixed."""
-    return len(rx.problem.sites) - len(np.unique(rx.problem.stint_site[fixed]))

@@ -4,7 +4,7 @@ A price search over several periods comes near the bound and then creeps. The re
 it left likely and the entries nearest to use is small; its row prices are better prices, entries that
 these show to pay are added until none are left, and the bound is what the sites answer to them. From its basis
 sites are fixed, surest first, the relaxation and the answers of the search counting half each; and again
-block by block where the gap is not met.
+block by block where the gap is not met. Over one period the same descent decides the sites in doubt alone.
 
 Source: column generation in the manner of Dantzig and Wolfe (1960), by entries instead of whole site plans.
 """

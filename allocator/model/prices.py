@@ -131,6 +131,11 @@ class _How:
     progress: Progress | None
     trace: bool
 
+    @property
+    def stall(self) -> float:
+        """Relative gain below which a price search has stalled."""
+        return max(0.02 * self.gap, 1e-6)
+
 
 @dataclass(frozen=True, eq=False)
 class _Done:
@@ -227,7 +232,7 @@ def _climbed(dual: Dual, first: Floats, how: _How) -> DualState:
     """Return better prices from such as are near."""
     return search(
         dual, first, rounds=how.rounds or ROUNDS, seconds=how.seconds, warm=True, trace=how.trace,
-        stall=max(0.02 * how.gap, 1e-6), ambition=_NEAR, every=25,
+        stall=how.stall, ambition=_NEAR, every=25,
     )  # fmt: skip
 
 
@@ -236,7 +241,7 @@ def _climbed_on(dual: Dual, state: DualState, how: _How, limits: Limits) -> Dual
     for _ in range(_AGAIN):
         more = _climbed(dual, state.price, replace(how, seconds=0.2 * limits.left))
         limits.cut |= more.clocked
-        if more.bound - state.bound <= max(0.02 * how.gap, 1e-6) * abs(state.bound):
+        if more.bound - state.bound <= how.stall * abs(state.bound):
             break
         state = more
     return state
@@ -252,7 +257,6 @@ def _by_prices(
     held = any(isinstance(r, Held) for r in rx.problem.rules)
     hard = several or len(rx.problem.objectives) > 1 or rx.shared.has_values
     rounds = how.rounds or (ROUNDS_PERIODS if several else ROUNDS)
-    stall = max(gap * 0.02, 1e-6)
     if best is not None and not held:  # of an eased problem: its plan stays, its prices get better
         state = _climbed(dual, first, how)
         limits.state, limits.cut = state, limits.cut or state.clocked
@@ -265,7 +269,7 @@ def _by_prices(
     ambition, every = (_FAR, 50) if start is None else (_NEAR, 25)
     look = partial(
         search, dual, rounds=rounds, seconds=0.5 * limits.left, warm=start is not None, trace=trace,
-        stall=stall if start is None else 5 * stall, ambition=ambition, every=every,
+        stall=how.stall if start is None else 5 * how.stall, ambition=ambition, every=every,
     )  # fmt: skip
     state = look(first)
     if start is None and state.stuck and not several:
@@ -300,7 +304,7 @@ def _by_prices(
         if best is None or relative_gap(best.value, state.bound) > gap:  # then as without it
             left = max(0.5 * limits.left, 0.01)
             state = search(
-                dual, state.price, rounds=rounds, seconds=left, stall=stall, warm=True,
+                dual, state.price, rounds=rounds, seconds=left, stall=how.stall, warm=True,
                 trace=trace, ambition=ambition, every=every,
             )  # fmt: skip
     limits.state = state

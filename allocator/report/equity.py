@@ -167,8 +167,7 @@ def _townships(run: Run, table: pd.DataFrame, names: Names) -> Table:
     out: list[tuple[Cell, ...]] = []
     for _, r in _parts(table[table["base"] == base], ("township",), TOWN_INDICES).iterrows():
         id = str(r[("part", "")])
-        zh = str(towns["name_zh"].get(id, id))
-        en = str(towns["name_en"].get(id, "")) or zh
+        zh, en = (str(towns[name].get(id, id)) for name in ("name_zh", "name_en"))
         cells: list[Cell] = [names.service(str(r[("service", "")])), Text(zh, en)]
         for i in TOWN_INDICES:
             cells += [_value(r, "before", i), _value(r, "after", i)]
